@@ -1,0 +1,82 @@
+//! What differs by architecture: relocation kinds, instructions, the site at a function's entry that ftrace uses.
+//!
+//! The phases ask through [`Arch`] and know no instruction; another architecture is another file here.
+
+mod x86_64;
+
+use crate::object::{Object, Section};
+
+/// A branch that the assembler resolved itself, so that no relocation tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Branch {
+    /// Offset of the displacement field in the section.
+    pub field: u64,
+    /// Bytes of the displacement field: 4, or 1 for a short branch.
+    pub width: u8,
+    /// Where it goes, as an offset in the section.
+    pub target: u64,
+}
+
+/// An architecture's knowledge.
+pub trait Arch: Sync {
+    /// Whether the field holds a distance from itself rather than an address.
+    fn is_pc_relative(&self, kind: u32) -> bool;
+    /// Bytes that a relocation of this kind writes.
+    fn width(&self, kind: u32) -> u64;
+    /// The relocation kind that carries a 4-byte branch distance.
+    fn branch_kind(&self) -> u32;
+    /// The relocation kind of a 32-bit distance in data.
+    fn none_kind(&self) -> u32;
+    /// For each relocation of a code section: the distance from the field to the end of its instruction, from where a
+    /// PC-relative field counts. `starts` are offsets where an instruction is known to begin.
+    fn field_to_end(&self, section: &Section<'_>, starts: &[u64]) -> Vec<u8>;
+    /// The branches in `start..end` that leave it and have no relocation.
+    fn local_branches(&self, section: &Section<'_>, start: u64, end: u64) -> Vec<Branch>;
+    /// Whether the function at `start..end` begins with a site that ftrace can use, going by its relocations.
+    fn has_fentry_call(
+        &self,
+        object: &Object<'_>,
+        section: &Section<'_>,
+        start: u64,
+        end: u64,
+    ) -> bool;
+    /// Bytes from a function's entry within which ftrace's site must lie.
+    fn fentry_reach(&self) -> u64;
+    /// The first instruction that differs and a rendering of both sides, for the report.
+    fn first_difference(&self, orig: &[u8], patched: &[u8]) -> Option<Difference>;
+    /// The constants that differ where two codes are otherwise equal, instruction for instruction: pairs of
+    /// (offset, before, after); `None` when anything else differs, or when no call follows that takes the constant.
+    fn changed_constants(&self, orig: &[u8], patched: &[u8]) -> Option<Vec<ChangedConstant>>;
+}
+
+/// Where two codes begin to differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Offset from the start of both.
+    pub offset: u64,
+    /// The original's instruction.
+    pub orig: String,
+    /// The patched one's.
+    pub patched: String,
+}
+
+/// An immediate loaded into an argument register with another value on each side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangedConstant {
+    /// Offset of the instruction.
+    pub offset: u64,
+    /// The value in the original.
+    pub orig: u64,
+    /// The value in the patched object.
+    pub patched: u64,
+    /// Offsets from the branch before it to the end of the call that takes it as an argument.
+    pub call: (u64, u64),
+}
+
+/// The architecture of an `e_machine`, if it is one that we know.
+pub fn of(machine: u16) -> Option<&'static dyn Arch> {
+    match object::elf::Machine(machine) {
+        object::elf::EM_X86_64 => Some(&x86_64::X86_64),
+        _ => None,
+    }
+}

@@ -1,0 +1,220 @@
+//! x86-64: relocation kinds from the psABI, instructions by iced-x86.
+
+use super::{Arch, Branch, ChangedConstant, Difference};
+use crate::object::{Object, Section};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Formatter, Instruction, IntelFormatter, Mnemonic, OpKind,
+    Register,
+};
+use object::elf;
+
+/// The x86-64 architecture.
+pub(super) struct X86_64;
+
+/// `endbr64` may come before the call to `__fentry__`.
+const FENTRY_REACH: u64 = 8;
+
+impl Arch for X86_64 {
+    fn is_pc_relative(&self, kind: u32) -> bool {
+        [
+            elf::R_X86_64_PC8,
+            elf::R_X86_64_PC16,
+            elf::R_X86_64_PC32,
+            elf::R_X86_64_PC64,
+            elf::R_X86_64_PLT32,
+            elf::R_X86_64_GOTPCREL,
+            elf::R_X86_64_GOTPCRELX,
+            elf::R_X86_64_REX_GOTPCRELX,
+        ]
+        .iter()
+        .any(|known| known.0 == kind)
+    }
+
+    fn width(&self, kind: u32) -> u64 {
+        let is = |known: elf::RelocationType| known.0 == kind;
+        if is(elf::R_X86_64_NONE) {
+            0
+        } else if is(elf::R_X86_64_64) || is(elf::R_X86_64_PC64) {
+            8
+        } else if is(elf::R_X86_64_16) || is(elf::R_X86_64_PC16) {
+            2
+        } else if is(elf::R_X86_64_8) || is(elf::R_X86_64_PC8) {
+            1
+        } else {
+            4
+        }
+    }
+
+    fn branch_kind(&self) -> u32 {
+        elf::R_X86_64_PC32.0
+    }
+
+    fn none_kind(&self) -> u32 {
+        elf::R_X86_64_NONE.0
+    }
+
+    fn field_to_end(&self, section: &Section<'_>, starts: &[u64]) -> Vec<u8> {
+        let mut distances = vec![4; section.relocs.len()];
+        let mut next = 0;
+        let mut bounds = starts.to_vec();
+        bounds.push(section.size);
+        if bounds.first() != Some(&0) {
+            bounds.insert(0, 0);
+        }
+        for range in bounds.windows(2) {
+            for insn in decode(section.bytes(range[0], range[1]), range[0]) {
+                while let Some(reloc) = section
+                    .relocs
+                    .get(next)
+                    .filter(|reloc| reloc.offset < insn.next_ip())
+                {
+                    distances[next] = (insn.next_ip() - reloc.offset).min(15) as u8;
+                    next += 1;
+                }
+            }
+        }
+        distances
+    }
+
+    fn local_branches(&self, section: &Section<'_>, start: u64, end: u64) -> Vec<Branch> {
+        let mut branches = Vec::new();
+        for insn in decode(section.bytes(start, end), start) {
+            if !is_near_branch(&insn) {
+                continue;
+            }
+            let width = if insn.len() >= 5 { 4 } else { 1 };
+            let field = insn.next_ip() - u64::from(width);
+            let relocated = !section.relocs_in(field, insn.next_ip()).is_empty();
+            let target = insn.near_branch_target();
+            if !relocated && !(start..end).contains(&target) && target < section.size {
+                branches.push(Branch {
+                    field,
+                    width,
+                    target,
+                });
+            }
+        }
+        branches
+    }
+
+    fn has_fentry_call(
+        &self,
+        object: &Object<'_>,
+        section: &Section<'_>,
+        start: u64,
+        end: u64,
+    ) -> bool {
+        let range = section.relocs_in(start, end.min(start + FENTRY_REACH));
+        section.relocs[range]
+            .iter()
+            .any(|reloc| matches!(object.symbol(reloc.symbol).name, "__fentry__" | "mcount"))
+    }
+
+    fn fentry_reach(&self) -> u64 {
+        FENTRY_REACH
+    }
+
+    fn first_difference(&self, orig: &[u8], patched: &[u8]) -> Option<Difference> {
+        let mut before = decode(orig, 0);
+        let mut after = decode(patched, 0);
+        loop {
+            let (old, new) = (before.next(), after.next());
+            let at = old.or(new)?.ip();
+            let same = match (&old, &new) {
+                (Some(old), Some(new)) => bytes_of(orig, old) == bytes_of(patched, new),
+                _ => false,
+            };
+            if !same {
+                return Some(Difference {
+                    offset: at,
+                    orig: render(old),
+                    patched: render(new),
+                });
+            }
+        }
+    }
+
+    fn changed_constants(&self, orig: &[u8], patched: &[u8]) -> Option<Vec<ChangedConstant>> {
+        if orig.len() != patched.len() {
+            return None;
+        }
+        let mut changed = Vec::new();
+        let mut waiting = 0;
+        let mut block = 0;
+        for (old, new) in decode(orig, 0).zip(decode(patched, 0)) {
+            if old.len() != new.len() {
+                return None;
+            }
+            if bytes_of(orig, &old) != bytes_of(patched, &new) {
+                changed.push(changed_constant(&old, &new, block)?);
+            }
+            match new.flow_control() {
+                FlowControl::Next => continue,
+                FlowControl::Call => changed[waiting..]
+                    .iter_mut()
+                    .for_each(|constant| constant.call.1 = new.next_ip()),
+                _ if waiting < changed.len() => return None,
+                _ => {}
+            }
+            waiting = changed.len();
+            block = new.next_ip();
+        }
+        (waiting == changed.len()).then_some(changed)
+    }
+}
+
+/// `mov $imm32, %reg` with another immediate, into a register that carries an argument.
+fn changed_constant(old: &Instruction, new: &Instruction, block: u64) -> Option<ChangedConstant> {
+    const ARGUMENTS: [Register; 6] = [
+        Register::EDI,
+        Register::ESI,
+        Register::EDX,
+        Register::ECX,
+        Register::R8D,
+        Register::R9D,
+    ];
+    let loads = |insn: &Instruction| {
+        insn.mnemonic() == Mnemonic::Mov
+            && insn.op1_kind() == OpKind::Immediate32
+            && ARGUMENTS.contains(&insn.op0_register())
+    };
+    let same_register =
+        old.op0_kind() == OpKind::Register && old.op0_register() == new.op0_register();
+    (loads(old) && loads(new) && same_register).then(|| ChangedConstant {
+        offset: old.ip(),
+        orig: old.immediate(1),
+        patched: new.immediate(1),
+        call: (block, 0),
+    })
+}
+
+fn decode(bytes: &[u8], ip: u64) -> impl Iterator<Item = Instruction> {
+    let mut decoder = Decoder::with_ip(64, bytes, ip, DecoderOptions::NONE);
+    std::iter::from_fn(move || decoder.can_decode().then(|| decoder.decode()))
+}
+
+fn bytes_of<'b>(bytes: &'b [u8], insn: &Instruction) -> &'b [u8] {
+    bytes
+        .get(insn.ip() as usize..insn.next_ip() as usize)
+        .unwrap_or_default()
+}
+
+fn is_near_branch(insn: &Instruction) -> bool {
+    let branches = matches!(
+        insn.flow_control(),
+        FlowControl::ConditionalBranch
+            | FlowControl::UnconditionalBranch
+            | FlowControl::Call
+            | FlowControl::XbeginXabortXend
+    );
+    branches && insn.op0_kind() == OpKind::NearBranch64
+}
+
+fn render(insn: Option<Instruction>) -> String {
+    let Some(insn) = insn else {
+        return "nothing".to_owned();
+    };
+    let mut text = String::new();
+    IntelFormatter::new().format(&insn, &mut text);
+    text
+}

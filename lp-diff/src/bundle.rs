@@ -1,0 +1,318 @@
+//! Cuts the sections of an object into bundles: the smallest pieces that are compared, kept or left out as a whole.
+//!
+//! With `-ffunction-sections -fdata-sections` most sections hold one function or one datum and are one bundle. Not
+//! all do: functions with a section attribute (`__sched`, `__init`) and data of one kind (`__read_mostly`) still share
+//! a section, strings and constants are pooled, and code that alternatives or exceptions jump to has no symbol at all.
+//! The tempting wrong way is to treat a section as the unit, and to refuse what shares one.
+
+use crate::name;
+use crate::object::{Object, Section, SectionId, Symbol, SymbolId};
+use crate::special::table::{Class, classify};
+use object::elf;
+use std::collections::{BTreeSet, HashMap};
+
+/// Index of a bundle among those of its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BundleId(pub u32);
+
+/// What a bundle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A function with a symbol.
+    Function,
+    /// Code without a symbol that others jump to (`.altinstr_replacement`, `.altinstr_aux`, `.fixup`).
+    Fragment,
+    /// A named datum.
+    Data,
+    /// A named datum that a macro or the compiler makes for each use, see [`name::is_per_use`].
+    PerUse,
+    /// One string of a pool.
+    String,
+    /// A constant or table without a name.
+    Anonymous,
+}
+
+impl Kind {
+    /// Whether it is known by what it holds rather than by a name.
+    pub fn is_by_content(self) -> bool {
+        !matches!(self, Kind::Function | Kind::Data)
+    }
+}
+
+/// A piece of a section.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The section it is cut from.
+    pub section: SectionId,
+    /// Offset of its first byte in the section.
+    pub start: u64,
+    /// Size in bytes.
+    pub len: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// The symbol it is known by.
+    pub owner: Option<SymbolId>,
+    /// All symbols that it defines, by value.
+    pub symbols: Vec<SymbolId>,
+    /// For a function's `.cold` part: the function.
+    pub parent: Option<BundleId>,
+}
+
+impl Bundle {
+    /// Offset after its last byte in the section.
+    pub fn end(&self) -> u64 {
+        self.start + self.len
+    }
+}
+
+/// All bundles of an object, by section and offset.
+#[derive(Debug, Default)]
+pub struct Bundles {
+    list: Vec<Bundle>,
+    by_section: Vec<std::ops::Range<u32>>,
+}
+
+impl Bundles {
+    /// Cuts all sections of code and data. `targets` are the (section, offset) pairs that relocations refer to; code
+    /// without symbols is cut at them.
+    pub fn cut(object: &Object<'_>, targets: &BTreeSet<(SectionId, u64)>) -> Self {
+        let mut symbols: Vec<Vec<SymbolId>> = vec![Vec::new(); object.sections.len()];
+        for (id, symbol) in object.symbols() {
+            if let (Some(section), false) = (
+                symbol.section(),
+                symbol.is_section() || symbol.name.is_empty(),
+            ) {
+                symbols[section.0 as usize].push(id);
+            }
+        }
+        let mut bundles = Bundles::default();
+        bundles.by_section.push(0..0);
+        for (id, section) in object.sections() {
+            let first = bundles.list.len() as u32;
+            if matches!(classify(section), Class::Body) && holds_bytes(section) {
+                let mut cutter = Cutter {
+                    object,
+                    id,
+                    section,
+                    symbols: std::mem::take(&mut symbols[id.0 as usize]),
+                    targets,
+                };
+                cutter
+                    .symbols
+                    .sort_by_key(|id| (object.symbol(*id).value, id.0));
+                bundles.list.extend(cutter.cut());
+            }
+            bundles.by_section.push(first..bundles.list.len() as u32);
+        }
+        bundles.adopt_cold_parts(object);
+        bundles
+    }
+
+    /// The bundle with this id.
+    pub fn get(&self, id: BundleId) -> &Bundle {
+        &self.list[id.0 as usize]
+    }
+
+    /// All bundles with their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (BundleId, &Bundle)> {
+        (0..).map(BundleId).zip(&self.list)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The bundles of a section, by offset.
+    pub fn of_section(&self, section: SectionId) -> impl Iterator<Item = (BundleId, &Bundle)> {
+        self.by_section[section.0 as usize]
+            .clone()
+            .map(|id| (BundleId(id), self.get(BundleId(id))))
+    }
+
+    /// The bundle that holds the byte at this offset. The end of a section belongs to its last bundle, and what lies
+    /// before the first one to that: code counts from before a table or to the end of one.
+    pub fn at(&self, section: SectionId, offset: u64) -> Option<BundleId> {
+        let range = self.by_section.get(section.0 as usize)?.clone();
+        let bundles = &self.list[range.start as usize..range.end as usize];
+        let after = bundles.partition_point(|bundle| bundle.start <= offset);
+        (!bundles.is_empty()).then(|| BundleId(range.start + after.saturating_sub(1) as u32))
+    }
+
+    /// The name a bundle is known by, or its section's.
+    pub fn name<'d>(&self, object: &Object<'d>, id: BundleId) -> &'d str {
+        let bundle = self.get(id);
+        match bundle.owner {
+            Some(owner) => object.symbol(owner).name,
+            None => object.section(bundle.section).name,
+        }
+    }
+
+    fn adopt_cold_parts(&mut self, object: &Object<'_>) {
+        let functions: HashMap<&str, BundleId> = self
+            .iter()
+            .filter(|(_, bundle)| bundle.kind == Kind::Function)
+            .filter_map(|(id, bundle)| Some((object.symbol(bundle.owner?).name, id)))
+            .collect();
+        for bundle in &mut self.list {
+            let name = bundle.owner.map_or("", |owner| object.symbol(owner).name);
+            bundle.parent = name::cold_parent(name)
+                .and_then(|parent| functions.get(parent))
+                .copied();
+        }
+    }
+}
+
+fn holds_bytes(section: &Section<'_>) -> bool {
+    section.kind == elf::SHT_PROGBITS.0 || section.is_nobits() || section.kind >= elf::SHT_LOOS
+}
+
+struct Cutter<'o, 'd> {
+    object: &'o Object<'d>,
+    id: SectionId,
+    section: &'o Section<'d>,
+    symbols: Vec<SymbolId>,
+    targets: &'o BTreeSet<(SectionId, u64)>,
+}
+
+impl Cutter<'_, '_> {
+    fn cut(&self) -> Vec<Bundle> {
+        let section = self.section;
+        let cuts = if section.is_strings() {
+            self.string_cuts()
+        } else if section.is_mergeable()
+            && section.entsize > 0
+            && section.size / section.entsize <= section.data.len() as u64
+        {
+            (0..section.size)
+                .step_by(section.entsize as usize)
+                .map(|start| (start, None))
+                .collect()
+        } else if section.is_exec() {
+            self.code_cuts()
+        } else {
+            self.data_cuts()
+        };
+        self.bundles(&cuts)
+    }
+
+    /// A string ends with a zero of its character's width.
+    fn string_cuts(&self) -> Vec<(u64, Option<SymbolId>)> {
+        let width = self.section.entsize.clamp(1, 4) as usize;
+        let mut cuts = Vec::new();
+        let mut start = 0;
+        for (index, character) in self.section.data.chunks(width).enumerate() {
+            if character.iter().all(|byte| *byte == 0) {
+                cuts.push((start, None));
+                start = ((index + 1) * width) as u64;
+            }
+        }
+        if start < self.section.size {
+            cuts.push((start, None));
+        }
+        cuts
+    }
+
+    fn code_cuts(&self) -> Vec<(u64, Option<SymbolId>)> {
+        let mut cuts = self.owner_cuts(|symbol| symbol.is_function());
+        if cuts.is_empty() {
+            let inside = (self.id, 0)..(self.id, self.section.size.max(1));
+            let starts: BTreeSet<u64> = std::iter::once(0)
+                .chain(self.targets.range(inside).map(|(_, offset)| *offset))
+                .collect();
+            return starts.into_iter().map(|start| (start, None)).collect();
+        }
+        // What stands before the first function is its padding.
+        cuts[0].0 = 0;
+        cuts
+    }
+
+    fn data_cuts(&self) -> Vec<(u64, Option<SymbolId>)> {
+        let mut cuts = self.owner_cuts(|symbol| matches!(symbol.kind, kind if kind == elf::STT_OBJECT.0 || (kind == elf::STT_NOTYPE.0 && !symbol.is_local())));
+        if cuts.first().is_none_or(|(start, _)| *start > 0) {
+            cuts.insert(0, (0, None));
+        }
+        cuts
+    }
+
+    /// One cut for each symbol that begins where no other one reaches. A prefix symbol begins its function's bundle.
+    fn owner_cuts(&self, wanted: impl Fn(&Symbol<'_>) -> bool) -> Vec<(u64, Option<SymbolId>)> {
+        let mut cuts: Vec<(u64, Option<SymbolId>)> = Vec::new();
+        let mut reach = 0;
+        let mut prefix: Option<u64> = None;
+        for id in &self.symbols {
+            let symbol = self.object.symbol(*id);
+            if !wanted(symbol) {
+                continue;
+            }
+            if name::prefixed_function(symbol.name).is_some_and(|function| self.defines(function)) {
+                prefix = prefix.or(Some(symbol.value));
+                continue;
+            }
+            let start = prefix.take().unwrap_or(symbol.value);
+            let begins = cuts.last().is_none_or(|(last, _)| start > *last) && start >= reach;
+            if begins {
+                cuts.push((start, Some(*id)));
+            } else if let Some((_, Some(owner))) = cuts.last_mut() {
+                // Of several names for one place a global one is the one that others know.
+                if self.object.symbol(*owner).is_local()
+                    && !symbol.is_local()
+                    && self.object.symbol(*owner).value == symbol.value
+                {
+                    *owner = *id;
+                }
+            }
+            reach = reach.max(symbol.value.saturating_add(symbol.size));
+        }
+        cuts
+    }
+
+    fn defines(&self, name: &str) -> bool {
+        self.symbols
+            .iter()
+            .any(|id| self.object.symbol(*id).name == name)
+    }
+
+    fn bundles(&self, cuts: &[(u64, Option<SymbolId>)]) -> Vec<Bundle> {
+        let ends = cuts
+            .iter()
+            .skip(1)
+            .map(|(start, _)| *start)
+            .chain(std::iter::once(self.section.size));
+        let mut symbols = self.symbols.iter().copied().peekable();
+        let mut bundles = Vec::with_capacity(cuts.len());
+        for ((start, owner), end) in cuts.iter().zip(ends) {
+            let last = bundles.len() + 1 == cuts.len();
+            let mut own = Vec::new();
+            while let Some(id) = symbols.next_if(|id| last || self.object.symbol(*id).value < end) {
+                own.push(id);
+            }
+            bundles.push(Bundle {
+                section: self.id,
+                start: *start,
+                len: end.saturating_sub(*start),
+                kind: self.kind(*owner),
+                owner: *owner,
+                symbols: own,
+                parent: None,
+            });
+        }
+        bundles
+    }
+
+    fn kind(&self, owner: Option<SymbolId>) -> Kind {
+        match owner.map(|id| self.object.symbol(id)) {
+            Some(symbol) if symbol.is_function() => Kind::Function,
+            Some(symbol) if name::is_per_use(symbol.name, self.section.name) => Kind::PerUse,
+            Some(_) => Kind::Data,
+            None if self.section.is_strings() => Kind::String,
+            None if self.section.is_exec() => Kind::Fragment,
+            None => Kind::Anonymous,
+        }
+    }
+}

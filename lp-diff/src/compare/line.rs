@@ -1,0 +1,105 @@
+//! Recognises code that differs in nothing but source line numbers.
+//!
+//! `__LINE__` ends up as a constant argument of a call (`__might_sleep(file, line)`, a formatted
+//! `"failed at %s (%d)"`), so code below an edit differs although nobody changed it. A constant is taken for a line
+//! number only if the same call is also given the name of a source file or of the function, and if all of them, in the
+//! whole object, tell one story: later lines stay later. The tempting wrong ways are a list of known callees, which is
+//! never complete, and to believe any changed constant, which would lose a fix.
+
+use super::{Comparer, Comparison};
+use crate::arch::ChangedConstant;
+use crate::bundle::{BundleId, Kind};
+use crate::reference::{Target, View};
+use std::collections::{BTreeMap, HashSet};
+
+/// Line numbers before and after, of the functions that differ in nothing else.
+#[derive(Debug, Default)]
+pub(super) struct LineShifts(BTreeMap<BundleId, Vec<(u64, u64)>>);
+
+impl LineShifts {
+    /// Collects a function if line numbers are all that differs in it.
+    pub(super) fn collect(
+        &mut self,
+        comparer: &Comparer<'_, '_>,
+        twin: BundleId,
+        id: BundleId,
+        known: &Comparison,
+    ) {
+        let (old, new) = (comparer.orig.bytes_of(twin), comparer.patched.bytes_of(id));
+        let Some(constants) = comparer.arch.changed_constants(old, new) else {
+            return;
+        };
+        let same = comparer.same_refs(twin, id, known, &mut HashSet::new())
+            && comparer.entries_differ(twin, id, known).is_none();
+        if same
+            && !constants.is_empty()
+            && constants
+                .iter()
+                .all(|constant| is_line(comparer.patched, id, constant))
+        {
+            self.0.insert(
+                id,
+                constants
+                    .iter()
+                    .map(|constant| (constant.orig, constant.patched))
+                    .collect(),
+            );
+        }
+    }
+
+    /// The functions whose line numbers agree with those of all the others.
+    pub(super) fn agreed(&self) -> Vec<BundleId> {
+        let all: BTreeMap<u64, u64> = self.0.values().flatten().copied().collect();
+        let in_order = all
+            .values()
+            .zip(all.values().skip(1))
+            .all(|(one, next)| one < next);
+        let one_story = self
+            .0
+            .values()
+            .flatten()
+            .all(|(old, new)| all.get(old) == Some(new));
+        if in_order && one_story {
+            self.0.keys().copied().collect()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// Whether the call that takes the constant also takes a place in the source.
+fn is_line(view: &View<'_>, id: BundleId, constant: &ChangedConstant) -> bool {
+    let bundle = view.bundles.get(id);
+    let (start, end) = constant.call;
+    let refs = view
+        .refs
+        .of(bundle.section, bundle.start + start, bundle.start + end);
+    refs.iter().any(|reference| match reference.target {
+        Target::Bundle { id, offset } => names_source(view, id, offset),
+        _ => false,
+    })
+}
+
+fn names_source(view: &View<'_>, id: BundleId, offset: i64) -> bool {
+    let bytes = view.bytes_of(id);
+    match view.bundles.get(id).kind {
+        Kind::String => usize::try_from(offset)
+            .ok()
+            .and_then(|offset| bytes.get(offset..))
+            .is_some_and(is_source_name),
+        Kind::PerUse => matches!(
+            crate::name::source_function(view.name(id)),
+            "__func__" | "__FUNCTION__" | "__PRETTY_FUNCTION__"
+        ),
+        _ => false,
+    }
+}
+
+/// `mm/slub.c`, with its NUL.
+fn is_source_name(text: &[u8]) -> bool {
+    let Some((0, name)) = text.split_last() else {
+        return false;
+    };
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./+".contains(byte);
+    name.len() > 2 && name.iter().all(legal) && (name.ends_with(b".c") || name.ends_with(b".h"))
+}

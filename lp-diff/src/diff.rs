@@ -1,0 +1,326 @@
+//! The whole of a diff: runs the phases one after the other and gathers the report.
+
+use crate::arch::{self, Arch};
+use crate::bundle::{BundleId, Kind};
+use crate::compare::{Comparer, Comparison, Status as BundleStatus};
+use crate::correlate::Twins;
+use crate::emit::{Emitted, Source, emit};
+use crate::entry_size::EntrySizes;
+use crate::exports::Exports;
+use crate::include::Selection;
+use crate::object::{Object, ParseError};
+use crate::reference::View;
+use crate::reloc::{Places, Resolver};
+use crate::report::{Datum, Function, Report, Status, Verdict};
+use crate::special::Entries;
+use crate::symbols::SymbolTable;
+use lp_klp::name::ObjName;
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// How to diff.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The kernel image or module that the objects belong to.
+    pub object: ObjName,
+    /// Sizes of the entries of special sections.
+    pub entry_sizes: EntrySizes,
+    /// What makes the aliases of this object's functions unique in a patch of several objects: its path with dots.
+    pub unit: String,
+    /// Where the original's local symbols were found in the target, as far as that is proven.
+    pub places: Places,
+}
+
+/// Why two files cannot be diffed at all.
+#[derive(Debug, Error)]
+pub enum DiffError {
+    /// The original cannot be read.
+    #[error("original object: {0}")]
+    Orig(#[source] ParseError),
+    /// The patched object cannot be read.
+    #[error("patched object: {0}")]
+    Patched(#[source] ParseError),
+    /// They are for different machines.
+    #[error(
+        "the objects are for different machines (e_machine {0} and {1}): compile both with the same compiler and options"
+    )]
+    Machines(u16, u16),
+    /// An architecture without knowledge here.
+    #[error("objects for e_machine {0} are not supported: x86-64 (62) is")]
+    Unsupported(u16),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// For people and machines.
+    pub report: Report,
+    /// The object with the changed functions, if the verdict is that it could be written.
+    pub object: Option<Vec<u8>>,
+}
+
+/// Diffs two relocatable objects.
+///
+/// # Errors
+/// Where the bytes are no objects of one supported machine. What cannot be patched is no error but a refusal in the
+/// report.
+pub fn diff(
+    orig: &[u8],
+    patched: &[u8],
+    symbols: &SymbolTable,
+    exports: &Exports,
+    config: &Config,
+) -> Result<Outcome, DiffError> {
+    let (orig, patched) = rayon::join(|| Object::parse(orig), || Object::parse(patched));
+    let (orig, patched) = (
+        orig.map_err(DiffError::Orig)?,
+        patched.map_err(DiffError::Patched)?,
+    );
+    if orig.machine != patched.machine {
+        return Err(DiffError::Machines(orig.machine, patched.machine));
+    }
+    let arch = arch::of(patched.machine).ok_or(DiffError::Unsupported(patched.machine))?;
+    let (orig, patched) = rayon::join(|| View::new(orig, arch), || View::new(patched, arch));
+    Ok(diff_views(&orig, &patched, arch, symbols, exports, config))
+}
+
+fn diff_views(
+    orig: &View<'_>,
+    patched: &View<'_>,
+    arch: &dyn Arch,
+    symbols: &SymbolTable,
+    exports: &Exports,
+    config: &Config,
+) -> Outcome {
+    let mut refusals = Vec::new();
+    let orig_entries = Entries::read(orig, &config.entry_sizes, &mut refusals);
+    // The same section cannot be read in both: one refusal is enough.
+    let mut again = Vec::new();
+    let patched_entries = Entries::read(patched, &config.entry_sizes, &mut again);
+    refusals.extend(
+        again
+            .into_iter()
+            .filter(|refusal| !refusals.iter().any(|known| known.place == refusal.place))
+            .collect::<Vec<_>>(),
+    );
+
+    let twins = Twins::correlate(orig, patched);
+    let comparer = Comparer {
+        orig,
+        patched,
+        twins: &twins,
+        orig_entries: &orig_entries,
+        patched_entries: &patched_entries,
+        arch,
+    };
+    let comparison = comparer.compare();
+    let resolver = Resolver::new(
+        (orig, patched, &twins),
+        symbols,
+        exports,
+        (&config.object, &config.places),
+    );
+    let mut selection = Selection::select(&comparer, &comparison, &resolver);
+
+    let changed = changed_functions(&comparer, &comparison, &selection);
+    let unchanged = selection.bundles.is_empty() && selection.refusals.is_empty();
+    if !unchanged {
+        selection.refusals.splice(0..0, refusals);
+    }
+    let mut sympos = BTreeMap::new();
+    for id in &changed {
+        match resolve_function(&comparer, &resolver, symbols, *id) {
+            Ok(found) => drop(sympos.insert(*id, found)),
+            Err(refusal) => selection.refusals.push(refusal),
+        }
+    }
+    let aliases = aliases(patched, &changed, &config.unit);
+    let source = Source {
+        view: patched,
+        selection: &selection,
+        comparison: &comparison,
+        resolver: &resolver,
+        arch,
+        aliases: &aliases,
+    };
+    let mut emitted = Emitted::default();
+    let mut more = Vec::new();
+    if !unchanged {
+        match emit(&source) {
+            Ok(written) => emitted = written,
+            Err(unresolved) => more = unresolved,
+        }
+    }
+    let report = Gathered {
+        comparer: &comparer,
+        comparison: &comparison,
+        selection: &selection,
+        sympos: &sympos,
+        aliases: &aliases,
+        emitted: &emitted,
+    }
+    .report(more);
+    let object = (report.verdict == Verdict::Written).then_some(emitted.bytes);
+    Outcome { report, object }
+}
+
+/// The functions that the patch redirects: changed ones that are no part of another.
+fn changed_functions(
+    comparer: &Comparer<'_, '_>,
+    comparison: &Comparison,
+    selection: &Selection,
+) -> Vec<BundleId> {
+    let is_changed = |id: &BundleId| {
+        let bundle = comparer.patched.bundles.get(*id);
+        bundle.kind == Kind::Function
+            && bundle.parent.is_none()
+            && matches!(comparison.status(*id), BundleStatus::Changed(_))
+    };
+    selection
+        .bundles
+        .keys()
+        .copied()
+        .filter(is_changed)
+        .collect()
+}
+
+/// The name and position that the target knows a changed function by, and its symbol in the original.
+fn resolve_function(
+    comparer: &Comparer<'_, '_>,
+    resolver: &Resolver<'_, '_>,
+    symbols: &SymbolTable,
+    id: BundleId,
+) -> Result<(String, u32, usize), crate::Refusal> {
+    let owner = comparer
+        .twins
+        .orig(id)
+        .and_then(|twin| comparer.orig.bundles.get(twin).owner);
+    let owner = owner.ok_or_else(|| {
+        crate::Refusal::new(
+            crate::RefusalCode::Unresolved,
+            comparer.patched.name(id),
+            "the original function has no symbol",
+        )
+    })?;
+    let found = resolver.target_symbol(owner)?;
+    Ok((found.name.clone(), symbols.sympos(found), owner.0 as usize))
+}
+
+fn aliases(view: &View<'_>, changed: &[BundleId], unit: &str) -> BTreeMap<BundleId, String> {
+    let symbolic = |text: &str| -> String {
+        text.chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect()
+    };
+    changed
+        .iter()
+        .map(|id| {
+            (
+                *id,
+                format!("__lp_new.{}.{}", symbolic(unit), symbolic(view.name(*id))),
+            )
+        })
+        .collect()
+}
+
+struct Gathered<'g, 'v, 'd> {
+    comparer: &'g Comparer<'v, 'd>,
+    comparison: &'g Comparison,
+    selection: &'g Selection,
+    sympos: &'g BTreeMap<BundleId, (String, u32, usize)>,
+    aliases: &'g BTreeMap<BundleId, String>,
+    emitted: &'g Emitted,
+}
+
+impl Gathered<'_, '_, '_> {
+    fn report(&self, unresolved: Vec<crate::Refusal>) -> Report {
+        let functions = self.functions();
+        let mut refusals = self.selection.refusals.clone();
+        refusals.extend(unresolved);
+        let mut seen = std::collections::BTreeSet::new();
+        refusals.retain(|refusal| seen.insert(refusal.clone()));
+        let verdict = match (refusals.is_empty(), self.selection.bundles.is_empty()) {
+            (false, _) => Verdict::Refused,
+            (true, true) => Verdict::Same,
+            (true, false) => Verdict::Written,
+        };
+        Report {
+            verdict,
+            functions,
+            data: self.data(),
+            refusals,
+            notes: self.selection.notes.clone(),
+            undefined: self.emitted.undefined.iter().cloned().collect(),
+            namespaces: self.emitted.namespaces.iter().cloned().collect(),
+            touched: self.touched(),
+        }
+    }
+
+    fn functions(&self) -> Vec<Function> {
+        let view = self.comparer.patched;
+        let is_function = |id: BundleId| {
+            view.bundles.get(id).kind == Kind::Function && view.bundles.get(id).parent.is_none()
+        };
+        self.selection
+            .bundles
+            .iter()
+            .filter(|(id, _)| is_function(**id))
+            .map(|(id, why)| {
+                let known = self.sympos.get(id);
+                let changed = matches!(self.comparison.status(*id), BundleStatus::Changed(_));
+                Function {
+                    name: known.map_or(view.name(*id), |(name, ..)| name).to_owned(),
+                    status: if changed {
+                        Status::Changed
+                    } else {
+                        Status::New
+                    },
+                    sympos: known.map(|(_, sympos, _)| *sympos),
+                    why: why.clone(),
+                    alias: self.aliases.get(id).cloned(),
+                    orig_symbol: known.map(|(.., symbol)| *symbol),
+                }
+            })
+            .collect()
+    }
+
+    fn data(&self) -> Vec<Datum> {
+        let view = self.comparer.patched;
+        let named = self
+            .selection
+            .bundles
+            .keys()
+            .filter(|id| matches!(view.bundles.get(**id).kind, Kind::Data | Kind::PerUse));
+        named
+            .map(|id| {
+                let bundle = view.bundles.get(*id);
+                Datum {
+                    name: view.name(*id).to_owned(),
+                    section: view.section_name(*id).to_owned(),
+                    size: bundle.len,
+                    writable: view.object.section(bundle.section).is_writable(),
+                }
+            })
+            .collect()
+    }
+
+    /// The original's functions whose code the patch stands in for, cold parts included.
+    fn touched(&self) -> Vec<usize> {
+        let selected = self
+            .selection
+            .bundles
+            .keys()
+            .filter_map(|id| self.comparer.twins.orig(*id));
+        let owners = selected.filter_map(|twin| {
+            let bundle = self.comparer.orig.bundles.get(twin);
+            bundle.owner.filter(|_| bundle.kind == Kind::Function)
+        });
+        owners.map(|owner| owner.0 as usize).collect()
+    }
+}

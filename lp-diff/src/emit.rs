@@ -1,0 +1,536 @@
+//! Writes what was selected as a relocatable object that links into a patch module.
+//!
+//! Functions keep their names as local symbols, so that a stack trace reads as before; each changed one has a global
+//! alias besides, by which the module's tables refer to it. Sections that were pools stay pools of what is kept of
+//! them. Everything is written in the order of the patched object: same inputs, same bytes. The tempting wrong way is
+//! to copy sections whole and to strip later: that carries references to things that nobody has.
+
+use crate::arch::Arch;
+use crate::bundle::{BundleId, Kind};
+use crate::compare::Comparison;
+use crate::compare::Status;
+use crate::include::Selection;
+use crate::object::{Place, SectionId};
+use crate::reference::{Ref, Target, View};
+use crate::refusal::{Refusal, RefusalCode};
+use crate::reloc::{Reach, Resolver};
+use crate::special::{Entry, refs_of};
+use object::build::elf::{
+    Builder, Relocation, SectionData, SectionId as OutSection, SymbolId as OutSymbol,
+};
+use object::elf;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What the writing found out besides the bytes.
+#[derive(Debug, Default)]
+pub struct Emitted {
+    /// The object.
+    pub bytes: Vec<u8>,
+    /// Symbols that another object must define.
+    pub undefined: BTreeSet<String>,
+    /// Namespaces of the exports used.
+    pub namespaces: BTreeSet<String>,
+}
+
+/// What the output is made from.
+pub struct Source<'s, 'd> {
+    /// The patched object.
+    pub view: &'s View<'d>,
+    /// What goes in.
+    pub selection: &'s Selection,
+    /// Which of it is changed.
+    pub comparison: &'s Comparison,
+    /// How to reach the rest.
+    pub resolver: &'s Resolver<'s, 'd>,
+    /// Relocation kinds.
+    pub arch: &'s dyn Arch,
+    /// The alias of each changed function.
+    pub aliases: &'s BTreeMap<BundleId, String>,
+}
+
+/// Writes the object, or says what cannot be resolved.
+pub fn emit(source: &Source<'_, '_>) -> Result<Emitted, Vec<Refusal>> {
+    let mut emitter = Emitter::new(source);
+    emitter.lay_out_bundles();
+    emitter.lay_out_entries();
+    emitter.define_symbols();
+    emitter.relocate();
+    emitter.finish()
+}
+
+/// A section of the output while it grows.
+struct Pool {
+    name: String,
+    kind: u32,
+    flags: u64,
+    align: u64,
+    entsize: u64,
+    size: u64,
+    data: Vec<u8>,
+    relocs: Vec<Relocation>,
+}
+
+/// Where a piece of the input went.
+#[derive(Clone, Copy)]
+struct Spot {
+    pool: usize,
+    offset: u64,
+}
+
+struct Emitter<'s, 'd> {
+    source: &'s Source<'s, 'd>,
+    out: Builder<'static>,
+    pools: Vec<Pool>,
+    pool_of: HashMap<(SectionId, Option<BundleId>), usize>,
+    spots: BTreeMap<BundleId, Spot>,
+    entry_spots: Vec<(Entry, Spot, Option<Spot>)>,
+    section_symbols: Vec<OutSymbol>,
+    owners: BTreeMap<BundleId, OutSymbol>,
+    outer: BTreeMap<String, OutSymbol>,
+    found: Emitted,
+    refusals: Vec<Refusal>,
+}
+
+impl<'s, 'd> Emitter<'s, 'd> {
+    fn new(source: &'s Source<'s, 'd>) -> Self {
+        let object = &source.view.object;
+        let mut out = Builder::new(object.endian, true);
+        out.header.e_type = elf::ET_REL;
+        out.header.e_machine = elf::Machine(object.machine);
+        out.header.e_flags = elf::FileFlags(object.flags);
+        Self {
+            source,
+            out,
+            pools: Vec::new(),
+            pool_of: HashMap::new(),
+            spots: BTreeMap::new(),
+            entry_spots: Vec::new(),
+            section_symbols: Vec::new(),
+            owners: BTreeMap::new(),
+            outer: BTreeMap::new(),
+            found: Emitted::default(),
+            refusals: Vec::new(),
+        }
+    }
+
+    fn lay_out_bundles(&mut self) {
+        let view = self.source.view;
+        for id in self.source.selection.bundles.keys() {
+            let bundle = view.bundles.get(*id);
+            let pool = self.pool_for(*id);
+            let align = self.pools[pool].align;
+            let nobits = view.object.section(bundle.section).is_nobits();
+            let offset = self.append(
+                pool,
+                view.bytes_of(*id),
+                if nobits { bundle.len } else { 0 },
+                align,
+            );
+            self.spots.insert(*id, Spot { pool, offset });
+        }
+    }
+
+    /// Functions and data get a section each, under the name that `-ffunction-sections` would give them where they
+    /// shared one; what has no name goes on sharing.
+    fn pool_for(&mut self, id: BundleId) -> usize {
+        let view = self.source.view;
+        let bundle = view.bundles.get(id);
+        let section = view.object.section(bundle.section);
+        let split = bundle.kind == Kind::Function;
+        let key = (bundle.section, split.then_some(id));
+        if let Some(pool) = self.pool_of.get(&key) {
+            return *pool;
+        }
+        let shared = view.bundles.of_section(bundle.section).nth(1).is_some();
+        let name = if split && shared {
+            format!(".text.{}", view.name(id))
+        } else {
+            section.name.to_owned()
+        };
+        let pool = self.new_pool(bundle.section, name);
+        self.pool_of.insert(key, pool);
+        pool
+    }
+
+    fn new_pool(&mut self, like: SectionId, name: String) -> usize {
+        let section = self.source.view.object.section(like);
+        let dropped = elf::SHF_GROUP.0 | elf::SHF_LINK_ORDER.0 | elf::SHF_COMPRESSED.0;
+        self.pools.push(Pool {
+            name,
+            kind: section.kind,
+            flags: section.flags & !dropped,
+            align: section.align,
+            entsize: section.entsize,
+            size: 0,
+            data: Vec::new(),
+            relocs: Vec::new(),
+        });
+        self.pools.len() - 1
+    }
+
+    /// Appends bytes, or zeros that take no bytes, at the next aligned offset.
+    fn append(&mut self, pool: usize, bytes: &[u8], zeros: u64, align: u64) -> u64 {
+        let pool = &mut self.pools[pool];
+        let offset = pool.size.next_multiple_of(align.max(1));
+        if pool.kind != elf::SHT_NOBITS.0 {
+            pool.data.resize(offset as usize, 0);
+            pool.data.extend_from_slice(bytes);
+        }
+        pool.size = offset
+            .saturating_add(bytes.len() as u64)
+            .saturating_add(zeros);
+        offset
+    }
+
+    fn lay_out_entries(&mut self) {
+        for entry in &self.source.selection.entries {
+            let spot = self.append_slice(entry.section, entry.start, entry.len);
+            let parallel = entry
+                .parallel
+                .map(|(section, start, len)| self.append_slice(section, start, len));
+            self.entry_spots.push((*entry, spot, parallel));
+        }
+    }
+
+    fn append_slice(&mut self, section: SectionId, start: u64, len: u64) -> Spot {
+        let pool = match self.pool_of.get(&(section, None)) {
+            Some(pool) => *pool,
+            None => {
+                let pool = self.new_pool(
+                    section,
+                    self.source.view.object.section(section).name.to_owned(),
+                );
+                self.pool_of.insert((section, None), pool);
+                pool
+            }
+        };
+        let bytes = self
+            .source
+            .view
+            .object
+            .section(section)
+            .bytes(start, start + len);
+        let spot = Spot {
+            pool,
+            offset: self.append(pool, bytes, 0, 1),
+        };
+        // The last entry of a section may lack its padding, but here others can come after it.
+        let missing = len - bytes.len() as u64;
+        self.append(pool, &vec![0; missing as usize], 0, 1);
+        spot
+    }
+
+    /// Local symbols first, as ELF wants them.
+    fn define_symbols(&mut self) {
+        let sections: Vec<OutSection> = self
+            .pools
+            .iter()
+            .map(|pool| add_section(&mut self.out, pool))
+            .collect();
+        for section in &sections {
+            let symbol = self.out.symbols.add();
+            symbol.set_st_info(elf::STB_LOCAL, elf::STT_SECTION);
+            symbol.section = Some(*section);
+            self.section_symbols.push(symbol.id());
+        }
+        for global in [false, true] {
+            self.define_bundle_symbols(&sections, global);
+        }
+        self.define_aliases(&sections);
+    }
+
+    fn define_bundle_symbols(&mut self, sections: &[OutSection], global: bool) {
+        let view = self.source.view;
+        for (id, spot) in &self.spots {
+            let bundle = view.bundles.get(*id);
+            // A second global definition of what the target has would be another function to every other object.
+            let is_new = *self.source.comparison.status(*id) == Status::New;
+            for symbol_id in &bundle.symbols {
+                let symbol = view.object.symbol(*symbol_id);
+                if (is_new && !symbol.is_local()) != global {
+                    continue;
+                }
+                let out = self.out.symbols.add();
+                out.name = symbol.name.as_bytes().to_vec().into();
+                out.set_st_info(
+                    if global {
+                        elf::SymbolBind(symbol.bind)
+                    } else {
+                        elf::STB_LOCAL
+                    },
+                    elf::SymbolType(symbol.kind),
+                );
+                out.st_other = elf::SymbolOther(symbol.other);
+                out.section = Some(sections[spot.pool]);
+                out.st_value = spot.offset + (symbol.value - bundle.start.min(symbol.value));
+                out.st_size = symbol.size;
+                if bundle.owner == Some(*symbol_id) {
+                    self.owners.insert(*id, out.id());
+                }
+            }
+        }
+    }
+
+    fn define_aliases(&mut self, sections: &[OutSection]) {
+        let view = self.source.view;
+        for (id, alias) in self.source.aliases {
+            let (Some(spot), bundle) = (self.spots.get(id), view.bundles.get(*id)) else {
+                continue;
+            };
+            let Some(owner) = bundle.owner.map(|owner| view.object.symbol(owner)) else {
+                continue;
+            };
+            let out = self.out.symbols.add();
+            out.name = alias.as_bytes().to_vec().into();
+            out.set_st_info(elf::STB_GLOBAL, elf::STT_FUNC);
+            out.st_other = elf::SymbolOther(elf::STV_HIDDEN.0);
+            out.section = Some(sections[spot.pool]);
+            out.st_value = spot.offset + owner.value - bundle.start;
+            out.st_size = owner.size;
+        }
+    }
+
+    fn relocate(&mut self) {
+        let view = self.source.view;
+        let spots: Vec<(BundleId, Spot)> =
+            self.spots.iter().map(|(id, spot)| (*id, *spot)).collect();
+        for (id, spot) in spots {
+            let start = view.bundles.get(id).start;
+            for reference in view.refs_of(id) {
+                self.relocate_one(reference, spot, start, Some(id));
+            }
+        }
+        for (entry, spot, parallel) in std::mem::take(&mut self.entry_spots) {
+            for reference in refs_of(view, &entry) {
+                self.relocate_one(reference, spot, entry.start, None);
+            }
+            if let (Some((section, start, len)), Some(spot)) = (entry.parallel, parallel) {
+                for reference in view.refs.of(section, start, start + len) {
+                    self.relocate_one(reference, spot, start, None);
+                }
+            }
+        }
+    }
+
+    fn relocate_one(&mut self, reference: &Ref, spot: Spot, start: u64, inside: Option<BundleId>) {
+        if reference.resolved
+            && matches!(reference.target, Target::Bundle { id, .. } if Some(id) == inside)
+        {
+            return;
+        }
+        let at = spot.offset + (reference.offset - start);
+        match self.symbol_for(reference, inside.is_none()) {
+            Ok((symbol, addend)) => {
+                let pool = &mut self.pools[spot.pool];
+                if reference.resolved {
+                    clear(&mut pool.data, at, reference.bias);
+                }
+                pool.relocs.push(Relocation {
+                    r_offset: at,
+                    symbol: Some(symbol),
+                    r_type: elf::RelocationType(reference.kind),
+                    r_addend: addend.wrapping_sub(i64::from(reference.bias)),
+                });
+            }
+            Err(refusal) if !self.refusals.contains(&refusal) => self.refusals.push(refusal),
+            Err(_) => {}
+        }
+    }
+
+    /// The output's symbol for a reference and the distance from it, bias not yet taken off. A special entry is about
+    /// the code that is carried, never about the target's.
+    fn symbol_for(&mut self, reference: &Ref, in_entry: bool) -> Result<(OutSymbol, i64), Refusal> {
+        let view = self.source.view;
+        match reference.target {
+            Target::Bundle { id, offset } => match self.spots.get(&id) {
+                // A changed function is reached through the target: whatever patch is on top of it there then
+                // answers, and an address that outlives the patch stays valid. Its own labels are in here.
+                Some(_) if !in_entry && self.is_entry_of_changed(id, offset) => {
+                    self.outside(id, offset)
+                }
+                Some(spot) => Ok(self.inside(id, *spot, offset)),
+                None => self.outside(id, offset),
+            },
+            Target::Symbol { id, offset } => {
+                let symbol = view.object.symbol(id);
+                if symbol.place != Place::Undefined && !symbol.name.is_empty() {
+                    return Err(Refusal::new(
+                        RefusalCode::Unresolved,
+                        symbol.name,
+                        "an absolute or common symbol cannot be carried into a patch",
+                    ));
+                }
+                if symbol.name.is_empty() {
+                    return Ok((self.absolute(), offset));
+                }
+                Ok((self.outer(self.source.resolver.undefined(id)), offset))
+            }
+            Target::Section { id, .. } => {
+                let name = view.object.section(id).name;
+                Err(Refusal::new(
+                    RefusalCode::Unresolved,
+                    name,
+                    "the patch refers to a place in this section, which is not carried",
+                ))
+            }
+        }
+    }
+
+    fn is_entry_of_changed(&self, id: BundleId, offset: i64) -> bool {
+        let bundle = self.source.view.bundles.get(id);
+        let entry = bundle.owner.map_or(0, |owner| {
+            self.source
+                .view
+                .object
+                .symbol(owner)
+                .value
+                .wrapping_sub(bundle.start)
+        });
+        self.source.aliases.contains_key(&id) && offset == entry as i64
+    }
+
+    fn inside(&self, id: BundleId, spot: Spot, offset: i64) -> (OutSymbol, i64) {
+        let view = self.source.view;
+        match (self.owners.get(&id), view.bundles.get(id).owner) {
+            (Some(symbol), Some(owner)) => (
+                *symbol,
+                offset
+                    - (view.object.symbol(owner).value as i64 - view.bundles.get(id).start as i64),
+            ),
+            _ => (self.section_symbols[spot.pool], spot.offset as i64 + offset),
+        }
+    }
+
+    fn outside(&mut self, id: BundleId, offset: i64) -> Result<(OutSymbol, i64), Refusal> {
+        let (reach, value) = self.source.resolver.bundle(id)?;
+        Ok((self.outer(reach), offset - value))
+    }
+
+    fn outer(&mut self, reach: Reach) -> OutSymbol {
+        let (name, bind) = match reach {
+            Reach::Export {
+                name,
+                namespace,
+                weak,
+            } => {
+                if !namespace.is_empty() {
+                    self.found.namespaces.insert(namespace);
+                }
+                (name, if weak { elf::STB_WEAK } else { elf::STB_GLOBAL })
+            }
+            Reach::Klp(symbol) => (symbol.to_string(), elf::STB_GLOBAL),
+            Reach::Elsewhere(name) => {
+                self.found.undefined.insert(name.clone());
+                (name, elf::STB_GLOBAL)
+            }
+        };
+        if let Some(known) = self.outer.get(&name) {
+            return *known;
+        }
+        let symbol = self.out.symbols.add();
+        symbol.name = name.clone().into_bytes().into();
+        symbol.set_st_info(bind, elf::STT_NOTYPE);
+        let id = symbol.id();
+        self.outer.insert(name, id);
+        id
+    }
+
+    /// A relocation without a symbol counts from address zero.
+    fn absolute(&mut self) -> OutSymbol {
+        if let Some(known) = self.outer.get("") {
+            return *known;
+        }
+        let symbol = self.out.symbols.add();
+        symbol.set_st_info(elf::STB_LOCAL, elf::STT_NOTYPE);
+        symbol.st_shndx = elf::SHN_ABS;
+        let id = symbol.id();
+        self.outer.insert(String::new(), id);
+        id
+    }
+
+    fn finish(mut self) -> Result<Emitted, Vec<Refusal>> {
+        if !self.refusals.is_empty() {
+            return Err(self.refusals);
+        }
+        let sections: Vec<OutSection> = self
+            .out
+            .sections
+            .iter()
+            .map(|section| section.id())
+            .collect();
+        let symtab = add_tables(&mut self.out);
+        for (pool, section) in std::mem::take(&mut self.pools).into_iter().zip(sections) {
+            fill_section(&mut self.out, section, symtab, pool);
+        }
+        self.out.set_section_sizes();
+        let mut bytes = Vec::new();
+        match self.out.write(&mut bytes) {
+            Ok(()) => Ok(Emitted {
+                bytes,
+                ..self.found
+            }),
+            Err(error) => Err(vec![Refusal::new(
+                RefusalCode::Unresolved,
+                "output",
+                format!("the object cannot be written: {error}"),
+            )]),
+        }
+    }
+}
+
+fn clear(data: &mut [u8], at: u64, width: u8) {
+    let range = at as usize..at as usize + usize::from(width);
+    if let Some(field) = data.get_mut(range) {
+        field.fill(0);
+    }
+}
+
+fn add_section(out: &mut Builder<'static>, pool: &Pool) -> OutSection {
+    let section = out.sections.add();
+    section.name = pool.name.clone().into_bytes().into();
+    section.sh_type = elf::SectionType(pool.kind);
+    section.sh_flags = elf::SectionFlags(pool.flags);
+    section.sh_addralign = pool.align;
+    section.sh_entsize = pool.entsize;
+    section.id()
+}
+
+fn fill_section(out: &mut Builder<'static>, id: OutSection, symtab: OutSection, pool: Pool) {
+    let nobits = pool.kind == elf::SHT_NOBITS.0;
+    out.sections.get_mut(id).data = if nobits {
+        SectionData::UninitializedData(pool.size)
+    } else {
+        SectionData::Data(pool.data.into())
+    };
+    if pool.relocs.is_empty() {
+        return;
+    }
+    let rela = out.sections.add();
+    rela.name = format!(".rela{}", pool.name).into_bytes().into();
+    rela.sh_type = elf::SHT_RELA;
+    rela.sh_flags = elf::SHF_INFO_LINK;
+    rela.sh_info_section = Some(id);
+    rela.sh_link_section = Some(symtab);
+    rela.sh_entsize = 24;
+    rela.sh_addralign = 8;
+    rela.data = SectionData::Relocation(pool.relocs);
+}
+
+/// Adds the symbol and string tables and says which section the symbols are in.
+fn add_tables(out: &mut Builder<'static>) -> OutSection {
+    let mut add = |name: &'static str, kind, data, align| {
+        let section = out.sections.add();
+        section.name = name.as_bytes().into();
+        section.sh_type = kind;
+        section.sh_addralign = align;
+        section.data = data;
+        section.id()
+    };
+    let strtab = add(".strtab", elf::SHT_STRTAB, SectionData::String, 1);
+    add(".shstrtab", elf::SHT_STRTAB, SectionData::SectionString, 1);
+    let symtab = add(".symtab", elf::SHT_SYMTAB, SectionData::Symbol, 8);
+    let section = out.sections.get_mut(symtab);
+    section.sh_link_section = Some(strtab);
+    section.sh_entsize = 24;
+    symtab
+}

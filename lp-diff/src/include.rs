@@ -1,0 +1,323 @@
+//! Decides what goes into the patch: the changed functions, and all that they cannot do without.
+//!
+//! What the target already has and what is the same there is referred to, never copied: a second copy of a lock or a
+//! counter is a bug. What is new comes along, and so do strings, constants and cold parts, and the special entries
+//! about every piece of code that comes. The tempting wrong way is to follow every reference: that would carry the
+//! whole file. Whatever changed and cannot be patched is refused here, all of it at once.
+
+use crate::bundle::{BundleId, Kind};
+use crate::compare::{Comparer, Comparison, Reason, Status};
+use crate::name;
+use crate::reference::{Ref, Target};
+use crate::refusal::{Refusal, RefusalCode};
+use crate::reloc::{KeyHome, Resolver};
+use crate::special::table::is_init;
+use crate::special::{Entry, refs_of};
+use std::collections::BTreeMap;
+
+/// What goes into the patch.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// The bundles, with why each one is there.
+    pub bundles: BTreeMap<BundleId, String>,
+    /// The special entries, in the order of the table and their offsets.
+    pub entries: Vec<Entry>,
+    /// What cannot be done.
+    pub refusals: Vec<Refusal>,
+    /// What the author should know.
+    pub notes: Vec<String>,
+}
+
+impl Selection {
+    /// Selects from a comparison.
+    pub fn select(
+        comparer: &Comparer<'_, '_>,
+        comparison: &Comparison,
+        resolver: &Resolver<'_, '_>,
+    ) -> Self {
+        let mut selector = Selector {
+            comparer,
+            comparison,
+            resolver,
+            selection: Self::default(),
+            work: Vec::new(),
+        };
+        selector.seed();
+        while let Some(id) = selector.work.pop() {
+            selector.follow(id);
+        }
+        selector.refuse_changed_tables();
+        let mut selection = selector.selection;
+        let order = |entry: &Entry| {
+            (
+                crate::special::table::position(entry.special),
+                entry.section,
+                entry.start,
+            )
+        };
+        selection.entries.sort_by_key(order);
+        selection
+    }
+}
+
+struct Selector<'s, 'v, 'd> {
+    comparer: &'s Comparer<'v, 'd>,
+    comparison: &'s Comparison,
+    resolver: &'s Resolver<'s, 'd>,
+    selection: Selection,
+    work: Vec<BundleId>,
+}
+
+impl Selector<'_, '_, '_> {
+    /// Changed functions, and what is new and visible to other objects of the patch.
+    fn seed(&mut self) {
+        let view = self.comparer.patched;
+        for (id, bundle) in view.bundles.iter() {
+            let global = bundle
+                .owner
+                .is_some_and(|owner| !view.object.symbol(owner).is_local());
+            match (bundle.kind, self.comparison.status(id)) {
+                (Kind::Function, Status::Changed(reason)) => {
+                    self.seed_changed_function(id, &reason.clone())
+                }
+                (Kind::Data, Status::Changed(reason)) => {
+                    self.refuse_changed_data(id, &reason.clone())
+                }
+                (Kind::Function | Kind::Data, Status::New)
+                    if global && is_carried(view.section_name(id)) =>
+                {
+                    self.include(id, || "new".to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn seed_changed_function(&mut self, id: BundleId, reason: &Reason) {
+        let view = self.comparer.patched;
+        let bundle = view.bundles.get(id);
+        let name = view.name(id);
+        if is_init(view.section_name(id)) {
+            self.refuse(RefusalCode::InitCode, name, "its code changed, but it runs once, before the patch can be loaded, and is freed: make the change in code that runs later, or in a callback");
+        } else if let Some(parent) = bundle.parent {
+            self.include(id, || format!("cold part of {}", view.name(parent)));
+        } else if !self.has_fentry(id) {
+            self.refuse(RefusalCode::NoFentry, name, "it changed but has no fentry site (notrace, noinstr or assembly), so the kernel cannot redirect it: change its callers instead");
+        } else {
+            let why = self.describe(id, reason);
+            self.include(id, || why);
+        }
+    }
+
+    fn has_fentry(&self, id: BundleId) -> bool {
+        let Some(twin) = self.comparer.twins.orig(id) else {
+            return false;
+        };
+        let (view, arch) = (self.comparer.orig, self.comparer.arch);
+        let bundle = view.bundles.get(twin);
+        let entry = bundle
+            .owner
+            .map_or(bundle.start, |owner| view.object.symbol(owner).value);
+        let listed = self.comparer.orig_entries.of(twin).iter().any(|table| {
+            let site = refs_of(view, table).first().map(|reference| reference.target);
+            matches!(table.special.name, "__mcount_loc" | "__patchable_function_entries")
+                && matches!(site, Some(Target::Bundle { offset, .. }) if offset <= (entry - bundle.start + arch.fentry_reach()) as i64)
+        });
+        listed
+            || arch.has_fentry_call(
+                &view.object,
+                view.object.section(bundle.section),
+                entry,
+                bundle.end(),
+            )
+    }
+
+    fn refuse_changed_data(&mut self, id: BundleId, reason: &Reason) {
+        let view = self.comparer.patched;
+        let section = view.section_name(id);
+        let place = format!("{} in {section}", view.name(id));
+        match reason {
+            _ if is_init(section) => self.refuse(RefusalCode::InitCode, &place, "it changed, but it is used only while the kernel or module starts and is freed then"),
+            Reason::Size(old, new) => self.refuse(RefusalCode::ChangedSize, &place, &format!("its size changed from {old} to {new} bytes, but the running system already has it: keep its layout and attach new fields with shadow variables")),
+            _ => self.refuse(RefusalCode::ChangedData, &place, "its initial value changed, but the running system already has it: set the new value in a callback or in code"),
+        }
+    }
+
+    fn include(&mut self, id: BundleId, why: impl FnOnce() -> String) {
+        if self.selection.bundles.contains_key(&id) {
+            return;
+        }
+        let view = self.comparer.patched;
+        if view.object.section(view.bundles.get(id).section).grouped {
+            self.refuse(RefusalCode::Comdat, view.name(id), "it is in a section group (COMDAT), of which the linker keeps one copy of many: which one runs cannot be told");
+        }
+        self.selection.bundles.insert(id, why());
+        self.work.push(id);
+    }
+
+    fn follow(&mut self, id: BundleId) {
+        let view = self.comparer.patched;
+        let start = view.bundles.get(id).start;
+        for reference in view.refs_of(id) {
+            if reference.resolved
+                && reference.kind == self.comparer.arch.none_kind()
+                && self.crosses(id, reference)
+            {
+                self.refuse(RefusalCode::ShortBranch, &format!("{}+{:#x}", view.name(id), reference.offset - start), "a short branch goes into another function of the same section and cannot be lengthened");
+            }
+            self.follow_reference(id, reference);
+        }
+        for entry in self.comparer.patched_entries.of(id) {
+            if self.keep_entry(id, entry) {
+                self.selection.entries.push(*entry);
+                for reference in refs_of(view, entry) {
+                    self.follow_reference(id, reference);
+                }
+            }
+        }
+    }
+
+    fn crosses(&self, id: BundleId, reference: &Ref) -> bool {
+        matches!(reference.target, Target::Bundle { id: target, .. } if target != id)
+    }
+
+    fn follow_reference(&mut self, user: BundleId, reference: &Ref) {
+        let Target::Bundle { id, .. } = reference.target else {
+            return;
+        };
+        let view = self.comparer.patched;
+        let bundle = view.bundles.get(id);
+        let new = *self.comparison.status(id) == Status::New;
+        if bundle.kind.is_by_content() || new || bundle.parent.is_some() {
+            if new && bundle.kind == Kind::Function && is_init(view.section_name(id)) {
+                self.refuse(
+                    RefusalCode::InitCode,
+                    view.name(id),
+                    &format!(
+                        "it is init code, which is freed, but {} needs it",
+                        view.name(user)
+                    ),
+                );
+            }
+            self.include(id, || format!("used by {}", view.name(user)));
+        }
+    }
+
+    /// An entry about a key: the kernel reads the key when the patch is loaded, before any module's symbols are
+    /// resolved for it (`kernel/livepatch/core.c`, since Linux 5.8), so a key in a module cannot be reached.
+    fn keep_entry(&mut self, user: BundleId, entry: &Entry) -> bool {
+        let view = self.comparer.patched;
+        let Some(field) = entry.special.key else {
+            return true;
+        };
+        let Some(reference) = refs_of(view, entry)
+            .iter()
+            .find(|reference| reference.offset == entry.start + field)
+        else {
+            return true;
+        };
+        let KeyHome::Module { key, module } =
+            self.resolver.key_home(&reference.target, self.comparison)
+        else {
+            return true;
+        };
+        let user = view.name(user);
+        if key.starts_with("__tracepoint_") || key.starts_with("__SCK__tp_func_") {
+            self.selection.notes.push(format!(
+                "{user}: the tracepoint {key} of module {module} stays off in the patched function"
+            ));
+            return false;
+        }
+        let (code, advice) = if entry.special.name == "__jump_table" {
+            (
+                RefusalCode::JumpLabel,
+                "use static_key_enabled() in the patched function",
+            )
+        } else {
+            (
+                RefusalCode::StaticCall,
+                "call through the key's function pointer, static_call_query(), in the patched function",
+            )
+        };
+        self.refuse(code, user, &format!("its key {key} lives in module {module}, where the kernel cannot find it when the patch is loaded: {advice}"));
+        true
+    }
+
+    /// Tables without a name that nobody refers to: lists of init calls, parameters and the like.
+    fn refuse_changed_tables(&mut self) {
+        let view = self.comparer.patched;
+        let referred: std::collections::HashSet<BundleId> = view
+            .object
+            .sections()
+            .flat_map(|(id, section)| view.refs.of(id, 0, section.size))
+            .filter_map(|reference| match reference.target {
+                Target::Bundle { id, .. } => Some(id),
+                _ => None,
+            })
+            .collect();
+        for (id, bundle) in view.bundles.iter() {
+            let section = view.section_name(id);
+            if bundle.kind != Kind::Anonymous
+                || bundle.len == 0
+                || referred.contains(&id)
+                || view.object.section(bundle.section).is_mergeable()
+            {
+                continue;
+            }
+            if self.comparer.anonymous_differs(id, self.comparison) {
+                self.refuse(RefusalCode::ChangedSection, section, "the section differs, but the running kernel has read it already: leave what it lists as it is");
+            }
+        }
+    }
+
+    fn describe(&self, id: BundleId, reason: &Reason) -> String {
+        let twin = self.comparer.twins.orig(id);
+        match reason {
+            Reason::Size(old, new) => format!(
+                "{old} bytes became {new}{}",
+                self.first_instruction(twin, id)
+            ),
+            Reason::Bytes(offset) => format!(
+                "instructions differ at +{offset:#x}{}",
+                self.first_instruction(twin, id)
+            ),
+            Reason::Reference(offset) => format!("what it refers to at +{offset:#x} differs"),
+            Reason::Entry(section) => format!("its entries in {section} differ"),
+            Reason::ColdPart => "its cold part differs".to_owned(),
+            Reason::Flags => "its section's flags differ".to_owned(),
+        }
+    }
+
+    fn first_instruction(&self, twin: Option<BundleId>, id: BundleId) -> String {
+        let bytes = twin
+            .map(|twin| self.comparer.orig.bytes_of(twin))
+            .unwrap_or_default();
+        match self
+            .comparer
+            .arch
+            .first_difference(bytes, self.comparer.patched.bytes_of(id))
+        {
+            Some(found) => format!(
+                ": at +{:#x} '{}' became '{}'",
+                found.offset, found.orig, found.patched
+            ),
+            None => String::new(),
+        }
+    }
+
+    fn refuse(&mut self, code: RefusalCode, place: &str, message: &str) {
+        let refusal = Refusal::new(code, place, message);
+        if !self.selection.refusals.contains(&refusal) {
+            self.selection.refusals.push(refusal);
+        }
+    }
+}
+
+/// Whether something new and global in this section is meant for other objects of the patch. Export tables and lists
+/// that only a linker script gathers are not: a patch cannot add to them.
+fn is_carried(section: &str) -> bool {
+    const KINDS: [&str; 5] = [".text", ".data", ".bss", ".rodata", ".sched.text"];
+    KINDS.iter().any(|kind| section.starts_with(kind))
+        && !is_init(section)
+        && name::prefixed_function(section).is_none()
+}

@@ -1,0 +1,33 @@
+//! Diffs two relocatable objects, before and after a source change, and takes out what changed as an object of its own.
+//!
+//! The phases are files; each borrows the earlier ones and adds a table of its own:
+//! [`object`] (parse) → [`bundle`] (cut into pieces) → [`reference`] (what each relocation means) → [`correlate`]
+//! (twins) → [`compare`] (same, changed, new) → [`include`] (what must come along) → [`reloc`] (how the target's own
+//! symbols are reached) → [`emit`] (write). [`special`] is the table of special sections, [`arch`] what depends on the
+//! architecture.
+
+pub mod arch;
+pub mod bundle;
+pub mod compare;
+pub mod correlate;
+mod diff;
+pub mod emit;
+pub mod entry_size;
+pub mod exports;
+pub mod include;
+pub mod name;
+pub mod object;
+pub mod reference;
+pub mod refusal;
+pub mod reloc;
+pub mod report;
+pub mod special;
+pub mod symbols;
+
+pub use diff::{Config, DiffError, Outcome, diff};
+pub use entry_size::EntrySizes;
+pub use exports::Exports;
+pub use refusal::{Refusal, RefusalCode};
+pub use reloc::Places;
+pub use report::{Datum, Function, Report, Status, Verdict};
+pub use symbols::SymbolTable;

@@ -1,0 +1,370 @@
+//! Parses one relocatable object into plain tables.
+//!
+//! Sections and symbols keep their ELF indices as typed ids, nothing is interpreted here: which symbol owns which
+//! bytes is [`crate::bundle`]'s business. Everything borrows the file's bytes. All offsets and sizes are checked here,
+//! once, so that the later phases may slice without fear; the tempting wrong way is to check where one looks.
+
+use object::elf;
+use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable, Sym, SymbolTable};
+use object::{Endianness, SectionIndex};
+use thiserror::Error;
+
+type Header = elf::FileHeader64<Endianness>;
+
+/// Index of a section in the object's section table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SectionId(pub u32);
+
+/// Index of a symbol in the object's symbol table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SymbolId(pub u32);
+
+/// Why the bytes are not an object that can be diffed.
+#[derive(Debug, Error)]
+pub enum ParseError {
+    /// The ELF structures are damaged.
+    #[error("not a readable ELF object: {0}")]
+    Elf(#[from] object::read::Error),
+    /// Executables and shared libraries have no relocations left to compare.
+    #[error("not a relocatable object (ELF type {0}): give the .o file that the compiler wrote")]
+    NotRelocatable(u16),
+    /// A name is not UTF-8.
+    #[error("{0} has a name that is not UTF-8")]
+    Name(String),
+    /// A relocation or symbol points outside its section or table.
+    #[error("{0}")]
+    OutOfBounds(String),
+}
+
+/// A relocatable object.
+#[derive(Debug)]
+pub struct Object<'d> {
+    /// `e_machine`.
+    pub machine: u16,
+    /// `e_flags`.
+    pub flags: u32,
+    /// Little or big endian.
+    pub endian: Endianness,
+    /// All sections; index 0 is the null section.
+    pub sections: Vec<Section<'d>>,
+    /// All symbols; index 0 is the null symbol.
+    pub symbols: Vec<Symbol<'d>>,
+}
+
+/// A section with the relocations that apply to it, in order of offset.
+#[derive(Debug, Clone)]
+pub struct Section<'d> {
+    /// `sh_name`.
+    pub name: &'d str,
+    /// `sh_type`.
+    pub kind: u32,
+    /// `sh_flags`.
+    pub flags: u64,
+    /// `sh_addralign`, at least 1.
+    pub align: u64,
+    /// `sh_entsize`.
+    pub entsize: u64,
+    /// `sh_size`; larger than `data` for SHT_NOBITS alone.
+    pub size: u64,
+    /// The bytes; empty for SHT_NOBITS.
+    pub data: &'d [u8],
+    /// From all SHT_RELA sections whose `sh_info` is this section, by offset.
+    pub relocs: Vec<Reloc>,
+    /// Whether a section group (COMDAT) holds it.
+    pub grouped: bool,
+}
+
+/// One entry of a SHT_RELA section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reloc {
+    /// `r_offset`, inside the section.
+    pub offset: u64,
+    /// Relocation type.
+    pub kind: u32,
+    /// The symbol; id 0 when there is none.
+    pub symbol: SymbolId,
+    /// `r_addend`.
+    pub addend: i64,
+}
+
+/// Where a symbol is defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// SHN_UNDEF.
+    Undefined,
+    /// SHN_ABS, SHN_COMMON and the reserved indices.
+    Reserved(u16),
+    /// In a section of this object.
+    Section(SectionId),
+}
+
+/// A symbol table entry.
+#[derive(Debug, Clone)]
+pub struct Symbol<'d> {
+    /// `st_name`; a section symbol has its section's name.
+    pub name: &'d str,
+    /// `st_value`.
+    pub value: u64,
+    /// `st_size`.
+    pub size: u64,
+    /// STB_*.
+    pub bind: u8,
+    /// STT_*.
+    pub kind: u8,
+    /// `st_other`.
+    pub other: u8,
+    /// `st_shndx`.
+    pub place: Place,
+}
+
+impl Symbol<'_> {
+    /// Whether it stands for a whole section.
+    pub fn is_section(&self) -> bool {
+        self.kind == elf::STT_SECTION.0
+    }
+
+    /// Whether it is a function.
+    pub fn is_function(&self) -> bool {
+        self.kind == elf::STT_FUNC.0 || self.kind == elf::STT_GNU_IFUNC.0
+    }
+
+    /// Whether only this object sees it.
+    pub fn is_local(&self) -> bool {
+        self.bind == elf::STB_LOCAL.0
+    }
+
+    /// The section that defines it.
+    pub fn section(&self) -> Option<SectionId> {
+        match self.place {
+            Place::Section(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+impl Section<'_> {
+    /// Whether the section is part of the running image.
+    pub fn is_alloc(&self) -> bool {
+        self.flags & elf::SHF_ALLOC.0 != 0
+    }
+
+    /// Whether it holds instructions.
+    pub fn is_exec(&self) -> bool {
+        self.flags & elf::SHF_EXECINSTR.0 != 0
+    }
+
+    /// Whether the program may write to it.
+    pub fn is_writable(&self) -> bool {
+        self.flags & elf::SHF_WRITE.0 != 0
+    }
+
+    /// Whether equal entries may be merged by the linker.
+    pub fn is_mergeable(&self) -> bool {
+        self.flags & elf::SHF_MERGE.0 != 0
+    }
+
+    /// Whether it holds NUL-terminated strings that may be merged.
+    pub fn is_strings(&self) -> bool {
+        self.is_mergeable() && self.flags & elf::SHF_STRINGS.0 != 0
+    }
+
+    /// Whether it has a size but no bytes.
+    pub fn is_nobits(&self) -> bool {
+        self.kind == elf::SHT_NOBITS.0
+    }
+
+    /// The relocations inside `start..end`.
+    pub fn relocs_in(&self, start: u64, end: u64) -> std::ops::Range<usize> {
+        let first = self.relocs.partition_point(|reloc| reloc.offset < start);
+        let last = self.relocs.partition_point(|reloc| reloc.offset < end);
+        first..last.max(first)
+    }
+
+    /// The bytes of `start..end`, cut to what the section has.
+    pub fn bytes(&self, start: u64, end: u64) -> &[u8] {
+        let len = self.data.len() as u64;
+        &self.data[start.min(len) as usize..end.min(len).max(start.min(len)) as usize]
+    }
+}
+
+impl<'d> Object<'d> {
+    /// Reads the tables of a 64-bit relocatable ELF object.
+    pub fn parse(data: &'d [u8]) -> Result<Self, ParseError> {
+        let header = Header::parse(data)?;
+        let endian = header.endian()?;
+        if header.e_type(endian) != elf::ET_REL {
+            return Err(ParseError::NotRelocatable(header.e_type(endian).0));
+        }
+        let table = header.sections(endian, data)?;
+        let symtab = table.symbols(endian, data, elf::SHT_SYMTAB)?;
+        let mut object = Object {
+            machine: header.e_machine(endian).0,
+            flags: header.e_flags(endian).0,
+            endian,
+            sections: sections(&table, endian, data)?,
+            symbols: Vec::new(),
+        };
+        object.symbols = symbols(&symtab, endian, &object.sections)?;
+        object.read_relocs(&table, data)?;
+        object.mark_groups(&table, data)?;
+        Ok(object)
+    }
+
+    /// The section with this id.
+    pub fn section(&self, id: SectionId) -> &Section<'d> {
+        &self.sections[id.0 as usize]
+    }
+
+    /// The symbol with this id.
+    pub fn symbol(&self, id: SymbolId) -> &Symbol<'d> {
+        &self.symbols[id.0 as usize]
+    }
+
+    /// All sections with their ids, the null section excepted.
+    pub fn sections(&self) -> impl Iterator<Item = (SectionId, &Section<'d>)> {
+        (0..).map(SectionId).zip(&self.sections).skip(1)
+    }
+
+    /// All symbols with their ids, the null symbol excepted.
+    pub fn symbols(&self) -> impl Iterator<Item = (SymbolId, &Symbol<'d>)> {
+        (0..).map(SymbolId).zip(&self.symbols).skip(1)
+    }
+
+    fn read_relocs(
+        &mut self,
+        table: &SectionTable<'d, Header>,
+        data: &'d [u8],
+    ) -> Result<(), ParseError> {
+        for header in table.iter() {
+            let Some((relas, _)) = header.rela(self.endian, data)? else {
+                continue;
+            };
+            let target = header.sh_info(self.endian) as usize;
+            let Some(section) = self.sections.get_mut(target) else {
+                return Err(out_of_bounds(format!(
+                    "a relocation section applies to section {target}, which does not exist"
+                )));
+            };
+            section.relocs.reserve(relas.len());
+            for rela in relas {
+                let reloc = Reloc {
+                    offset: rela.r_offset(self.endian),
+                    kind: rela.r_type(self.endian, false).0,
+                    symbol: SymbolId(rela.r_sym(self.endian, false)),
+                    addend: rela.r_addend(self.endian),
+                };
+                let inside =
+                    reloc.offset < section.size && (reloc.symbol.0 as usize) < self.symbols.len();
+                if !inside {
+                    return Err(out_of_bounds(format!(
+                        "{}+{:#x}: relocation outside the section or symbol table",
+                        section.name, reloc.offset
+                    )));
+                }
+                section.relocs.push(reloc);
+            }
+            section.relocs.sort_by_key(|reloc| reloc.offset);
+        }
+        Ok(())
+    }
+
+    fn mark_groups(
+        &mut self,
+        table: &SectionTable<'d, Header>,
+        data: &'d [u8],
+    ) -> Result<(), ParseError> {
+        for header in table.iter() {
+            let Some((_, members)) = header.group(self.endian, data)? else {
+                continue;
+            };
+            for member in members {
+                if let Some(section) = self.sections.get_mut(member.get(self.endian) as usize) {
+                    section.grouped = true;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn out_of_bounds(what: String) -> ParseError {
+    ParseError::OutOfBounds(what)
+}
+
+fn text(bytes: &[u8], what: impl Fn() -> String) -> Result<&str, ParseError> {
+    std::str::from_utf8(bytes).map_err(|_| ParseError::Name(what()))
+}
+
+fn sections<'d>(
+    table: &SectionTable<'d, Header>,
+    endian: Endianness,
+    data: &'d [u8],
+) -> Result<Vec<Section<'d>>, ParseError> {
+    let mut sections = Vec::with_capacity(table.len());
+    for (index, header) in table.enumerate() {
+        let name = if index == SectionIndex(0) {
+            ""
+        } else {
+            text(table.section_name(endian, header)?, || {
+                format!("section {}", index.0)
+            })?
+        };
+        let bytes = header.data(endian, data)?;
+        sections.push(Section {
+            name,
+            kind: header.sh_type(endian).0,
+            flags: header.sh_flags(endian).0,
+            align: header.sh_addralign(endian).max(1),
+            entsize: header.sh_entsize(endian),
+            size: header.sh_size(endian),
+            data: bytes,
+            relocs: Vec::new(),
+            grouped: false,
+        });
+    }
+    Ok(sections)
+}
+
+fn symbols<'d>(
+    table: &SymbolTable<'d, Header>,
+    endian: Endianness,
+    sections: &[Section<'d>],
+) -> Result<Vec<Symbol<'d>>, ParseError> {
+    let mut symbols = Vec::with_capacity(table.len());
+    for (index, sym) in table.enumerate() {
+        let mut name = text(table.symbol_name(endian, sym)?, || {
+            format!("symbol {}", index.0)
+        })?;
+        let place = match table.symbol_section(endian, sym, index)? {
+            Some(section) => Place::Section(SectionId(section.0 as u32)),
+            None if sym.is_undefined(endian) => Place::Undefined,
+            None => Place::Reserved(sym.st_shndx(endian).0),
+        };
+        if let Place::Section(SectionId(section)) = place {
+            let Some(section) = sections.get(section as usize) else {
+                return Err(out_of_bounds(format!(
+                    "symbol {name} is in section {section}, which does not exist"
+                )));
+            };
+            if sym.st_value(endian) > section.size {
+                return Err(out_of_bounds(format!(
+                    "symbol {name} lies outside its section {}",
+                    section.name
+                )));
+            }
+            if sym.st_type() == elf::STT_SECTION {
+                name = section.name;
+            }
+        }
+        symbols.push(Symbol {
+            name,
+            value: sym.st_value(endian),
+            size: sym.st_size(endian),
+            bind: sym.st_bind().0,
+            kind: sym.st_type().0,
+            other: sym.st_other().0,
+            place,
+        });
+    }
+    Ok(symbols)
+}

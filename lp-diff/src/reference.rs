@@ -1,0 +1,266 @@
+//! What each relocation means: which bundle it refers to and where in it, whatever way it is spelt.
+//!
+//! An assembler writes a reference to a local symbol as section + offset, and a PC-relative field counts from the end
+//! of its instruction, so one reference can be spelt in many ways. The tempting wrong way is to compare symbol and
+//! addend as they stand, and to read `.data + 4` as the object at 4 where it is the one at 8.
+
+use crate::arch::Arch;
+use crate::bundle::{BundleId, Bundles, Kind};
+use crate::object::{Object, Place, Reloc, Section, SectionId, SymbolId};
+use crate::special::table::{Class, classify};
+use std::collections::BTreeSet;
+
+/// What a reference refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A place in, before or behind a bundle.
+    Bundle {
+        /// The bundle.
+        id: BundleId,
+        /// Bytes from its start.
+        offset: i64,
+    },
+    /// A place in a section that is not cut into bundles.
+    Section {
+        /// The section.
+        id: SectionId,
+        /// Bytes from its start.
+        offset: i64,
+    },
+    /// A symbol that is not defined here, or is no place at all.
+    Symbol {
+        /// The symbol.
+        id: SymbolId,
+        /// Bytes from it.
+        offset: i64,
+    },
+}
+
+/// A relocation that has been understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ref {
+    /// Offset of the field in its section.
+    pub offset: u64,
+    /// Relocation type.
+    pub kind: u32,
+    /// Distance from the field to where a PC-relative value counts from, already part of the target's offset.
+    pub bias: u8,
+    /// Whether the object has no relocation for it: a branch that the assembler resolved, whose bytes mean nothing.
+    pub resolved: bool,
+    /// What it refers to.
+    pub target: Target,
+}
+
+/// The references of an object, by section and offset.
+#[derive(Debug)]
+pub struct Refs(Vec<Vec<Ref>>);
+
+impl Refs {
+    /// The references with a field in `start..end` of a section.
+    pub fn of(&self, section: SectionId, start: u64, end: u64) -> &[Ref] {
+        let refs = &self.0[section.0 as usize];
+        let first = refs.partition_point(|reference| reference.offset < start);
+        let last = refs.partition_point(|reference| reference.offset < end);
+        &refs[first..last.max(first)]
+    }
+}
+
+/// One of the two objects with all that can be said of it alone.
+pub struct View<'d> {
+    /// The object.
+    pub object: Object<'d>,
+    /// Its pieces.
+    pub bundles: Bundles,
+    /// Its references.
+    pub refs: Refs,
+}
+
+impl<'d> View<'d> {
+    /// Cuts the object and resolves its references.
+    pub fn new(object: Object<'d>, arch: &dyn Arch) -> Self {
+        let biases = biases(&object, arch);
+        let bundles = Bundles::cut(&object, &targets(&object, &biases));
+        let mut refs: Vec<Vec<Ref>> = object
+            .sections
+            .iter()
+            .zip(&biases)
+            .map(|(section, biases)| {
+                section
+                    .relocs
+                    .iter()
+                    .zip(biases)
+                    .map(|(reloc, bias)| resolve(&object, &bundles, reloc, *bias))
+                    .collect()
+            })
+            .collect();
+        add_local_branches(&object, &bundles, arch, &mut refs);
+        Self {
+            object,
+            bundles,
+            refs: Refs(refs),
+        }
+    }
+
+    /// The references of a bundle.
+    pub fn refs_of(&self, id: BundleId) -> &[Ref] {
+        let bundle = self.bundles.get(id);
+        self.refs.of(bundle.section, bundle.start, bundle.end())
+    }
+
+    /// The bytes of a bundle; none where it is all zeros (`.bss`).
+    pub fn bytes_of(&self, id: BundleId) -> &[u8] {
+        let bundle = self.bundles.get(id);
+        self.object
+            .section(bundle.section)
+            .bytes(bundle.start, bundle.end())
+    }
+
+    /// The name of a bundle's symbol, or of its section.
+    pub fn name(&self, id: BundleId) -> &'d str {
+        self.bundles.name(&self.object, id)
+    }
+
+    /// The name of the section that a bundle is in.
+    pub fn section_name(&self, id: BundleId) -> &'d str {
+        self.object.section(self.bundles.get(id).section).name
+    }
+}
+
+/// For each relocation of each section that is part of the image: what its field's value counts from.
+fn biases(object: &Object<'_>, arch: &dyn Arch) -> Vec<Vec<u8>> {
+    let mut starts: Vec<Vec<u64>> = vec![Vec::new(); object.sections.len()];
+    for (_, symbol) in object.symbols() {
+        if let (Some(section), true) = (symbol.section(), symbol.is_function()) {
+            starts[section.0 as usize].push(symbol.value);
+        }
+    }
+    object
+        .sections
+        .iter()
+        .zip(&mut starts)
+        .map(|(section, starts)| {
+            starts.sort_unstable();
+            starts.dedup();
+            if !section.is_exec() || section.relocs.is_empty() {
+                return vec![0; section.relocs.len()];
+            }
+            let mut distances = arch.field_to_end(section, starts);
+            for (distance, reloc) in distances.iter_mut().zip(&section.relocs) {
+                if !arch.is_pc_relative(reloc.kind) {
+                    *distance = 0;
+                }
+            }
+            distances
+        })
+        .collect()
+}
+
+fn targets(object: &Object<'_>, biases: &[Vec<u8>]) -> BTreeSet<(SectionId, u64)> {
+    let mut targets = BTreeSet::new();
+    for ((_, section), biases) in object.sections().zip(&biases[1.min(biases.len())..]) {
+        if !cuts_fragments(section) {
+            continue;
+        }
+        for (reloc, bias) in section.relocs.iter().zip(biases) {
+            let symbol = object.symbol(reloc.symbol);
+            if let Some(id) = symbol.section()
+                && object.section(id).is_exec()
+            {
+                targets.extend(
+                    u64::try_from(place(symbol.value, reloc, *bias))
+                        .ok()
+                        .map(|offset| (id, offset)),
+                );
+            }
+        }
+    }
+    targets
+}
+
+/// Whether what this section refers to begins a fragment: code that jumps there, the tables that name it as
+/// replacement or fixup. Tables about single instructions refer into the middle of fragments.
+fn cuts_fragments(section: &Section<'_>) -> bool {
+    section.is_alloc()
+        && (matches!(classify(section), Class::Body)
+            || matches!(section.name, ".altinstructions" | "__ex_table"))
+}
+
+fn place(value: u64, reloc: &Reloc, bias: u8) -> i64 {
+    (value as i64)
+        .wrapping_add(reloc.addend)
+        .wrapping_add(i64::from(bias))
+}
+
+fn resolve(object: &Object<'_>, bundles: &Bundles, reloc: &Reloc, bias: u8) -> Ref {
+    let symbol = object.symbol(reloc.symbol);
+    let target = match symbol.place {
+        Place::Section(section) => {
+            let offset = place(symbol.value, reloc, bias);
+            let anchor = if symbol.is_section() {
+                offset
+            } else {
+                symbol.value as i64
+            };
+            match bundles.at(section, anchor.max(0) as u64) {
+                Some(id) => Target::Bundle {
+                    id,
+                    offset: offset.wrapping_sub(bundles.get(id).start as i64),
+                },
+                None => Target::Section {
+                    id: section,
+                    offset,
+                },
+            }
+        }
+        _ => Target::Symbol {
+            id: reloc.symbol,
+            offset: place(0, reloc, bias),
+        },
+    };
+    Ref {
+        offset: reloc.offset,
+        kind: reloc.kind,
+        bias,
+        resolved: false,
+        target,
+    }
+}
+
+/// Functions that share a section call each other without relocations.
+fn add_local_branches(
+    object: &Object<'_>,
+    bundles: &Bundles,
+    arch: &dyn Arch,
+    refs: &mut [Vec<Ref>],
+) {
+    for (id, section) in object.sections() {
+        if !section.is_exec() || bundles.of_section(id).count() < 2 {
+            continue;
+        }
+        for (_, bundle) in bundles
+            .of_section(id)
+            .filter(|(_, bundle)| bundle.kind == Kind::Function)
+        {
+            for branch in arch.local_branches(section, bundle.start, bundle.end()) {
+                let Some(target) = bundles.at(id, branch.target) else {
+                    continue;
+                };
+                let offset = branch.target as i64 - bundles.get(target).start as i64;
+                let kind = if branch.width == 4 {
+                    arch.branch_kind()
+                } else {
+                    arch.none_kind()
+                };
+                let target = Target::Bundle { id: target, offset };
+                refs[id.0 as usize].push(Ref {
+                    offset: branch.field,
+                    kind,
+                    bias: branch.width,
+                    resolved: true,
+                    target,
+                });
+            }
+        }
+        refs[id.0 as usize].sort_by_key(|reference| reference.offset);
+    }
+}

@@ -1,0 +1,265 @@
+//! Decides how each symbol that stays in the target is reached: as an export, which the module loader resolves, or as
+//! a livepatch symbol, which the livepatch core resolves once the object is there.
+//!
+//! Exports of the kernel image are ordinary. Everything else goes through `.klp.sym.OBJECT.SYMBOL,POSITION`: what is
+//! not exported, and what a module exports, since an ordinary reference would tie the patch to the module being
+//! loaded. The tempting wrong way is to ask by name alone: a static function can share its name with an export.
+
+use crate::bundle::BundleId;
+use crate::compare::Comparison;
+use crate::correlate::Twins;
+use crate::exports::Exports;
+use crate::name::canonical;
+use crate::object::{Place, SymbolId};
+use crate::reference::{Target, View};
+use crate::refusal::{Refusal, RefusalCode};
+use crate::symbols::{FileId, SymbolTable, TargetSymbol};
+use lp_klp::name::{KlpSymName, ObjName, Sympos};
+use std::collections::HashMap;
+
+/// Where the original object's symbols were found in the running binary: ELF symbol index to position, see
+/// [`TargetSymbol::position`]. A proof that our build equals the running one gives it.
+pub type Places = HashMap<usize, u64>;
+
+/// How a reference is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// An undefined symbol that the module loader finds among the exports.
+    Export {
+        /// Its name.
+        name: String,
+        /// The namespace that must be imported; empty for none.
+        namespace: String,
+        /// Whether it may be missing.
+        weak: bool,
+    },
+    /// A symbol that the livepatch core finds.
+    Klp(KlpSymName),
+    /// A symbol that another object of the patch must define.
+    Elsewhere(String),
+}
+
+/// In which object a key of a jump label or static call lives.
+#[derive(Debug)]
+pub enum KeyHome {
+    /// In the kernel image or in the patch: the kernel finds it.
+    Reachable,
+    /// In a module.
+    Module {
+        /// The key's name.
+        key: String,
+        /// The module.
+        module: ObjName,
+    },
+}
+
+/// Resolves what stays in the target.
+pub struct Resolver<'r, 'd> {
+    orig: &'r View<'d>,
+    patched: &'r View<'d>,
+    twins: &'r Twins,
+    symbols: &'r SymbolTable,
+    exports: &'r Exports,
+    places: &'r Places,
+    object: &'r ObjName,
+    file: Option<FileId>,
+}
+
+impl<'r, 'd> Resolver<'r, 'd> {
+    /// A resolver for the target `object` with these symbols and exports.
+    pub fn new(
+        (orig, patched, twins): (&'r View<'d>, &'r View<'d>, &'r Twins),
+        symbols: &'r SymbolTable,
+        exports: &'r Exports,
+        (object, places): (&'r ObjName, &'r Places),
+    ) -> Self {
+        let file = source_file(orig).and_then(|name| symbols.file_with(name, locals(orig)));
+        Self {
+            orig,
+            patched,
+            twins,
+            symbols,
+            exports,
+            places,
+            object,
+            file,
+        }
+    }
+
+    /// How to reach a bundle of the patched object that stays in the target, and the value that its symbol there has
+    /// within the patched bundle.
+    pub fn bundle(&self, id: BundleId) -> Result<(Reach, i64), Refusal> {
+        let owner = self.patched.bundles.get(id).owner;
+        let twin = self
+            .twins
+            .orig(id)
+            .and_then(|twin| self.orig.bundles.get(twin).owner);
+        let (Some(owner), Some(twin)) = (owner, twin) else {
+            let place = self.patched.name(id);
+            return Err(Refusal::new(
+                RefusalCode::Unresolved,
+                place,
+                "the patch refers to it, but it has no symbol that the kernel could be asked for",
+            ));
+        };
+        let value = self.patched.object.symbol(owner).value as i64
+            - self.patched.bundles.get(id).start as i64;
+        Ok((self.orig_symbol(twin)?, value))
+    }
+
+    /// How to reach a symbol that the original object defines.
+    fn orig_symbol(&self, id: SymbolId) -> Result<Reach, Refusal> {
+        let symbol = self.orig.object.symbol(id);
+        if !symbol.is_local() {
+            return Ok(self.global(symbol.name, false));
+        }
+        let found = self.target_symbol(id)?;
+        Ok(Reach::Klp(self.klp(found)))
+    }
+
+    /// The target's symbol for one that the original object defines.
+    pub fn target_symbol(&self, id: SymbolId) -> Result<&TargetSymbol, Refusal> {
+        let symbol = self.orig.object.symbol(id);
+        if !symbol.is_local() {
+            return self
+                .symbols
+                .global(symbol.name)
+                .or_else(|| self.symbols.lookup(symbol.name).next())
+                .ok_or_else(|| self.missing(symbol.name));
+        }
+        if let Some(position) = self.places.get(&(id.0 as usize)) {
+            let mut there = self.symbols.at(*position);
+            let same_name = |found: &&TargetSymbol| {
+                found.name == symbol.name || canonical(&found.name) == canonical(symbol.name)
+            };
+            return there
+                .find(same_name)
+                .ok_or_else(|| self.missing(symbol.name));
+        }
+        if let Some(found) = self
+            .file
+            .and_then(|file| self.symbols.local_in(file, symbol.name))
+        {
+            return Ok(found);
+        }
+        let mut found = self.symbols.lookup(symbol.name);
+        match (found.next(), found.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => Err(self.missing(symbol.name)),
+            _ => Err(Refusal::new(
+                RefusalCode::Unresolved,
+                symbol.name,
+                format!(
+                    "{} has {} symbols of this name and none can be told to be the one of this source file",
+                    self.object,
+                    self.symbols.lookup(symbol.name).count()
+                ),
+            )),
+        }
+    }
+
+    /// How to reach a global symbol by name.
+    pub fn global(&self, name: &str, weak: bool) -> Reach {
+        match self.exports.get(name) {
+            Some(export) if export.owner.is_vmlinux() => Reach::Export {
+                name: name.to_owned(),
+                namespace: export.namespace.clone(),
+                weak,
+            },
+            Some(export) => Reach::Klp(KlpSymName {
+                object: export.owner.clone(),
+                symbol: name.to_owned(),
+                sympos: self.sympos_if_ours(export.owner == *self.object, name),
+            }),
+            None => match self.symbols.global(name) {
+                Some(found) => Reach::Klp(self.klp(found)),
+                None => Reach::Elsewhere(name.to_owned()),
+            },
+        }
+    }
+
+    /// How to reach what the patched object does not define.
+    pub fn undefined(&self, id: SymbolId) -> Reach {
+        let symbol = self.patched.object.symbol(id);
+        self.global(symbol.name, symbol.bind == object::elf::STB_WEAK.0)
+    }
+
+    /// Where a key lives.
+    pub fn key_home(&self, target: &Target, comparison: &Comparison) -> KeyHome {
+        let name = match target {
+            Target::Symbol { id, .. } => self.patched.object.symbol(*id).name,
+            Target::Bundle { id, .. }
+                if comparison.is_same(*id)
+                    && !self.patched.bundles.get(*id).kind.is_by_content() =>
+            {
+                if !self.object.is_vmlinux() {
+                    return KeyHome::Module {
+                        key: self.patched.name(*id).to_owned(),
+                        module: self.object.clone(),
+                    };
+                }
+                return KeyHome::Reachable;
+            }
+            _ => return KeyHome::Reachable,
+        };
+        let exporter = self
+            .exports
+            .get(name)
+            .map(|export| &export.owner)
+            .filter(|owner| !owner.is_vmlinux());
+        // What a module neither imports from the kernel nor defines in this file is its own, of another file.
+        let own =
+            (!self.object.is_vmlinux() && self.exports.get(name).is_none()).then_some(self.object);
+        match exporter.or(own) {
+            Some(module) => KeyHome::Module {
+                key: name.to_owned(),
+                module: module.clone(),
+            },
+            None => KeyHome::Reachable,
+        }
+    }
+
+    fn sympos_if_ours(&self, ours: bool, name: &str) -> Sympos {
+        let found = self.symbols.global(name).filter(|_| ours);
+        found.map_or(Sympos::UNIQUE, |found| Sympos(self.symbols.sympos(found)))
+    }
+
+    fn klp(&self, found: &TargetSymbol) -> KlpSymName {
+        KlpSymName {
+            object: self.object.clone(),
+            symbol: found.name.clone(),
+            sympos: Sympos(self.symbols.sympos(found)),
+        }
+    }
+
+    fn missing(&self, name: &str) -> Refusal {
+        Refusal::new(
+            RefusalCode::Unresolved,
+            name,
+            format!(
+                "{} has no such symbol: is this the source, configuration and compiler of that kernel?",
+                self.object
+            ),
+        )
+    }
+}
+
+fn source_file<'d>(view: &View<'d>) -> Option<&'d str> {
+    let mut files = view
+        .object
+        .symbols()
+        .filter(|(_, symbol)| symbol.kind == object::elf::STT_FILE.0 && !symbol.name.is_empty());
+    files.next().map(|(_, symbol)| symbol.name)
+}
+
+fn locals<'v>(view: &'v View<'_>) -> impl Iterator<Item = &'v str> {
+    view.object
+        .symbols()
+        .filter(|(_, symbol)| {
+            symbol.is_local()
+                && !symbol.is_section()
+                && matches!(symbol.place, Place::Section(_))
+                && !symbol.name.starts_with('.')
+        })
+        .map(|(_, symbol)| symbol.name)
+}

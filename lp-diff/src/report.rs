@@ -1,0 +1,81 @@
+//! What a diff found, for people and for machines.
+
+use crate::refusal::Refusal;
+use serde::{Deserialize, Serialize};
+
+/// The outcome in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Functions differ, or there is something new that other objects can use, and an object with it can be written.
+    Written,
+    /// Something differs that cannot be patched.
+    Refused,
+    /// Nothing that a patch could hold differs.
+    Same,
+}
+
+/// Changed or new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It replaces one of the target's.
+    Changed,
+    /// The target does not have it.
+    New,
+}
+
+/// A function in the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// Name in the target, suffixes included; of a new one, in the patched object.
+    pub name: String,
+    /// Changed or new.
+    pub status: Status,
+    /// For a changed one: its position among the target's symbols of that name, 0 when unique.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sympos: Option<u32>,
+    /// What differs, or what needs it.
+    pub why: String,
+    /// Global symbol of a changed function's new version in the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Index of a changed function's symbol in the original object.
+    #[serde(skip)]
+    pub orig_symbol: Option<usize>,
+}
+
+/// A datum in the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Datum {
+    /// Its name.
+    pub name: String,
+    /// Its section.
+    pub section: String,
+    /// Bytes.
+    pub size: u64,
+    /// Whether its value is lost when a later patch replaces this one.
+    pub writable: bool,
+}
+
+/// Everything that a diff found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The outcome.
+    pub verdict: Verdict,
+    /// Changed and new functions, in the order of the patched object.
+    pub functions: Vec<Function>,
+    /// New data.
+    pub data: Vec<Datum>,
+    /// What cannot be done.
+    pub refusals: Vec<Refusal>,
+    /// What the author should know.
+    pub notes: Vec<String>,
+    /// Symbols that neither the target nor this object has: another object of the same patch must define them.
+    pub undefined: Vec<String>,
+    /// Symbol namespaces that the output imports.
+    pub namespaces: Vec<String>,
+    /// Functions of the original whose code is merged into or compared for a changed one, by ELF symbol index.
+    #[serde(skip)]
+    pub touched: Vec<usize>,
+}

@@ -1,0 +1,20 @@
+// A line number that is passed with the name of the source is no change.
+
+extern void warn(const char *file, int line);
+extern void say(const char *);
+
+#ifdef PATCHED
+
+
+#endif
+void f(void)
+{
+	warn("net/core/dev.c", __LINE__);
+}
+
+void g(void)
+{
+#ifdef PATCHED
+	say("g");
+#endif
+}

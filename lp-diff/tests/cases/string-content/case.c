@@ -1,0 +1,17 @@
+// A function whose code is the same but whose string is not has changed.
+
+extern void say(const char *);
+
+void f(void)
+{
+#ifdef PATCHED
+	say("after");
+#else
+	say("before");
+#endif
+}
+
+void g(void)
+{
+	say("the same");
+}
