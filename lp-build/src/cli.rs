@@ -1,0 +1,110 @@
+//! The command line: what may be asked. [`crate::options`] decides what it means.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  Two source trees, for the kernel of this machine:
+    lp-build kernel --orig linux-6.1 --patched linux-6.1-fixed --kernel \"$(uname -r)\" -o fix-proc.ko
+
+  One tree and a patch, for a kernel whose packages are unpacked elsewhere:
+    lp-build kernel --orig linux-6.1 --patch fix.patch --kernel 6.1.0-53-cloud-amd64 --sysroot unpacked -o fix-proc.ko
+
+Exit status: 0 built, 1 error, 2 refused, 3 nothing changed.";
+
+/// Builds a livepatch from two source trees, without building a kernel.
+#[derive(Debug, Parser)]
+#[command(name = "lp-build", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to build a patch for.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What a patch is for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A patch module for a Linux kernel
+    #[command(after_help = EXAMPLES)]
+    Kernel(Box<KernelArgs>),
+}
+
+/// The options of `lp-build kernel`.
+#[derive(Debug, Args)]
+pub struct KernelArgs {
+    /// Source tree of the kernel that runs
+    #[arg(long, value_name = "DIR")]
+    pub orig: PathBuf,
+    /// Source tree with the fix
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "patch",
+        conflicts_with = "patch"
+    )]
+    pub patched: Option<PathBuf>,
+    /// Patches to apply to the source tree, in this order, as `patch -p1` does
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub patch: Vec<PathBuf>,
+    /// Release of the kernel that runs, as `uname -r` gives it
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: String,
+    /// The patch module to write
+    #[arg(long, short, value_name = "NAME.ko")]
+    pub output: PathBuf,
+    /// Where the kernel's packages are installed or unpacked
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub sysroot: PathBuf,
+    /// The kernel's vmlinux with symbols, if it is not where its packages put it
+    #[arg(long, value_name = "FILE")]
+    pub vmlinux: Option<PathBuf>,
+    /// The kernel's configuration, if it is not where its packages put it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The kernel's Module.symvers, if it is not where its packages put it
+    #[arg(long, value_name = "FILE")]
+    pub symvers: Option<PathBuf>,
+    /// The patch's description [default: livepatch.toml beside the first patch, or in the current folder]
+    #[arg(long, value_name = "FILE")]
+    pub describe: Option<PathBuf>,
+    /// The patch module's name [default: the output's]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The patch's version
+    #[arg(long)]
+    pub version: Option<String>,
+    /// What the patch is for
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Whether it replaces all patches that are installed before it [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub replace: Option<bool>,
+    /// A system state that the patch changes, instead of those in the description
+    #[arg(long, value_name = "ID:VERSION[:NAME]")]
+    pub state: Vec<String>,
+    /// Go on where our build of the original differs from the running kernel
+    #[arg(long)]
+    pub allow_mismatch: bool,
+    /// Where prepared build folders are kept [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// What the result is for: people or machines
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub report: ReportFormat,
+    /// Leave everything that is made on the way in this new folder
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Say more about each step
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Who reads the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// People: a summary on stdout.
+    Text,
+    /// Machines: one JSON object on stdout.
+    Json,
+}

@@ -1,0 +1,113 @@
+//! A difference in words: the instruction, and what it refers to.
+//!
+//! Written as objdump writes it (AT&T), because that is what people compare it with. The tempting wrong way is to
+//! print the operand: in an object that is not linked every call goes to 0.
+
+use super::compare::Theirs;
+use super::insn::{self, Insn};
+use super::orig::{Function, Orig, Referent, Relocation};
+use super::symbols::Place;
+use super::target::Target;
+use super::unit::Candidate;
+use iced_x86::{Formatter, GasFormatter};
+
+const END: &str = "(the function ends)";
+
+/// Our instruction at an offset of a function.
+pub(super) fn ours(orig: &Orig<'_>, function: &Function, at: u64) -> String {
+    let Some(insn) = find(insn::decode(orig.code(function), function.offset), at) else {
+        return END.to_owned();
+    };
+    let start = function.offset + insn.offset;
+    let relocations = orig.relocations(function.section, start, insn.len() as u64);
+    let referents = relocations
+        .iter()
+        .map(|relocation| our_referent(orig, &insn, start, relocation));
+    text(&insn, referents.collect())
+}
+
+/// Their instruction at an offset of a candidate.
+pub(super) fn theirs(target: &Target, candidate: &Candidate, at: u64) -> String {
+    let Some(theirs) = Theirs::read(target, candidate.place, candidate.size) else {
+        return END.to_owned();
+    };
+    let Some(insn) = find(insn::decode(&theirs.code, theirs.start.offset), at) else {
+        return END.to_owned();
+    };
+    let start = theirs.start.plus(insn.offset);
+    let relocations = target.relocations(start, insn.len() as u64);
+    let mut referents: Vec<_> = relocations
+        .iter()
+        .map(|relocation| {
+            String::from_utf8_lossy(target.symbols.name(relocation.symbol)).into_owned()
+        })
+        .filter(|name| !name.is_empty())
+        .collect();
+    if referents.is_empty() && insn.relative_field().is_some() {
+        referents.extend(place_name(
+            target,
+            Place {
+                offset: insn.relative_target(),
+                ..theirs.start
+            },
+        ));
+    }
+    text(&insn, referents)
+}
+
+fn find(insns: Vec<Insn>, at: u64) -> Option<Insn> {
+    insns.into_iter().find(|insn| insn.offset == at)
+}
+
+fn text(insn: &Insn, referents: Vec<String>) -> String {
+    let mut text = String::new();
+    GasFormatter::new().format(&insn.instruction, &mut text);
+    if !referents.is_empty() {
+        text.push_str(" -> ");
+        text.push_str(&referents.join(", "));
+    }
+    text
+}
+
+fn our_referent(orig: &Orig<'_>, insn: &Insn, start: u64, relocation: &Relocation<'_>) -> String {
+    let at = (relocation.offset - start) as i64;
+    let relative = insn::field(relocation.kind, 0)
+        .is_some_and(|field| field.kind == insn::FieldKind::PcRelative);
+    let addend = if relative {
+        relocation.addend + insn.len() as i64 - at
+    } else {
+        relocation.addend
+    };
+    let (name, offset) = match relocation.referent {
+        Referent::Global { name, .. } => (name, addend),
+        Referent::Absolute(value) => (&b""[..], addend.wrapping_add(value as i64)),
+        Referent::Local { section, offset } => {
+            let offset = addend.wrapping_add(offset as i64);
+            let same = |place: i64| offset == place;
+            let named = orig
+                .definitions
+                .iter()
+                .find(|one| one.section == section && same(one.offset as i64));
+            let section = orig
+                .sections
+                .get(section)
+                .map_or(&b""[..], |section| section.name);
+            named.map_or((section, offset), |definition| (definition.name, 0))
+        }
+    };
+    with_offset(name, offset)
+}
+
+fn place_name(target: &Target, place: Place) -> Option<String> {
+    let (symbol, offset) = target.symbols.before(place)?;
+    Some(with_offset(target.symbols.name(symbol), offset as i64))
+}
+
+fn with_offset(name: &[u8], offset: i64) -> String {
+    let name = String::from_utf8_lossy(name);
+    match offset {
+        0 => name.into_owned(),
+        offset if offset > 0 => format!("{name}+{offset:#x}"),
+        offset => format!("{name}-{:#x}", offset.unsigned_abs()),
+    }
+}

@@ -1,0 +1,258 @@
+//! The running binary's file: vmlinux or a module, of which only the pieces that are asked for are read.
+//!
+//! A debug vmlinux has 590 MB, of which a few hundred functions and strings matter. The tempting wrong way is to
+//! read or map it whole; here the tables are read once when it is opened, code and strings where they lie.
+
+use super::FidelityError;
+use super::symbols::{Place, Symbol, Symbols};
+use object::elf::{self, FileHeader64};
+use object::read::elf::{FileHeader, Rela as _, SectionHeader as _, Sym as _};
+use object::{LittleEndian, ReadCache};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+const ENDIAN: LittleEndian = LittleEndian;
+
+/// The running binary, opened once and shared by all files and threads.
+#[derive(Debug)]
+pub struct Target {
+    path: PathBuf,
+    file: File,
+    /// Bytes of the file: no section is believed to have more.
+    len: u64,
+    relocatable: bool,
+    sections: Vec<Section>,
+    pub(super) symbols: Symbols,
+}
+
+/// One section of the file.
+#[derive(Debug)]
+struct Section {
+    addr: u64,
+    offset: u64,
+    size: u64,
+    alloc: bool,
+    nobits: bool,
+    /// The section of its relocations, 0 for none.
+    rela: usize,
+    /// These relocations, by offset, once they were needed.
+    relocations: OnceLock<Vec<Relocation>>,
+}
+
+/// A relocation of a module.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Relocation {
+    /// Where in the section.
+    pub(super) offset: u64,
+    /// What kind.
+    pub(super) kind: u32,
+    /// Against which symbol of the table.
+    pub(super) symbol: u32,
+    /// Plus this.
+    pub(super) addend: i64,
+}
+
+impl Target {
+    /// Opens a vmlinux with its symbol table.
+    pub fn vmlinux(path: impl AsRef<Path>) -> Result<Self, FidelityError> {
+        let target = Self::open(path.as_ref())?;
+        if target.relocatable {
+            return Err(target.wrong("is relocatable: give the linked vmlinux of the debug package, or use it as a module"));
+        }
+        Ok(target)
+    }
+
+    /// Opens a module, as it lies under `/lib/modules`.
+    pub fn module(path: impl AsRef<Path>) -> Result<Self, FidelityError> {
+        let target = Self::open(path.as_ref())?;
+        if !target.relocatable {
+            return Err(target.wrong("is not relocatable: give the module's .ko"));
+        }
+        Ok(target)
+    }
+
+    /// Whether it is a module.
+    pub(super) fn is_module(&self) -> bool {
+        self.relocatable
+    }
+
+    fn open(path: &Path) -> Result<Self, FidelityError> {
+        let io = |source| FidelityError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(io)?;
+        let len = file.metadata().map_err(io)?.len();
+        let cache = ReadCache::new(file.try_clone().map_err(io)?);
+        let (relocatable, sections, symbols) =
+            read_tables(&cache).map_err(|message| FidelityError::Target {
+                path: path.to_owned(),
+                message,
+            })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            len,
+            relocatable,
+            sections,
+            symbols,
+        })
+    }
+
+    fn wrong(&self, message: &str) -> FidelityError {
+        FidelityError::Target {
+            path: self.path.clone(),
+            message: message.to_owned(),
+        }
+    }
+
+    /// The bytes at a place; none when the file has not so many there.
+    pub(super) fn read(&self, place: Place, size: u64) -> Option<Vec<u8>> {
+        let (section, start) = self.section_at(place)?;
+        let size = usize::try_from(size).ok()?;
+        let end = start.checked_add(size as u64)?;
+        if end > section.size || end > self.len {
+            return None;
+        }
+        let mut bytes = vec![0; size];
+        if !section.nobits {
+            self.file
+                .read_exact_at(&mut bytes, section.offset.checked_add(start)?)
+                .ok()?;
+        }
+        Some(bytes)
+    }
+
+    /// A module's relocations of `size` bytes from a place; vmlinux has none that matter.
+    pub(super) fn relocations(&self, place: Place, size: u64) -> &[Relocation] {
+        let Some(section) = self
+            .sections
+            .get(place.section as usize)
+            .filter(|_| self.relocatable)
+        else {
+            return &[];
+        };
+        let all = section
+            .relocations
+            .get_or_init(|| self.read_relocations(section.rela).unwrap_or_default());
+        let start = all.partition_point(|relocation| relocation.offset < place.offset);
+        let end =
+            all.partition_point(|relocation| relocation.offset < place.offset.saturating_add(size));
+        all.get(start..end).unwrap_or_default()
+    }
+
+    /// The section of a place and the offset in it.
+    fn section_at(&self, place: Place) -> Option<(&Section, u64)> {
+        if self.relocatable {
+            return self
+                .sections
+                .get(place.section as usize)
+                .map(|section| (section, place.offset));
+        }
+        let holds = |section: &&Section| {
+            section.alloc
+                && place
+                    .offset
+                    .checked_sub(section.addr)
+                    .is_some_and(|start| start < section.size)
+        };
+        self.sections
+            .iter()
+            .find(holds)
+            .map(|section| (section, place.offset - section.addr))
+    }
+
+    fn read_relocations(&self, rela: usize) -> Option<Vec<Relocation>> {
+        let section = self.sections.get(rela).filter(|_| rela != 0)?;
+        let place = Place {
+            section: u32::try_from(rela).ok()?,
+            offset: 0,
+        };
+        let bytes = self.read(place, section.size)?;
+        let count = bytes.len() / size_of::<elf::Rela64<LittleEndian>>();
+        let (relas, _) =
+            object::pod::slice_from_bytes::<elf::Rela64<LittleEndian>>(&bytes, count).ok()?;
+        let relocation = |rela: &elf::Rela64<LittleEndian>| Relocation {
+            offset: rela.r_offset(ENDIAN),
+            kind: rela.r_type(ENDIAN, false).0,
+            symbol: rela.r_sym(ENDIAN, false),
+            addend: rela.r_addend(ENDIAN),
+        };
+        let mut relocations: Vec<_> = relas.iter().map(relocation).collect();
+        relocations.sort_by_key(|relocation| relocation.offset);
+        Some(relocations)
+    }
+}
+
+fn read_tables(cache: &ReadCache<File>) -> Result<(bool, Vec<Section>, Symbols), String> {
+    let damaged = |error: object::read::Error| format!("cannot be read: {error}");
+    let header = FileHeader64::<LittleEndian>::parse(cache)
+        .map_err(|_| "is not a 64-bit ELF file: unpack it if it is compressed".to_owned())?;
+    if header.e_machine(ENDIAN) != elf::EM_X86_64 || !header.is_little_endian() {
+        return Err("is not for x86-64".to_owned());
+    }
+    let relocatable = header.e_type(ENDIAN) == elf::ET_REL;
+    let headers = header.sections(ENDIAN, cache).map_err(damaged)?;
+    let table = headers
+        .symbols(ENDIAN, cache, elf::SHT_SYMTAB)
+        .map_err(damaged)?;
+    if table.len() < 2 {
+        return Err(
+            "has no symbol table: give the file with symbols, as the debug package has it"
+                .to_owned(),
+        );
+    }
+    let sections = sections(headers.iter());
+    let strings = headers.section(table.string_section()).map_err(damaged)?;
+    let strings = strings.data(ENDIAN, cache).map_err(damaged)?.to_vec();
+    let symbols = table
+        .iter()
+        .map(|symbol| target_symbol(symbol, relocatable))
+        .collect();
+    Ok((relocatable, sections, Symbols::new(strings, symbols)))
+}
+
+fn sections<'a>(
+    headers: impl Iterator<Item = &'a elf::SectionHeader64<LittleEndian>> + Clone,
+) -> Vec<Section> {
+    let mut sections: Vec<_> = headers.clone().map(section).collect();
+    for (index, header) in headers.enumerate() {
+        let target = header.sh_info(ENDIAN) as usize;
+        if header.sh_type(ENDIAN) == elf::SHT_RELA
+            && let Some(section) = sections.get_mut(target)
+        {
+            section.rela = index;
+        }
+    }
+    sections
+}
+
+fn section(header: &elf::SectionHeader64<LittleEndian>) -> Section {
+    Section {
+        addr: header.sh_addr(ENDIAN),
+        offset: header.sh_offset(ENDIAN),
+        size: header.sh_size(ENDIAN),
+        alloc: header.sh_flags(ENDIAN).contains(elf::SHF_ALLOC),
+        nobits: header.sh_type(ENDIAN) == elf::SHT_NOBITS,
+        rela: 0,
+        relocations: OnceLock::new(),
+    }
+}
+
+fn target_symbol(symbol: &elf::Sym64<LittleEndian>, relocatable: bool) -> Symbol {
+    let section = symbol.st_shndx(ENDIAN);
+    let defined = section != elf::SHN_UNDEF;
+    let place = Place {
+        section: if relocatable { section.0.into() } else { 0 },
+        offset: symbol.st_value(ENDIAN),
+    };
+    Symbol {
+        name: symbol.st_name(ENDIAN),
+        info: symbol.st_info(),
+        place: defined.then_some(place),
+        size: symbol.st_size(ENDIAN),
+        file: 0,
+    }
+}

@@ -1,0 +1,285 @@
+//! Puts judged units together: the report's summary, the module's tables, and the manifest.
+
+use super::image::{self, OldCode};
+use super::inputs::Inputs;
+use super::judge::Judged;
+use super::target::Targets;
+use crate::fidelity::Verdict;
+use crate::module::Parts;
+use crate::module::template::{Func, Object, State, Tables};
+use crate::options::Options;
+use crate::report::{
+    AbsentReport, FidelityReport, MismatchReport, NewDatum, NewFunction, ObjectReport,
+    PatchedFunction, RefusalReport, Report,
+};
+use anyhow::{Context, Result, ensure};
+use lp_diff::report::{Function, Status};
+use lp_klp::manifest::{self, Manifest};
+use lp_klp::name::{ObjName, Sympos};
+use lp_klp::note;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Fills the report with what the units come to.
+pub fn summarize(judged: &[Judged], report: &mut Report) {
+    let mut objects: BTreeMap<&ObjName, Vec<PatchedFunction>> = BTreeMap::new();
+    for unit in judged {
+        let source = || unit.source.clone();
+        fidelity(unit, &mut report.fidelity);
+        report.notes.extend(
+            unit.report
+                .notes
+                .iter()
+                .map(|note| format!("{}: {note}", unit.source)),
+        );
+        for function in changed(unit) {
+            objects
+                .entry(&unit.object)
+                .or_default()
+                .push(PatchedFunction {
+                    name: function.name.clone(),
+                    sympos: sympos(function),
+                    source: source(),
+                    why: function.why.clone(),
+                });
+        }
+        let new = unit
+            .report
+            .functions
+            .iter()
+            .filter(|function| function.status == Status::New);
+        report.new_functions.extend(new.map(|function| NewFunction {
+            name: function.name.clone(),
+            source: source(),
+            why: function.why.clone(),
+        }));
+        report
+            .data
+            .extend(unit.report.data.iter().map(|datum| NewDatum {
+                name: datum.name.clone(),
+                source: source(),
+                size: datum.size,
+                writable: datum.writable,
+            }));
+    }
+    let objects = objects.into_iter();
+    report.objects = objects
+        .map(|(name, functions)| ObjectReport {
+            name: name.clone(),
+            functions,
+        })
+        .collect();
+}
+
+fn fidelity(unit: &Judged, report: &mut FidelityReport) {
+    for function in &unit.fidelity.functions {
+        let (source, name) = (unit.source.clone(), function.name.clone());
+        match &function.verdict {
+            Verdict::Reproduced => {
+                report.reproduced += 1;
+                report.total += 1;
+            }
+            Verdict::Mismatch {
+                offset,
+                ours,
+                theirs,
+            } => {
+                report.total += 1;
+                report.mismatches.push(MismatchReport {
+                    source,
+                    function: name,
+                    offset: *offset,
+                    ours: ours.clone(),
+                    theirs: theirs.clone(),
+                });
+            }
+            Verdict::Absent { why } => {
+                report.absent.push(AbsentReport {
+                    source,
+                    function: name,
+                    reason: why.clone(),
+                });
+            }
+        }
+    }
+}
+
+/// What the diff refuses in a unit.
+pub fn refusals(unit: &Judged) -> Vec<RefusalReport> {
+    let refusal = |refusal: &lp_diff::refusal::Refusal| RefusalReport {
+        code: refusal.code.to_string(),
+        place: format!("{}: {}", unit.source, refusal.place),
+        message: refusal.message.clone(),
+    };
+    unit.report.refusals.iter().map(refusal).collect()
+}
+
+fn changed(unit: &Judged) -> impl Iterator<Item = &Function> {
+    unit.report
+        .functions
+        .iter()
+        .filter(|function| function.status == Status::Changed)
+}
+
+fn sympos(function: &Function) -> Sympos {
+    Sympos(function.sympos.unwrap_or_default())
+}
+
+/// The parts of the module.
+pub fn parts(
+    options: &Options,
+    inputs: &Inputs,
+    judged: Vec<Judged>,
+    targets: &Targets,
+) -> Result<Parts> {
+    let identity = &options.identity;
+    let mut objects: BTreeMap<ObjName, Vec<Func>> = BTreeMap::new();
+    for unit in &judged {
+        for function in changed(unit) {
+            let alias = function.alias.clone();
+            let alias = alias
+                .with_context(|| format!("{}: {} has no alias", unit.source, function.name))?;
+            objects.entry(unit.object.clone()).or_default().push(Func {
+                old_name: function.name.clone(),
+                sympos: sympos(function).0,
+                alias,
+            });
+        }
+    }
+    let manifest = manifest(options, inputs, &objects, &judged, targets)?;
+    let namespaces: BTreeSet<String> = judged
+        .iter()
+        .flat_map(|unit| unit.report.namespaces.iter().cloned())
+        .collect();
+    let tables = Tables {
+        tool: manifest.tool.clone(),
+        objects: objects.into_iter().map(table).collect(),
+        states: identity
+            .states
+            .iter()
+            .map(|state| State {
+                id: state.id,
+                version: state.version,
+            })
+            .collect(),
+        replace: identity.replace,
+        description: identity.description.clone(),
+        version: identity.version.clone(),
+        namespaces: namespaces.into_iter().collect(),
+        note: note::encode(&manifest)?,
+    };
+    Ok(Parts {
+        tables,
+        objects: judged.into_iter().filter_map(|unit| unit.diff).collect(),
+    })
+}
+
+fn table((name, funcs): (ObjName, Vec<Func>)) -> Object {
+    Object {
+        name: (!name.is_vmlinux()).then(|| name.to_string()),
+        funcs,
+    }
+}
+
+fn manifest(
+    options: &Options,
+    inputs: &Inputs,
+    objects: &BTreeMap<ObjName, Vec<Func>>,
+    judged: &[Judged],
+    targets: &Targets,
+) -> Result<Manifest> {
+    let identity = &options.identity;
+    let described = |(name, funcs): (&ObjName, &Vec<Func>)| {
+        let units: Vec<&Judged> = judged.iter().filter(|unit| unit.object == *name).collect();
+        described(name, funcs, &units, targets)
+    };
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        tool: concat!("lp-build ", env!("CARGO_PKG_VERSION")).to_owned(),
+        name: identity.name.to_string(),
+        version: identity.version.clone(),
+        description: identity.description.clone(),
+        target: manifest::Target {
+            release: inputs.files.release.clone(),
+            build_id: inputs.image.build_id.clone(),
+            arch: inputs.arch.uname.to_owned(),
+        },
+        replace: identity.replace,
+        states: identity.states.clone(),
+        objects: objects.iter().map(described).collect::<Result<_>>()?,
+        shadow_ids: Vec::new(),
+    };
+    let defects: Vec<String> = manifest
+        .patch()
+        .defects()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    ensure!(
+        defects.is_empty(),
+        "the kernel would not take this patch: {}",
+        defects.join("; ")
+    );
+    Ok(manifest)
+}
+
+fn described(
+    name: &ObjName,
+    funcs: &[Func],
+    units: &[&Judged],
+    targets: &Targets,
+) -> Result<manifest::Object> {
+    let binary = targets
+        .binaries
+        .get(name)
+        .with_context(|| format!("{name} was not opened"))?;
+    let keys: Vec<_> = funcs
+        .iter()
+        .map(|func| (func.old_name.clone(), Sympos(func.sympos)))
+        .collect();
+    let mut known = proven_code(units);
+    // What is patched although it does not reproduce must be looked up.
+    let unknown: Vec<_> = keys
+        .iter()
+        .filter(|key| !known.contains_key(*key))
+        .cloned()
+        .collect();
+    if !unknown.is_empty() {
+        known.extend(image::old_code(&binary.path, &unknown)?);
+    }
+    let function = |key: &(String, Sympos)| {
+        let old = known.get(key).cloned().unwrap_or_default();
+        manifest::Function {
+            name: key.0.clone(),
+            sympos: key.1,
+            old_size: old.size,
+            old_hash: old.hash,
+        }
+    };
+    Ok(manifest::Object {
+        name: name.clone(),
+        functions: keys.iter().map(function).collect(),
+        callbacks: manifest::Callbacks::default(),
+    })
+}
+
+/// The code that the proof found each changed function to be.
+fn proven_code(units: &[&Judged]) -> HashMap<(String, Sympos), OldCode> {
+    let mut known = HashMap::new();
+    for unit in units {
+        for function in changed(unit) {
+            let proven = unit
+                .fidelity
+                .functions
+                .iter()
+                .find(|proven| proven.name == function.name);
+            if let Some(old) = proven.and_then(|proven| proven.old.as_ref()) {
+                let code = OldCode {
+                    size: old.size,
+                    hash: old.sha256.clone(),
+                };
+                known.insert((function.name.clone(), sympos(function)), code);
+            }
+        }
+    }
+    known
+}

@@ -1,0 +1,221 @@
+//! The cache's folders, and how runs share them.
+//!
+//! ```text
+//! prepared/KEY/           a finished build folder: only ever published by rename, never written to again
+//! prepared/KEY.lock       held while one is made, so that two runs do not make it twice
+//! prepared/.new-KEY-*/    one that is being made; of a run that was killed if KEY.lock is free
+//! commands/KEY/FILE.json  the compile command of a file
+//! runs/*/, runs/*.lock    what one run makes on its way; of a run that was killed if its lock is free
+//! ```
+//! Locks are `flock`: the kernel drops them with the process, so a killed run leaves none behind. The tempting wrong
+//! way is a file that says "locked".
+
+use anyhow::{Context, Result};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const NEW: &str = ".new-";
+const KEY_LENGTH: usize = 32;
+
+/// The cache.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// A folder for one run's own files, gone when it is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    // Dropped in this order: the folder goes while the lock is still held.
+    _folder: Option<TempDir>,
+    _lock: Option<Lock>,
+}
+
+/// A lock that is held; its file goes with it.
+#[derive(Debug)]
+struct Lock {
+    _file: File,
+    path: Option<PathBuf>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // A lock file that stays is swept by the next run.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl Cache {
+    /// Opens a cache, and makes its folders if it is new.
+    pub fn open(root: &Path) -> Result<Self> {
+        for folder in ["prepared", "commands", "runs"] {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).with_context(|| {
+                format!(
+                    "cannot make the cache's folder {}: give another with --cache DIR",
+                    folder.display()
+                )
+            })?;
+        }
+        let root =
+            fs::canonicalize(root).with_context(|| format!("the cache {}", root.display()))?;
+        crate::tree::check_path(&root, "the cache")?;
+        sweep_prepared(&root.join("prepared"));
+        Ok(Self { root })
+    }
+
+    /// The folder of a key's compile commands.
+    pub fn commands(&self, key: &str) -> PathBuf {
+        self.root.join("commands").join(key)
+    }
+
+    /// The prepared folder of a key; `make` fills a new one if there is none. Says whether it was there.
+    pub fn prepared(
+        &self,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<(PathBuf, bool)> {
+        let folder = self.root.join("prepared");
+        let published = folder.join(key);
+        if published.is_dir() {
+            return Ok((published, true));
+        }
+        let _lock = lock(&folder.join(format!("{key}.lock")))?;
+        if published.is_dir() {
+            // Another run made it while this one waited.
+            return Ok((published, true));
+        }
+        let new = tempfile::Builder::new()
+            .prefix(&format!("{NEW}{key}-"))
+            .tempdir_in(&folder)
+            .with_context(|| format!("cannot write to the cache {}", folder.display()))?;
+        make(new.path())?;
+        let made = new.keep();
+        fs::rename(&made, &published)
+            .with_context(|| format!("cannot publish the build folder {}", published.display()))?;
+        Ok((published, false))
+    }
+
+    /// A new folder for one run: `keep` if the person asked for one, else one that goes with the run.
+    pub fn scratch(&self, keep: Option<&Path>) -> Result<Scratch> {
+        if let Some(keep) = keep {
+            fs::create_dir(keep).with_context(|| {
+                format!(
+                    "--keep {}: cannot make this folder, give one that does not exist yet",
+                    keep.display()
+                )
+            })?;
+            let path =
+                fs::canonicalize(keep).with_context(|| format!("--keep {}", keep.display()))?;
+            crate::tree::check_path(&path, "--keep")?;
+            return Ok(Scratch {
+                path,
+                _folder: None,
+                _lock: None,
+            });
+        }
+        let runs = self.root.join("runs");
+        sweep_runs(&runs);
+        // Between the making of a lock file and its locking another run may sweep both away.
+        loop {
+            let scratch = new_scratch(&runs)
+                .with_context(|| format!("cannot write to the cache {}", runs.display()))?;
+            if scratch.path.is_dir() && scratch.path.with_extension("lock").is_file() {
+                return Ok(scratch);
+            }
+        }
+    }
+}
+
+fn new_scratch(runs: &Path) -> Result<Scratch> {
+    let folder = tempfile::Builder::new().prefix("run-").tempdir_in(runs)?;
+    let path = folder.path().to_owned();
+    let mut lock = lock(&path.with_extension("lock"))?;
+    lock.path = Some(path.with_extension("lock"));
+    Ok(Scratch {
+        path,
+        _folder: Some(folder),
+        _lock: Some(lock),
+    })
+}
+
+impl Scratch {
+    /// A new folder in it.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.path.join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock> {
+    let file =
+        open_lock(path).with_context(|| format!("cannot open the lock {}", path.display()))?;
+    flock(&file, FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot take the lock {}", path.display()))?;
+    Ok(Lock {
+        _file: file,
+        path: None,
+    })
+}
+
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+}
+
+fn try_lock(path: &Path) -> Option<File> {
+    let file = open_lock(path).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(file)
+}
+
+/// Removes half-made folders of runs that were killed, which are those whose lock is free.
+///
+/// Whatever cannot be removed now (a killed run's compiler may still write there) is left to the next run.
+fn sweep_prepared(folder: &Path) {
+    for path in entries(folder) {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let Some(key) = name
+            .strip_prefix(NEW)
+            .and_then(|rest| rest.get(..KEY_LENGTH))
+        else {
+            continue;
+        };
+        if let Some(_held) = try_lock(&folder.join(format!("{key}.lock"))) {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// Removes the folders of runs that were killed.
+fn sweep_runs(runs: &Path) {
+    let is_lock = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "lock")
+    };
+    for lock in entries(runs).filter(is_lock) {
+        if let Some(_held) = try_lock(&lock) {
+            let _ = fs::remove_dir_all(lock.with_extension(""));
+            let _ = fs::remove_file(&lock);
+        }
+    }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+}

@@ -1,0 +1,115 @@
+//! What the fix changes: the files that differ, sorted into what is compiled, what is outside the kernel, and what is refused.
+
+use super::cache::Scratch;
+use super::inputs::Inputs;
+use super::kinds::{self, Kind};
+use crate::options::{Options, Patched};
+use crate::progress::Progress;
+use crate::report::{RefusalReport, Report};
+use crate::tree::diffstat::{DiffStat, diffstat};
+use crate::tree::walk::{self, Listing};
+use crate::tree::{Change, patch};
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// The two trees and what differs.
+#[derive(Debug)]
+pub struct Changed {
+    /// The original's files.
+    pub listing: Listing,
+    /// The patched tree.
+    pub patched: PathBuf,
+    /// What differs.
+    pub changes: Vec<Change>,
+    /// The files that patches touched, where the patched tree is made of links to the original.
+    pub touched: BTreeSet<PathBuf>,
+    /// What `patch` warned of.
+    pub warnings: Vec<String>,
+}
+
+/// Finds what differs.
+pub fn find(
+    options: &Options,
+    inputs: &Inputs,
+    scratch: &Scratch,
+    progress: &Progress,
+) -> Result<Changed> {
+    let orig = &inputs.orig.root;
+    match (&inputs.patched, &options.patched) {
+        (Some(tree), _) => progress.step("comparing the trees", || {
+            let (listing, theirs) = rayon::join(|| walk::list(orig), || walk::list(&tree.root));
+            let (listing, theirs) = (listing?, theirs?);
+            let changes = walk::compare((orig, &listing), (&tree.root, &theirs))?;
+            let patched = tree.root.clone();
+            Ok(Changed {
+                listing,
+                patched,
+                changes,
+                touched: BTreeSet::new(),
+                warnings: Vec::new(),
+            })
+        }),
+        (None, Patched::Tree(path)) => {
+            anyhow::bail!("--patched {}: the tree was not opened", path.display())
+        }
+        (None, Patched::Patches(patches)) => progress.step("applying the patch", || {
+            let patched = scratch.folder("patched")?;
+            let (listing, applied) = rayon::join(
+                || walk::list(orig),
+                || patch::apply(orig, patches, &patched),
+            );
+            let (listing, applied) = (listing?, applied?);
+            let touched = applied
+                .changes
+                .iter()
+                .map(|change| PathBuf::from(&change.path))
+                .collect();
+            Ok(Changed {
+                listing,
+                patched,
+                changes: applied.changes,
+                touched,
+                warnings: applied.warnings,
+            })
+        }),
+    }
+}
+
+/// The diff stat of what differs.
+pub fn stat(inputs: &Inputs, changed: &Changed) -> DiffStat {
+    diffstat(&inputs.orig.root, &changed.patched, &changed.changes)
+}
+
+/// The sources to compile; what is outside or refused goes into the report.
+pub fn sources(inputs: &Inputs, changed: &Changed, report: &mut Report) -> Vec<String> {
+    let mut sources = Vec::new();
+    let mut outside: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for change in &changed.changes {
+        match kinds::kind(change, inputs.arch) {
+            Kind::Source => sources.push(change.path.clone()),
+            Kind::Outside(reason) => outside.entry(reason).or_default().push(&change.path),
+            Kind::Refused(kind) => report.refusals.push(RefusalReport {
+                code: kind.code().to_owned(),
+                place: change.path.clone(),
+                message: kind.why().to_owned(),
+            }),
+        }
+    }
+    for (reason, paths) in outside {
+        report
+            .notes
+            .push(format!("left out, {reason}: {}", some(&paths)));
+    }
+    sources
+}
+
+/// The first few of a list of files.
+fn some(paths: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<&str> = paths.iter().take(SHOWN).copied().collect();
+    match paths.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

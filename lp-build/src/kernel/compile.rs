@@ -1,0 +1,160 @@
+//! Compiles one file of one tree as the kernel's own build does, into files of our own.
+//!
+//! The prepared folder is the working folder and is only read. A few files need more than it holds, such as a table that
+//! a small program of the build makes: then make builds that file once in a copy of the folder, and the copy
+//! takes the folder's place.
+
+use super::commands::CompileCommand;
+use super::make::{Make, SECTION_FLAGS, hermetic};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A compiled file.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The object.
+    pub object: Vec<u8>,
+    /// What the compiler read.
+    pub read: BTreeSet<PathBuf>,
+}
+
+/// Why a file did not compile.
+#[derive(Debug)]
+pub enum Failure {
+    /// A file that the build would generate is not there.
+    Generated(String),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+/// Where to compile.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The tree to compile.
+    pub tree: &'a Path,
+    /// The build folder, which is only read.
+    pub build: &'a Path,
+    /// The folder for the products.
+    pub products: &'a Path,
+}
+
+/// Compiles one file; the name of its object begins with the source's path.
+pub fn compile(command: &CompileCommand, place: Place<'_>) -> Result<Compiled, Failure> {
+    let stem = place.products.join(command.target.replace('/', "."));
+    let object = stem.to_string_lossy().into_owned();
+    let depfile = format!("{object}.d");
+    let tree = place.tree.to_string_lossy();
+    for step in command.steps_for(&tree, &object, &depfile) {
+        run(command, place, &step)?;
+    }
+    let read = || -> Result<Compiled> {
+        Ok(Compiled {
+            object: fs::read(&object).with_context(|| format!("cannot read {object}"))?,
+            read: dependencies(&fs::read_to_string(&depfile).unwrap_or_default()),
+        })
+    };
+    read().map_err(Failure::Other)
+}
+
+fn run(command: &CompileCommand, place: Place<'_>, step: &[String]) -> Result<(), Failure> {
+    let fail = |error| Err(Failure::Other(error));
+    let Some((program, args)) = step.split_first() else {
+        return Ok(());
+    };
+    let output = match hermetic(program)
+        .args(args)
+        .current_dir(place.build)
+        .output()
+    {
+        Ok(output) => output,
+        Err(error) => return fail(anyhow::anyhow!("cannot run {program}: {error}")),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.replace(&format!("{}/", place.tree.display()), "");
+    if said.contains("No such file or directory") && said.contains("fatal error") {
+        return Err(Failure::Generated(said));
+    }
+    fail(anyhow::anyhow!(
+        "{} of the tree {} does not compile:\n{said}",
+        command.source,
+        place.tree.display()
+    ))
+}
+
+/// Builds one file with make in `copy`, a copy of the prepared folder, so that what it needs is generated there.
+pub fn generate(command: &CompileCommand, make: Make<'_>, copy: &Path) -> Result<()> {
+    if !copy.is_dir() {
+        copy_folder(make.build, copy)
+            .with_context(|| format!("cannot copy the build folder to {}", copy.display()))?;
+    }
+    let make = Make {
+        build: copy,
+        ..make
+    };
+    make.single([SECTION_FLAGS, &command.target])?;
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry?;
+        let path = to.join(entry.path().strip_prefix(from)?);
+        let kind = entry.file_type();
+        if kind.is_dir() {
+            fs::create_dir_all(&path)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &path)?;
+        } else {
+            fs::copy(entry.path(), &path)?;
+            // Equal times keep make from building everything in the copy again.
+            let modified = entry.metadata()?.modified()?;
+            fs::File::options()
+                .append(true)
+                .open(&path)?
+                .set_modified(modified)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that no file that the fix touches was read from the original tree while the patched one was compiled.
+pub fn check_read(
+    compiled: &Compiled,
+    orig: &Path,
+    patched: &Path,
+    touched: &BTreeSet<PathBuf>,
+) -> Result<()> {
+    if touched.is_empty() {
+        return Ok(());
+    }
+    for path in &compiled.read {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let inside = real
+            .strip_prefix(orig)
+            .ok()
+            .filter(|_| !real.starts_with(patched));
+        if let Some(inside) = inside.filter(|inside| touched.contains(*inside)) {
+            bail!(
+                "{} was read from the original tree although the patch changes it: give a whole patched tree with --patched",
+                inside.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The absolute paths in a make rule that the compiler wrote.
+fn dependencies(rule: &str) -> BTreeSet<PathBuf> {
+    let words = rule
+        .split_ascii_whitespace()
+        .filter(|word| word.starts_with('/'));
+    words
+        .map(|word| PathBuf::from(std::ffi::OsStr::from_bytes(word.as_bytes())))
+        .collect()
+}

@@ -1,0 +1,139 @@
+//! Where the running kernel's files are: configuration, vmlinux with symbols, Module.symvers, modules.
+//!
+//! The places are those of Debian's packages, first match wins; `sysroot` is `/` or a folder where the packages were
+//! unpacked. An option always wins over a place.
+
+use crate::options::Options;
+use anyhow::{Context, Result, bail, ensure};
+use lp_klp::name::ObjName;
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// The files that say what the running kernel is.
+#[derive(Debug, Clone)]
+pub struct KernelFiles {
+    /// The kernel's release.
+    pub release: String,
+    /// Its configuration.
+    pub config: PathBuf,
+    /// Its image with symbols.
+    pub vmlinux: PathBuf,
+    /// What it exports.
+    pub symvers: PathBuf,
+    /// Where its modules are.
+    pub modules: PathBuf,
+}
+
+/// Finds the kernel's files; one that is missing is an error that names every place it was looked for.
+pub fn find(options: &Options) -> Result<KernelFiles> {
+    let (root, release) = (&options.sysroot, &options.release);
+    ensure!(
+        root.is_dir(),
+        "--sysroot {}: no such folder",
+        root.display()
+    );
+    let places = |places: &[&str]| -> Vec<PathBuf> {
+        places
+            .iter()
+            .map(|place| root.join(place.replace("REL", release)))
+            .collect()
+    };
+    let config = places(&[
+        "boot/config-REL",
+        "lib/modules/REL/config",
+        "lib/modules/REL/build/.config",
+    ]);
+    let vmlinux = places(&[
+        "usr/lib/debug/boot/vmlinux-REL",
+        "usr/lib/debug/lib/modules/REL/vmlinux",
+        "lib/modules/REL/build/vmlinux",
+    ]);
+    let symvers = places(&[
+        "usr/src/linux-headers-REL/Module.symvers",
+        "lib/modules/REL/build/Module.symvers",
+        "boot/Module.symvers-REL",
+    ]);
+    Ok(KernelFiles {
+        release: release.clone(),
+        config: one(
+            &options.config,
+            "--config",
+            config,
+            "configuration",
+            &format!("linux-image-{release}"),
+        )?,
+        vmlinux: one(
+            &options.vmlinux,
+            "--vmlinux",
+            vmlinux,
+            "vmlinux with symbols",
+            &format!("linux-image-{release}-dbg"),
+        )?,
+        symvers: one(
+            &options.symvers,
+            "--symvers",
+            symvers,
+            "Module.symvers",
+            &format!("linux-headers-{release}"),
+        )?,
+        modules: root.join("lib/modules").join(release),
+    })
+}
+
+fn one(
+    given: &Option<PathBuf>,
+    option: &str,
+    places: Vec<PathBuf>,
+    what: &str,
+    package: &str,
+) -> Result<PathBuf> {
+    if let Some(path) = given {
+        ensure!(path.is_file(), "{option} {}: no such file", path.display());
+        return Ok(path.clone());
+    }
+    if let Some(found) = places.iter().find(|path| path.is_file()) {
+        return Ok(found.clone());
+    }
+    let looked: Vec<String> = places
+        .iter()
+        .map(|path| format!("\n  {}", path.display()))
+        .collect();
+    bail!(
+        "the kernel's {what} is not at{}\ninstall the package {package}, say with --sysroot where it is unpacked, or give {option} FILE",
+        looked.concat()
+    );
+}
+
+/// The file of a module of this kernel.
+pub fn module(files: &KernelFiles, name: &ObjName) -> Result<PathBuf> {
+    let walk = WalkDir::new(&files.modules).sort_by_file_name();
+    let mut compressed = None;
+    for entry in walk.into_iter().filter_map(Result::ok) {
+        let file = entry.file_name().to_str().unwrap_or_default();
+        let Some((stem, extension)) = file.split_once(".ko") else {
+            continue;
+        };
+        if stem.replace('-', "_") != name.as_str() {
+            continue;
+        }
+        if extension.is_empty() {
+            return Ok(entry.into_path());
+        }
+        compressed = Some(entry.into_path());
+    }
+    if let Some(path) = compressed {
+        bail!(
+            "the module {} is compressed, unpack it beside itself first",
+            path.display()
+        );
+    }
+    Err(missing(&files.modules))
+        .with_context(|| format!("the kernel's module {name}.ko was not found"))
+}
+
+fn missing(modules: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "it is not under {}: install the kernel's image package, or say with --sysroot where it is unpacked",
+        modules.display()
+    )
+}

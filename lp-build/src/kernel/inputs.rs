@@ -1,0 +1,87 @@
+//! Everything a run works from, opened and checked against each other before any work that takes time.
+
+use super::arch::Arch;
+use super::checks::{self, Compiler};
+use super::config;
+use super::find::{self, KernelFiles};
+use super::image::{self, Image};
+use crate::options::{Options, Patched};
+use crate::tree::{self, Tree};
+use anyhow::{Result, ensure};
+
+/// The original tree and the kernel that runs.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The original tree.
+    pub orig: Tree,
+    /// The patched one, where it is a tree.
+    pub patched: Option<Tree>,
+    /// The kernel's files.
+    pub files: KernelFiles,
+    /// What its vmlinux says of itself.
+    pub image: Image,
+    /// The compiler that built it.
+    pub compiler: Compiler,
+    /// Its architecture.
+    pub arch: &'static Arch,
+}
+
+/// Opens and checks them.
+pub fn open(options: &Options) -> Result<Inputs> {
+    check_output(options)?;
+    let orig = tree::open(&options.orig, "--orig")?;
+    let patched = match &options.patched {
+        Patched::Tree(path) => Some(tree::open(path, "--patched")?),
+        Patched::Patches(patches) => {
+            for patch in patches {
+                ensure!(patch.is_file(), "--patch {}: no such file", patch.display());
+            }
+            None
+        }
+    };
+    if let Some(patched) = &patched {
+        ensure!(
+            patched.root != orig.root,
+            "--orig and --patched are the same folder {}: give the tree without the fix and the one with it",
+            orig.root.display()
+        );
+    }
+    let files = find::find(options)?;
+    let image = image::read(&files.vmlinux)?;
+    checks::image(&files, &image)?;
+    let text = config::read(&files.config)?;
+    let config = config::parse(&text);
+    let arch = checks::livepatch(&files, &config)?;
+    for tree in std::iter::once(&orig).chain(&patched) {
+        checks::tree(tree, &files, &text, &image)?;
+    }
+    let compiler = checks::compiler(&files, &config)?;
+    Ok(Inputs {
+        orig,
+        patched,
+        files,
+        image,
+        compiler,
+        arch,
+    })
+}
+
+fn check_output(options: &Options) -> Result<()> {
+    let folder = options
+        .output
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let exists = folder.is_none_or(std::path::Path::is_dir);
+    ensure!(
+        exists,
+        "the output's folder does not exist: make {}",
+        folder.unwrap_or(&options.output).display()
+    );
+    let is_dir = options.output.is_dir();
+    ensure!(
+        !is_dir,
+        "the output {} is a folder, give the name of a file",
+        options.output.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Judges one compiled unit: is the original the code that runs, and what of it changed?
+//!
+//! The proof comes first, because it also says where each local symbol of the original is in the running binary, which
+//! the diff needs to tell equal names apart.
+
+use super::pairs::Pair;
+use super::target::{Binary, Targets};
+use crate::fidelity::{self, Fidelity, Verdict};
+use crate::report::RefusalReport;
+use anyhow::{Context, Result};
+use lp_diff::report::{Report as DiffReport, Status};
+use lp_klp::name::ObjName;
+use object::{Object, ObjectSymbol};
+use std::collections::BTreeSet;
+
+/// What became of a unit.
+#[derive(Debug)]
+pub struct Judged {
+    /// Its source.
+    pub source: String,
+    /// The kernel or the module that it is part of.
+    pub object: ObjName,
+    /// Whether its original is the code that runs.
+    pub fidelity: Fidelity,
+    /// What the diff found.
+    pub report: DiffReport,
+    /// The object with the new code, if there is any.
+    pub diff: Option<Vec<u8>>,
+    /// Functions that the patch relies on and that do not reproduce.
+    pub unproven: Vec<RefusalReport>,
+}
+
+/// Judges a unit.
+pub fn judge(pair: &Pair, targets: &Targets) -> Result<Judged> {
+    let unit = &pair.unit;
+    let source = &unit.source;
+    let binary = targets.binaries.get(&unit.object);
+    let binary =
+        binary.with_context(|| format!("{source}: its object {} was not opened", unit.object))?;
+    let fidelity = fidelity::check(&pair.orig.object, source, &binary.target)
+        .with_context(|| format!("{source}: comparing it with {}", binary.path.display()))?;
+    let (report, diff) =
+        diff(pair, binary, targets, &fidelity).with_context(|| format!("comparing {source}"))?;
+    let unproven = unproven(pair, binary, &fidelity, &report);
+    Ok(Judged {
+        source: source.clone(),
+        object: unit.object.clone(),
+        fidelity,
+        report,
+        diff,
+        unproven,
+    })
+}
+
+fn diff(
+    pair: &Pair,
+    binary: &Binary,
+    targets: &Targets,
+    fidelity: &Fidelity,
+) -> Result<(DiffReport, Option<Vec<u8>>)> {
+    let config = lp_diff::Config {
+        object: pair.unit.object.clone(),
+        entry_sizes: targets.entry_sizes.clone(),
+        unit: unit_stem(&pair.unit.source),
+        places: fidelity.places.clone(),
+    };
+    let outcome = lp_diff::diff(
+        &pair.orig.object,
+        &pair.patched.object,
+        &binary.symbols,
+        &targets.exports,
+        &config,
+    )?;
+    Ok((outcome.report, outcome.object))
+}
+
+/// A name for the unit's own symbols: `fs/proc/meminfo.c` is `fs.proc.meminfo`.
+fn unit_stem(source: &str) -> String {
+    let stem = source
+        .strip_suffix(".c")
+        .unwrap_or(source)
+        .replace('/', ".");
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+    stem.chars()
+        .map(|c| if legal(c) { c } else { '_' })
+        .collect()
+}
+
+fn unproven(
+    pair: &Pair,
+    binary: &Binary,
+    fidelity: &Fidelity,
+    report: &DiffReport,
+) -> Vec<RefusalReport> {
+    let relied = relied_on(&pair.orig.object, report);
+    let mismatches: Vec<RefusalReport> = fidelity
+        .functions
+        .iter()
+        .filter(|function| relied.contains(&function.name))
+        .filter_map(|function| match &function.verdict {
+            Verdict::Mismatch { offset, ours, theirs } => Some(RefusalReport {
+                code: "not-reproduced".to_owned(),
+                place: format!("{}: {}", pair.unit.source, function.name),
+                message: format!(
+                    "our build of the original differs from the running {} at +{offset:#x}: we get '{ours}', it has \
+                     '{theirs}'; use the kernel's own source and compiler, or --allow-mismatch",
+                    pair.unit.object
+                ),
+            }),
+            Verdict::Reproduced | Verdict::Absent { .. } => None,
+        })
+        .collect();
+    if mismatches.is_empty() || !swapped(pair, binary, &relied) {
+        return mismatches;
+    }
+    let hint = "the patched tree gives the code that runs: --orig and --patched seem to be swapped";
+    mismatches
+        .into_iter()
+        .map(|refusal| RefusalReport {
+            message: hint.to_owned(),
+            ..refusal
+        })
+        .collect()
+}
+
+/// The functions to be patched, and those whose code is merged into them.
+fn relied_on(orig: &[u8], report: &DiffReport) -> BTreeSet<String> {
+    let changed = report
+        .functions
+        .iter()
+        .filter(|function| function.status == Status::Changed);
+    let mut relied: BTreeSet<String> = changed.map(|function| function.name.clone()).collect();
+    if let Ok(file) = object::File::parse(orig) {
+        let symbol = |index: &usize| {
+            file.symbol_by_index(object::SymbolIndex(*index))
+                .ok()?
+                .name()
+                .ok()
+                .map(str::to_owned)
+        };
+        relied.extend(report.touched.iter().filter_map(symbol));
+    }
+    relied
+}
+
+/// Whether the patched object, unlike the original, is what runs.
+fn swapped(pair: &Pair, binary: &Binary, relied: &BTreeSet<String>) -> bool {
+    let check = fidelity::check(&pair.patched.object, &pair.unit.source, &binary.target);
+    check.is_ok_and(|fidelity| {
+        let relied = fidelity
+            .functions
+            .iter()
+            .filter(|function| relied.contains(&function.name));
+        relied.fold(None, |all, function| {
+            Some(all.unwrap_or(true) && matches!(function.verdict, Verdict::Reproduced))
+        }) == Some(true)
+    })
+}

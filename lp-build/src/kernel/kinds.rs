@@ -1,0 +1,193 @@
+//! What a changed file means for a patch, from its path alone: compiled, outside the kernel, or refused.
+//!
+//! The rule is that what is not known to be harmless is refused: a patch must never leave out a part of the fix in
+//! silence. The tempting wrong way is to skip what is not a `.c` file.
+
+use super::arch::Arch;
+use crate::tree::{Change, ChangeKind};
+
+/// What to do with a changed file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Compile it in both trees.
+    Source,
+    /// It is no part of this kernel; the reason.
+    Outside(&'static str),
+    /// It changes the kernel in a way that cannot be carried; which, why, and what to do.
+    Refused(RefusedKind),
+}
+
+/// Changed files that stop a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedKind {
+    /// A header.
+    Header,
+    /// A Kconfig file.
+    Kconfig,
+    /// A Makefile or Kbuild file.
+    Makefile,
+    /// Assembler code.
+    Assembler,
+    /// A linker script.
+    LinkerScript,
+    /// A device tree.
+    DeviceTree,
+    /// Rust code.
+    Rust,
+    /// A tool that takes part in the build, or a source that the preparation reads.
+    BuildTool,
+    /// A C file that only one tree has.
+    AddedOrRemoved,
+    /// Code that does not run as part of the kernel image.
+    OtherImage,
+    /// Anything else.
+    Unknown,
+}
+
+impl RefusedKind {
+    /// The refusal's code in reports.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Header => "changed-header",
+            Self::Kconfig => "changed-kconfig",
+            Self::Makefile => "changed-makefile",
+            Self::Assembler => "changed-assembler",
+            Self::LinkerScript => "changed-linker-script",
+            Self::DeviceTree => "changed-device-tree",
+            Self::Rust => "changed-rust",
+            Self::BuildTool => "changed-build-tool",
+            Self::AddedOrRemoved => "added-or-removed-source",
+            Self::OtherImage => "other-image",
+            Self::Unknown => "unknown-file",
+        }
+    }
+
+    /// Why it is refused and what to do.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Header => {
+                "a changed header is not supported yet (it comes with a later release): put the change into the .c \
+                 files that need it, or leave the header as it was"
+            }
+            Self::Kconfig => {
+                "a running kernel's configuration cannot change: leave the Kconfig file as it was"
+            }
+            Self::Makefile => {
+                "a changed Makefile changes how files are built, which is not supported yet: leave it as it was"
+            }
+            Self::Assembler => {
+                "assembler code cannot be patched: it has no function entry that can be redirected. Fix the C code \
+                 around it"
+            }
+            Self::LinkerScript => {
+                "the layout of a running kernel cannot change: leave it as it was"
+            }
+            Self::DeviceTree => "a device tree is read at boot only: leave it as it was",
+            Self::Rust => "Rust code cannot be patched yet: leave it as it was",
+            Self::BuildTool => {
+                "it takes part in building every file, so both trees must have the same: leave it as it was"
+            }
+            Self::AddedOrRemoved => {
+                "an added or removed C file needs a changed Makefile, which is not supported yet: put the new code \
+                 into a file that exists"
+            }
+            Self::OtherImage => {
+                "it is built into an image of its own (boot code, vDSO, firmware), not into the running kernel's \
+                 code: leave it as it was, and boot a fixed kernel for it"
+            }
+            Self::Unknown => {
+                "what the build makes of this file is not known, so it cannot be left out: leave it as it was"
+            }
+        }
+    }
+}
+
+const DOCUMENTS: [&str; 7] = ["rst", "md", "txt", "rtf", "svg", "dot", "cocci"];
+const LEFTOVERS: [&str; 10] = [
+    "orig", "rej", "patch", "diff", "swp", "o", "ko", "cmd", "mod", "a",
+];
+const TOP_DOCUMENTS: [&str; 6] = [
+    "COPYING",
+    "CREDITS",
+    "MAINTAINERS",
+    "README",
+    "tags",
+    "cscope.out",
+];
+const TOP_OUTSIDE: [&str; 5] = ["Documentation", "LICENSES", "debian", "samples", "tools"];
+/// The parts of `tools/` from which objtool is built, which rewrites every object.
+const OBJTOOL: [&str; 7] = [
+    "arch", "build", "include", "lib", "objtool", "scripts", "Makefile",
+];
+
+/// Decides what a changed file means for a kernel of the architecture.
+pub fn kind(change: &Change, arch: &Arch) -> Kind {
+    let path = change.path.as_str();
+    if let Some(reason) = outside(path, arch.folder) {
+        return Kind::Outside(reason);
+    }
+    let refused = if path.starts_with("scripts/")
+        || path.starts_with("tools/")
+        || arch.prepared.iter().any(|known| path.starts_with(known))
+    {
+        RefusedKind::BuildTool
+    } else if arch
+        .other_images
+        .iter()
+        .any(|known| path.starts_with(known))
+    {
+        RefusedKind::OtherImage
+    } else {
+        match by_name(path) {
+            None if change.kind == ChangeKind::Changed => return Kind::Source,
+            None => RefusedKind::AddedOrRemoved,
+            Some(refused) => refused,
+        }
+    };
+    Kind::Refused(refused)
+}
+
+fn outside(path: &str, arch: &str) -> Option<&'static str> {
+    let mut parts = path.split('/');
+    let (top, second) = (parts.next().unwrap_or_default(), parts.next());
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if top == "arch" && second.is_some_and(|second| second != arch && second != "Kconfig") {
+        return Some("another architecture");
+    }
+    let objtool = top == "tools" && second.is_some_and(|second| OBJTOOL.contains(&second));
+    if TOP_OUTSIDE.contains(&top) && !objtool {
+        return Some("not built into the kernel");
+    }
+    if DOCUMENTS.contains(&extension) || (second.is_none() && TOP_DOCUMENTS.contains(&name)) {
+        return Some("documentation");
+    }
+    // No file of the kernel whose name begins with a dot takes part in its build.
+    if name.starts_with('.') || name.ends_with('~') || LEFTOVERS.contains(&extension) {
+        return Some("not a source");
+    }
+    None
+}
+
+/// Why a file of this name is refused; none for C.
+fn by_name(path: &str) -> Option<RefusedKind> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if name.starts_with("Kconfig") {
+        return Some(RefusedKind::Kconfig);
+    }
+    if name.starts_with("Makefile") || name.starts_with("Kbuild") || extension == "mk" {
+        return Some(RefusedKind::Makefile);
+    }
+    if name.ends_with(".lds.S") || extension == "lds" {
+        return Some(RefusedKind::LinkerScript);
+    }
+    match extension {
+        "c" => None,
+        "h" => Some(RefusedKind::Header),
+        "S" | "s" => Some(RefusedKind::Assembler),
+        "dts" | "dtsi" | "dtso" => Some(RefusedKind::DeviceTree),
+        "rs" => Some(RefusedKind::Rust),
+        _ => Some(RefusedKind::Unknown),
+    }
+}

@@ -1,0 +1,268 @@
+//! A livepatch for a Linux kernel: the road through all phases.
+//!
+//! Every phase is a file and borrows the earlier ones' results. What cannot be patched is collected and said at the
+//! end of the phase that finds it; only a whole module is ever written, by a rename.
+
+pub mod arch;
+pub mod assemble;
+pub mod cache;
+pub mod changed;
+pub mod checks;
+pub mod commands;
+pub mod compile;
+pub mod config;
+pub mod find;
+pub mod image;
+pub mod includers;
+pub mod inputs;
+pub mod judge;
+pub mod key;
+pub mod kinds;
+pub mod make;
+pub mod pairs;
+pub mod prepare;
+pub mod target;
+pub mod units;
+
+use crate::module;
+use crate::options::Options;
+use crate::progress::Progress;
+use crate::report::{Report, Verdict};
+use anyhow::{Context, Result};
+use cache::{Cache, Scratch};
+use changed::Changed;
+use inputs::Inputs;
+use judge::Judged;
+use make::Make;
+use pairs::Workshop;
+use prepare::Prepared;
+use rayon::prelude::*;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use target::Targets;
+
+/// Builds the patch that the options describe; what is found on the way goes into the report.
+pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Result<Verdict> {
+    introduce(options, report);
+    let inputs = progress.step("checking trees and kernel", || inputs::open(options))?;
+    let cache = Cache::open(&options.cache)?;
+    let scratch = cache.scratch(options.keep.as_deref())?;
+    let changed = changed::find(options, &inputs, &scratch, progress)?;
+    report.files = changed::stat(&inputs, &changed);
+    warn(report, progress, &changed.warnings);
+    if changed.changes.is_empty() {
+        report.notes.push("the trees do not differ".to_owned());
+        return Ok(Verdict::Same);
+    }
+    eprintln!("{}", report.files);
+    let sources = changed::sources(&inputs, &changed, report);
+    if !report.refusals.is_empty() {
+        return Ok(Verdict::Refused);
+    }
+    if sources.is_empty() {
+        return Ok(Verdict::Same);
+    }
+    let prepared = prepare(&inputs, &changed, &cache, progress)?;
+    warn(
+        report,
+        progress,
+        &prepared
+            .drift
+            .new
+            .iter()
+            .map(|option| format!("the configuration does not say {option}"))
+            .collect::<Vec<_>>(),
+    );
+    let make = make(&inputs, &prepared);
+    let road = Road {
+        inputs: &inputs,
+        changed: &changed,
+        scratch: &scratch,
+        cache: &cache,
+        prepared: &prepared,
+        make,
+        progress,
+    };
+    let Some((judged, targets)) = judge_all(&road, &sources, report)? else {
+        return Ok(if report.refusals.is_empty() {
+            Verdict::Same
+        } else {
+            Verdict::Refused
+        });
+    };
+    assemble::summarize(&judged, report);
+    if refuse(options, &judged, report, progress) {
+        return Ok(Verdict::Refused);
+    }
+    if report.objects.is_empty() {
+        return Ok(Verdict::Same);
+    }
+    let parts = progress.step("describing the patch", || {
+        assemble::parts(options, &inputs, judged, &targets)
+    })?;
+    let folder = scratch.folder("module")?;
+    let module = module::build(
+        options.identity.name.as_str(),
+        &parts,
+        &targets.exports,
+        make,
+        &folder,
+        progress,
+    )?;
+    warn(report, progress, &module.warnings);
+    publish(&options.output, &module.bytes)?;
+    report.output = Some(options.output.clone());
+    report.size = Some(module.bytes.len() as u64);
+    Ok(Verdict::Built)
+}
+
+/// What the later phases share.
+struct Road<'a> {
+    inputs: &'a Inputs,
+    changed: &'a Changed,
+    scratch: &'a Scratch,
+    cache: &'a Cache,
+    prepared: &'a Prepared,
+    make: Make<'a>,
+    progress: &'a Progress,
+}
+
+fn introduce(options: &Options, report: &mut Report) {
+    let identity = &options.identity;
+    report.name = identity.name.to_string();
+    report.version.clone_from(&identity.version);
+    report.kernel.clone_from(&options.release);
+    report.replace = identity.replace;
+    report.states.clone_from(&identity.states);
+    if let Some(describe) = &options.describe {
+        report
+            .notes
+            .push(format!("described by {}", describe.display()));
+    }
+}
+
+fn warn(report: &mut Report, progress: &Progress, warnings: &[String]) {
+    for warning in warnings {
+        progress.warn(warning);
+    }
+    report.warnings.extend_from_slice(warnings);
+}
+
+fn prepare(
+    inputs: &Inputs,
+    changed: &Changed,
+    cache: &Cache,
+    progress: &Progress,
+) -> Result<Prepared> {
+    let Inputs {
+        orig,
+        files,
+        compiler,
+        arch,
+        ..
+    } = inputs;
+    progress.step("finding or preparing the build folder", || {
+        let key = key::key(orig, &changed.listing, files, compiler, arch)?;
+        prepare::prepare(cache, key, orig, files, compiler, progress)
+    })
+}
+
+fn make<'a>(inputs: &'a Inputs, prepared: &'a Prepared) -> Make<'a> {
+    Make {
+        tree: &prepared.tree,
+        build: &prepared.folder,
+        release: &inputs.files.release,
+        compiler: &inputs.compiler.command,
+    }
+}
+
+/// Compiles and judges what the sources end up in; none when there is nothing to judge.
+fn judge_all(
+    road: &Road<'_>,
+    sources: &[String],
+    report: &mut Report,
+) -> Result<Option<(Vec<Judged>, Targets)>> {
+    let Road {
+        inputs,
+        changed,
+        scratch,
+        progress,
+        ..
+    } = road;
+    let commands = road.cache.commands(&road.prepared.key);
+    let build = units::Build {
+        prepared: road.prepared,
+        make: road.make,
+        commands: &commands,
+    };
+    let units = progress.step("finding how the files are built", || {
+        units::find(sources, &inputs.orig, &changed.listing, inputs.arch, build)
+    })?;
+    for source in &units.absent {
+        report.notes.push(format!(
+            "{source} is not in this kernel: its configuration does not build it"
+        ));
+    }
+    report.refusals.extend(units.refusals);
+    if units.units.is_empty() || !report.refusals.is_empty() {
+        return Ok(None);
+    }
+    let shop = Workshop {
+        make: road.make,
+        orig: scratch.folder("orig")?,
+        patched: scratch.folder("new")?,
+        copy: scratch.folder("copies")?.join("build"),
+        copying: Mutex::new(()),
+    };
+    let (pairs, targets) = progress.step("compiling both trees", || {
+        rayon::join(
+            || pairs::compile(&units.units, inputs, changed, &shop, progress),
+            || target::open(&inputs.files, &units.units),
+        )
+    });
+    let (pairs, targets) = (pairs?, targets?);
+    let judged = progress.step("comparing with the running kernel", || {
+        pairs
+            .par_iter()
+            .map(|pair| judge::judge(pair, &targets))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    Ok(Some((judged, targets)))
+}
+
+/// Collects the refusals; what does not reproduce is only a warning where the person allows it.
+fn refuse(options: &Options, judged: &[Judged], report: &mut Report, progress: &Progress) -> bool {
+    report
+        .refusals
+        .extend(judged.iter().flat_map(assemble::refusals));
+    let unproven = judged.iter().flat_map(|unit| unit.unproven.iter().cloned());
+    if options.allow_mismatch {
+        let warnings: Vec<String> = unproven
+            .map(|refusal| format!("{}: {}", refusal.place, refusal.message))
+            .collect();
+        warn(report, progress, &warnings);
+    } else {
+        report.refusals.extend(unproven);
+    }
+    !report.refusals.is_empty()
+}
+
+/// Writes the output in one step: whoever looks sees the old file or the whole new one.
+fn publish(output: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = output
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let write = || -> Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".livepatch-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(output)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", output.display()))
+}

@@ -1,0 +1,23 @@
+//! Builds livepatches: the only crate that runs make, cc and ld.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cli`] | what may be asked |
+//! | [`options`] | what was asked, checked and complete |
+//! | [`describe`] | `livepatch.toml` |
+//! | [`tree`] | two source trees, or one and patches; what differs |
+//! | [`kernel`] | the kernel that runs, its build folder, compiling, and the road through all phases |
+//! | [`fidelity`] | does our build of the original reproduce the running binary? |
+//! | [`module`] | the patch module: template, Kbuild, klp relocations |
+//! | [`progress`] | what is being done and for how long |
+//! | [`report`] | what came out, for people and machines |
+
+pub mod cli;
+pub mod describe;
+pub mod fidelity;
+pub mod kernel;
+pub mod module;
+pub mod options;
+pub mod progress;
+pub mod report;
+pub mod tree;

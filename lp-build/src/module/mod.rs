@@ -1,0 +1,56 @@
+//! The patch module: its tables as C, the kernel's own module build around lp-diff's objects, then the livepatch
+//! relocations that this build knows nothing of.
+
+pub mod kbuild;
+mod klp_rela;
+pub mod post_link;
+pub mod template;
+
+use crate::kernel::make::Make;
+use crate::progress::Progress;
+use anyhow::{Context, Result};
+use lp_diff::Exports;
+use std::path::Path;
+use template::Tables;
+
+/// What a module is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The tables.
+    pub tables: Tables,
+    /// Objects with the new code.
+    pub objects: Vec<Vec<u8>>,
+}
+
+/// A module that is ready to be written.
+#[derive(Debug)]
+pub struct Module {
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+    /// What the build warned of.
+    pub warnings: Vec<String>,
+}
+
+/// Builds the module named `name` in the new folder `folder`.
+pub fn build(
+    name: &str,
+    parts: &Parts,
+    exports: &Exports,
+    make: Make<'_>,
+    folder: &Path,
+    progress: &Progress,
+) -> Result<Module> {
+    let main = template::render(&parts.tables)?;
+    let linked = progress.step("building the module", || {
+        kbuild::build(name, (&main, &parts.objects), exports, make, folder)
+    })?;
+    let bytes = progress
+        .step("writing livepatch relocations", || {
+            post_link::run(&linked.bytes)
+        })
+        .context("the linked module cannot become a livepatch")?;
+    Ok(Module {
+        bytes,
+        warnings: linked.warnings,
+    })
+}

@@ -1,0 +1,217 @@
+//! What was asked for, checked and complete: the command line and the description as one, options first.
+//!
+//! Nothing here looks at trees or kernels; whatever can be wrong with the words alone is found before any work.
+
+use crate::cli::KernelArgs;
+use crate::describe::{self, Describe};
+use anyhow::{Context, Result, ensure};
+use lp_klp::name::{MODULE_NAME_LEN, ObjName};
+use lp_klp::state::KlpState;
+use std::path::{Path, PathBuf};
+
+const DESCRIBE_FILE: &str = "livepatch.toml";
+
+/// Where the fixed sources come from.
+#[derive(Debug, Clone)]
+pub enum Patched {
+    /// A second tree.
+    Tree(PathBuf),
+    /// Patches to the first.
+    Patches(Vec<PathBuf>),
+}
+
+/// What the patch says of itself.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The module's name as the kernel will know it.
+    pub name: ObjName,
+    /// The author's version.
+    pub version: String,
+    /// What it is for.
+    pub description: String,
+    /// Whether it replaces all that is installed before it.
+    pub replace: bool,
+    /// The system states it changes.
+    pub states: Vec<KlpState>,
+}
+
+/// Everything `lp-build kernel` works from.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The tree of the running kernel.
+    pub orig: PathBuf,
+    /// The tree with the fix.
+    pub patched: Patched,
+    /// The running kernel's release.
+    pub release: String,
+    /// The file to write.
+    pub output: PathBuf,
+    /// Where the kernel's packages are.
+    pub sysroot: PathBuf,
+    /// Instead of the vmlinux under `sysroot`.
+    pub vmlinux: Option<PathBuf>,
+    /// Instead of the configuration under `sysroot`.
+    pub config: Option<PathBuf>,
+    /// Instead of the Module.symvers under `sysroot`.
+    pub symvers: Option<PathBuf>,
+    /// What the patch says of itself.
+    pub identity: Identity,
+    /// The description file that was read.
+    pub describe: Option<PathBuf>,
+    /// Whether to go on where the original does not reproduce.
+    pub allow_mismatch: bool,
+    /// The cache's folder.
+    pub cache: PathBuf,
+    /// Where to leave what is made on the way.
+    pub keep: Option<PathBuf>,
+    /// Whether to say more.
+    pub verbose: bool,
+}
+
+/// Interprets the command line.
+pub fn interpret(args: KernelArgs) -> Result<Options> {
+    check_release(&args.kernel)?;
+    let describe = describe_path(&args);
+    let described = describe
+        .as_deref()
+        .map(describe::read)
+        .transpose()?
+        .unwrap_or_default();
+    let identity = identity(&args, described)?;
+    let cache = match args.cache {
+        Some(cache) => cache,
+        None => default_cache()?,
+    };
+    Ok(Options {
+        orig: args.orig,
+        patched: match args.patched {
+            Some(tree) => Patched::Tree(tree),
+            None => Patched::Patches(args.patch),
+        },
+        release: args.kernel,
+        output: args.output,
+        sysroot: args.sysroot,
+        vmlinux: args.vmlinux,
+        config: args.config,
+        symvers: args.symvers,
+        identity,
+        describe,
+        allow_mismatch: args.allow_mismatch,
+        cache,
+        keep: args.keep,
+        verbose: args.verbose,
+    })
+}
+
+fn check_release(release: &str) -> Result<()> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~-".contains(&byte);
+    ensure!(
+        release.bytes().all(legal) && release.starts_with(|c: char| c.is_ascii_digit()),
+        "--kernel '{release}' is not a kernel release, give what `uname -r` prints, such as 6.1.0-53-cloud-amd64"
+    );
+    Ok(())
+}
+
+fn describe_path(args: &KernelArgs) -> Option<PathBuf> {
+    if args.describe.is_some() {
+        return args.describe.clone();
+    }
+    let folder = match args.patch.first() {
+        Some(patch) => patch.parent().unwrap_or(Path::new("")),
+        None => Path::new(""),
+    };
+    let path = folder.join(DESCRIBE_FILE);
+    path.is_file().then_some(path)
+}
+
+fn identity(args: &KernelArgs, described: Describe) -> Result<Identity> {
+    let stem = output_stem(&args.output)?;
+    let name = args
+        .name
+        .clone()
+        .or(described.name)
+        .unwrap_or_else(|| stem.clone());
+    let states = match args.state.is_empty() {
+        true => described.states,
+        false => describe::parse_states(&args.state)?,
+    };
+    let identity = Identity {
+        name: module_name(&name)?,
+        version: args
+            .version
+            .clone()
+            .or(described.version)
+            .unwrap_or_default(),
+        description: args
+            .description
+            .clone()
+            .or(described.description)
+            .unwrap_or_default(),
+        replace: args.replace.or(described.replace).unwrap_or(true),
+        states,
+    };
+    // The kernel takes a module's name from inside the file, people and modprobe from its file name.
+    ensure!(
+        identity.name.as_str() == stem.replace('-', "_"),
+        "the patch's name is '{name}' but the output is '{stem}.ko': give -o {name}.ko or --name {stem}"
+    );
+    check_text("version", &identity.version)?;
+    check_text("description", &identity.description)?;
+    for state in &identity.states {
+        check_text("state's name", &state.name)?;
+    }
+    Ok(identity)
+}
+
+fn output_stem(output: &Path) -> Result<String> {
+    let name = output
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let stem = name.strip_suffix(".ko").filter(|stem| !stem.is_empty());
+    let stem = stem.with_context(|| {
+        format!(
+            "the output '{}' must be named NAME.ko, as a kernel module is",
+            output.display()
+        )
+    })?;
+    Ok(stem.to_owned())
+}
+
+fn module_name(name: &str) -> Result<ObjName> {
+    let rule = || {
+        format!(
+            "'{name}' cannot be a module's name: use 1 to {} letters, digits, '_' or '-'",
+            MODULE_NAME_LEN - 1
+        )
+    };
+    let parsed: ObjName = name.parse().with_context(rule)?;
+    ensure!(
+        !parsed.is_vmlinux(),
+        "a patch cannot be named vmlinux, that is the kernel's own name"
+    );
+    Ok(parsed)
+}
+
+fn check_text(what: &str, text: &str) -> Result<()> {
+    ensure!(
+        !text
+            .chars()
+            .any(|c| c.is_control() && c != '\n' && c != '\t')
+            && text.len() <= 4096,
+        "the patch's {what} has a control character or more than 4096 bytes, use plain text"
+    );
+    Ok(())
+}
+
+fn default_cache() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(cache) = set("LP_CACHE") {
+        return Ok(cache.into());
+    }
+    if let Some(cache) = set("XDG_CACHE_HOME") {
+        return Ok(Path::new(&cache).join("livepatch"));
+    }
+    let home = set("HOME").context("no place for the cache: give --cache DIR, or set LP_CACHE")?;
+    Ok(Path::new(&home).join(".cache/livepatch"))
+}

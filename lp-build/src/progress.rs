@@ -1,0 +1,88 @@
+//! What is being done and for how long: a live line on a terminal, plain lines elsewhere, always on stderr.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long one step took.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    /// What was done.
+    pub name: String,
+    /// Milliseconds.
+    pub ms: u128,
+}
+
+/// Shows the steps of one run and keeps their times.
+#[derive(Debug)]
+pub struct Progress {
+    steps: Mutex<Vec<Step>>,
+    terminal: bool,
+    verbose: bool,
+}
+
+impl Progress {
+    /// Progress on stderr.
+    pub fn new(verbose: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self {
+            steps: Mutex::default(),
+            terminal,
+            verbose,
+        }
+    }
+
+    /// Does one step, shows it, and keeps its time, also when it fails.
+    pub fn step<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        let bar = self.terminal.then(|| spinner(name));
+        let start = Instant::now();
+        let result = work();
+        let took = start.elapsed();
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        self.finish(name, took);
+        result
+    }
+
+    /// Says something on the way, if asked to say more.
+    pub fn detail(&self, text: impl std::fmt::Display) {
+        if self.verbose {
+            eprintln!("    {text}");
+        }
+    }
+
+    /// Says something that must not be missed.
+    pub fn warn(&self, text: impl std::fmt::Display) {
+        eprintln!("warning: {text}");
+    }
+
+    /// The steps so far.
+    pub fn steps(&self) -> Vec<Step> {
+        self.steps
+            .lock()
+            .map(|steps| steps.clone())
+            .unwrap_or_default()
+    }
+
+    fn finish(&self, name: &str, took: Duration) {
+        eprintln!("{:>7.2} s  {name}", took.as_secs_f64());
+        if let Ok(mut steps) = self.steps.lock() {
+            steps.push(Step {
+                name: name.to_owned(),
+                ms: took.as_millis(),
+            });
+        }
+    }
+}
+
+fn spinner(name: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(name.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}

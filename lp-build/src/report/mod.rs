@@ -1,0 +1,177 @@
+//! What came of a run. It is filled on the way, so an error's report still tells what was found before it.
+
+pub mod json;
+pub mod text;
+
+use crate::progress::Step;
+use crate::tree::diffstat::DiffStat;
+use lp_klp::name::{ObjName, Sympos};
+use lp_klp::state::KlpState;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The outcome in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The module was written.
+    Built,
+    /// The change cannot be made a livepatch.
+    Refused,
+    /// No code of the kernel changes.
+    Same,
+    /// Something is missing or wrong.
+    #[default]
+    Error,
+}
+
+impl Verdict {
+    /// The exit status that says it.
+    pub fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Built => 0,
+            Self::Error => 1,
+            Self::Refused => 2,
+            Self::Same => 3,
+        })
+    }
+}
+
+/// Everything a run found out.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// The outcome.
+    pub verdict: Verdict,
+    /// What went wrong, for an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The module that was written.
+    pub output: Option<PathBuf>,
+    /// Its bytes.
+    pub size: Option<u64>,
+    /// The patch's name.
+    pub name: String,
+    /// The patch's version.
+    pub version: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Whether the patch replaces what is installed before it.
+    pub replace: bool,
+    /// The states it changes.
+    pub states: Vec<KlpState>,
+    /// The files that differ.
+    pub files: DiffStat,
+    /// What is patched.
+    pub objects: Vec<ObjectReport>,
+    /// What is new.
+    pub new_functions: Vec<NewFunction>,
+    /// Data that comes with the patch.
+    pub data: Vec<NewDatum>,
+    /// What the proof found.
+    pub fidelity: FidelityReport,
+    /// What cannot be done.
+    pub refusals: Vec<RefusalReport>,
+    /// What the person should know.
+    pub notes: Vec<String>,
+    /// What the person should look at.
+    pub warnings: Vec<String>,
+    /// How long each step took.
+    pub steps: Vec<Step>,
+}
+
+/// The patched functions of one object.
+#[derive(Debug, Clone, Serialize)]
+pub struct ObjectReport {
+    /// `vmlinux` or a module.
+    pub name: ObjName,
+    /// Its functions.
+    pub functions: Vec<PatchedFunction>,
+}
+
+/// A function that is replaced.
+#[derive(Debug, Clone, Serialize)]
+pub struct PatchedFunction {
+    /// Its name.
+    pub name: String,
+    /// Which of that name.
+    pub sympos: Sympos,
+    /// The file it comes from.
+    pub source: String,
+    /// What differs.
+    pub why: String,
+}
+
+/// A function that the kernel does not have.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewFunction {
+    /// Its name.
+    pub name: String,
+    /// The file it comes from.
+    pub source: String,
+    /// What needs it.
+    pub why: String,
+}
+
+/// A datum that the kernel does not have.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewDatum {
+    /// Its name.
+    pub name: String,
+    /// The file it comes from.
+    pub source: String,
+    /// Bytes.
+    pub size: u64,
+    /// Whether its value is lost when a later patch replaces this one.
+    pub writable: bool,
+}
+
+/// Whether our build of the original is the running kernel's.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FidelityReport {
+    /// Functions that are the running kernel's.
+    pub reproduced: usize,
+    /// Functions that were compared.
+    pub total: usize,
+    /// Those that differ.
+    pub mismatches: Vec<MismatchReport>,
+    /// Those that the running kernel does not have under this name, each with its reason.
+    pub absent: Vec<AbsentReport>,
+}
+
+/// A function that differs.
+#[derive(Debug, Clone, Serialize)]
+pub struct MismatchReport {
+    /// Its file.
+    pub source: String,
+    /// Its name.
+    pub function: String,
+    /// Where the first difference is, in bytes from its start.
+    pub offset: u64,
+    /// The instruction that we get.
+    pub ours: String,
+    /// The instruction that runs.
+    pub theirs: String,
+}
+
+/// A function that the running binary does not have.
+#[derive(Debug, Clone, Serialize)]
+pub struct AbsentReport {
+    /// Its file.
+    pub source: String,
+    /// Its name.
+    pub function: String,
+    /// Why it may be absent.
+    pub reason: String,
+}
+
+/// Something that cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RefusalReport {
+    /// Which kind, a stable word.
+    pub code: String,
+    /// File, function or section.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}

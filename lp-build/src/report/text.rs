@@ -1,0 +1,193 @@
+//! The report for people.
+
+use super::{FidelityReport, NewDatum, Report, Verdict};
+use crate::progress::Step;
+use std::fmt::Write;
+
+/// The summary at the end of a run; errors are said elsewhere.
+pub fn render(report: &Report) -> String {
+    let mut out = String::new();
+    for note in &report.notes {
+        line(&mut out, format_args!("note: {note}"));
+    }
+    match report.verdict {
+        Verdict::Built => built(&mut out, report),
+        Verdict::Refused => refused(&mut out, report),
+        Verdict::Same => line(
+            &mut out,
+            "nothing to do: the change alters no code of this kernel",
+        ),
+        Verdict::Error => {}
+    }
+    out
+}
+
+fn line(out: &mut String, text: impl std::fmt::Display) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{text}");
+}
+
+fn built(out: &mut String, report: &Report) {
+    let output = report
+        .output
+        .as_deref()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default();
+    let size = report.size.unwrap_or_default();
+    line(
+        out,
+        format_args!("built {output} ({size} bytes) for {}", report.kernel),
+    );
+    for object in &report.objects {
+        line(
+            out,
+            format_args!(
+                "  {}: {} patched",
+                object.name,
+                functions(object.functions.len())
+            ),
+        );
+        for function in &object.functions {
+            let position = match function.sympos.0 {
+                0 => String::new(),
+                position => format!(" (position {position})"),
+            };
+            line(
+                out,
+                format_args!(
+                    "    {}{position}, {}: {}",
+                    function.name, function.source, function.why
+                ),
+            );
+        }
+    }
+    for function in &report.new_functions {
+        line(
+            out,
+            format_args!(
+                "  new function {}, {}: {}",
+                function.name, function.source, function.why
+            ),
+        );
+    }
+    if !report.data.is_empty() {
+        line(out, format_args!("  {}", data(&report.data)));
+    }
+    let states: Vec<String> = report.states.iter().map(ToString::to_string).collect();
+    line(
+        out,
+        format_args!(
+            "  states: {}",
+            if states.is_empty() {
+                "none".into()
+            } else {
+                states.join(", ")
+            }
+        ),
+    );
+    let replace = if report.replace {
+        "yes, all patches installed before it"
+    } else {
+        "no"
+    };
+    line(out, format_args!("  replaces: {replace}"));
+    fidelity(out, &report.fidelity);
+    line(out, format_args!("  time: {}", times(&report.steps)));
+}
+
+/// New data in one line: most are one's own strings, flags and keys of messages.
+fn data(data: &[NewDatum]) -> String {
+    const SHOWN: usize = 6;
+    let names: Vec<&str> = data
+        .iter()
+        .take(SHOWN)
+        .map(|datum| datum.name.as_str())
+        .collect();
+    let more = match data.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let bytes: u64 = data.iter().map(|datum| datum.size).sum();
+    let lost = match data.iter().filter(|datum| datum.writable).count() {
+        0 => String::new(),
+        writable => {
+            format!("; a later patch that replaces this one starts {writable} of them afresh")
+        }
+    };
+    format!("new data: {}{more} ({bytes} bytes{lost})", names.join(", "))
+}
+
+fn refused(out: &mut String, report: &Report) {
+    line(
+        out,
+        format_args!(
+            "refused, for {}:",
+            match report.refusals.len() {
+                1 => "1 reason".to_owned(),
+                count => format!("{count} reasons"),
+            }
+        ),
+    );
+    for refusal in &report.refusals {
+        line(
+            out,
+            format_args!(
+                "  {}: {} [{}]",
+                refusal.place, refusal.message, refusal.code
+            ),
+        );
+    }
+    if report.fidelity.total > 0 {
+        fidelity(out, &report.fidelity);
+    }
+    line(out, "no module was written");
+}
+
+fn fidelity(out: &mut String, fidelity: &FidelityReport) {
+    line(
+        out,
+        format_args!(
+            "  fidelity: {} of {} functions reproduce",
+            fidelity.reproduced, fidelity.total
+        ),
+    );
+    for mismatch in &fidelity.mismatches {
+        line(
+            out,
+            format_args!(
+                "    {}, {} differs at +{:#x}: we get '{}', the kernel has '{}'",
+                mismatch.function, mismatch.source, mismatch.offset, mismatch.ours, mismatch.theirs
+            ),
+        );
+    }
+    for absent in &fidelity.absent {
+        line(
+            out,
+            format_args!(
+                "    {}, {}: {}",
+                absent.function, absent.source, absent.reason
+            ),
+        );
+    }
+}
+
+fn functions(count: usize) -> String {
+    match count {
+        1 => "1 function".to_owned(),
+        count => format!("{count} functions"),
+    }
+}
+
+fn times(steps: &[Step]) -> String {
+    // Indented steps are parts of the one after them.
+    let whole = steps.iter().filter(|step| !step.name.starts_with(' '));
+    let total: u128 = whole.clone().map(|step| step.ms).sum();
+    let parts: Vec<String> = whole
+        .map(|step| format!("{} {}", step.name, seconds(step.ms)))
+        .collect();
+    format!("{} ({})", seconds(total), parts.join(", "))
+}
+
+fn seconds(ms: u128) -> String {
+    format!("{}.{:02} s", ms / 1000, ms % 1000 / 10)
+}

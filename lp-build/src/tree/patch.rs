@@ -1,0 +1,256 @@
+//! Makes a patched tree from an original and patches, without touching or copying the original.
+//!
+//! The tree is a spine: real folders down to each touched file, real copies of the touched files, and links for
+//! everything beside them. The tempting wrong way is hard links or links to the touched files, through which
+//! `patch` would write into the person's tree. What a link to a whole folder cannot give: a file found through it
+//! that includes `../x` sees the original's `x`. The compile step therefore checks that no touched file was read from the
+//! original ([`crate::kernel::compile`]).
+
+use super::{Change, ChangeKind};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// What came of applying patches.
+#[derive(Debug)]
+pub struct Applied {
+    /// The files that differ from the original now.
+    pub changes: Vec<Change>,
+    /// What the person should look at, such as hunks that applied with fuzz.
+    pub warnings: Vec<String>,
+}
+
+/// Applies patches, in order, to a copy of `orig` made of links in the new folder `dest`.
+pub fn apply(orig: &Path, patches: &[PathBuf], dest: &Path) -> Result<Applied> {
+    let mut touched = BTreeSet::new();
+    for patch in patches {
+        let text = fs::read(patch)
+            .with_context(|| format!("cannot read the patch {}", patch.display()))?;
+        let files = touched_files(&String::from_utf8_lossy(&text))
+            .with_context(|| format!("the patch {}", patch.display()))?;
+        ensure!(
+            !files.is_empty(),
+            "the patch {} names no file: give a unified diff with --- and +++ lines, as `git diff` or `diff -urN` prints",
+            patch.display()
+        );
+        touched.extend(files);
+    }
+    make_spine(orig, dest, &touched)?;
+    let mut warnings = Vec::new();
+    for patch in patches {
+        warnings.extend(apply_one(patch, dest)?);
+    }
+    Ok(Applied {
+        changes: changes(orig, dest, &touched)?,
+        warnings,
+    })
+}
+
+/// The files that a unified diff names, without their first folder (`-p1`).
+pub fn touched_files(patch: &str) -> Result<BTreeSet<String>> {
+    let mut files = BTreeSet::new();
+    let (mut old_left, mut new_left) = (0_u64, 0_u64);
+    for line in patch.lines() {
+        // Inside a hunk a removed line may itself begin with `-- `.
+        if old_left > 0 || new_left > 0 {
+            match line.as_bytes().first() {
+                Some(b'-') => old_left = old_left.saturating_sub(1),
+                Some(b'+') => new_left = new_left.saturating_sub(1),
+                Some(b'\\') => {}
+                _ => {
+                    (old_left, new_left) = (old_left.saturating_sub(1), new_left.saturating_sub(1))
+                }
+            }
+            continue;
+        }
+        if let Some(counts) = hunk_lengths(line) {
+            (old_left, new_left) = counts;
+        } else if let Some(name) = line
+            .strip_prefix("--- ")
+            .or_else(|| line.strip_prefix("+++ "))
+        {
+            files.extend(strip_name(name)?);
+        } else if let Some(name) = ["rename from ", "rename to ", "copy from ", "copy to "]
+            .iter()
+            .find_map(|prefix| line.strip_prefix(prefix))
+        {
+            files.insert(inside(name)?);
+        }
+    }
+    Ok(files)
+}
+
+/// The line counts of `@@ -1,2 +3,4 @@`; a count that is left out is 1.
+fn hunk_lengths(line: &str) -> Option<(u64, u64)> {
+    let (old, rest) = line.strip_prefix("@@ -")?.split_once(" +")?;
+    let (new, _) = rest.split_once(" @@")?;
+    let length = |range: &str| match range.split_once(',') {
+        Some((_, length)) => length.parse().ok(),
+        None => Some(1),
+    };
+    Some((length(old)?, length(new)?))
+}
+
+fn strip_name(name: &str) -> Result<Option<String>> {
+    // `diff` puts a tab and the file's time after the name.
+    let name = name.split('\t').next().unwrap_or_default().trim_end();
+    if name == "/dev/null" {
+        return Ok(None);
+    }
+    let Some((_, path)) = name.split_once('/') else {
+        bail!(
+            "names '{name}', which has no first folder to strip: make it with a/ and b/ prefixes (-p1)"
+        );
+    };
+    inside(path).map(Some)
+}
+
+fn inside(path: &str) -> Result<String> {
+    let plain = Path::new(path)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    ensure!(
+        plain && !path.is_empty(),
+        "names '{path}', which is not a file inside a source tree"
+    );
+    Ok(path.to_owned())
+}
+
+fn make_spine(orig: &Path, dest: &Path, touched: &BTreeSet<String>) -> Result<()> {
+    let folders: BTreeSet<&Path> = touched
+        .iter()
+        .flat_map(|path| Path::new(path).ancestors().skip(1))
+        .collect();
+    for &folder in &folders {
+        let made = dest.join(folder);
+        fs::create_dir_all(&made).with_context(|| format!("cannot make {}", made.display()))?;
+        let Ok(entries) = fs::read_dir(orig.join(folder)) else {
+            // The patch adds this folder.
+            continue;
+        };
+        for entry in entries {
+            let entry =
+                entry.with_context(|| format!("cannot list {}", orig.join(folder).display()))?;
+            let path = folder.join(entry.file_name());
+            if folders.contains(path.as_path()) || entry.file_name() == ".git" {
+                continue;
+            }
+            let is_touched = path.to_str().is_some_and(|path| touched.contains(path));
+            place(&entry.path(), &dest.join(&path), is_touched)
+                .with_context(|| format!("cannot make {}", dest.join(&path).display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn place(orig: &Path, made: &Path, touched: bool) -> std::io::Result<()> {
+    if !touched {
+        return symlink(orig, made);
+    }
+    fs::copy(orig, made)?;
+    // The original may be read-only; `patch` must be able to write the copy.
+    let mut permissions = fs::metadata(made)?.permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+    fs::set_permissions(made, permissions)
+}
+
+fn apply_one(patch: &Path, dest: &Path) -> Result<Vec<String>> {
+    let dry = run_patch(patch, dest, &["--dry-run"])?;
+    let said = String::from_utf8_lossy(&dry.stdout).into_owned();
+    if !dry.status.success() {
+        let trouble = String::from_utf8_lossy(&dry.stderr);
+        bail!(
+            "the patch {} does not apply:\n{}{}make it against the tree given as --orig",
+            patch.display(),
+            failures(&said),
+            trouble
+        );
+    }
+    let run = run_patch(patch, dest, &[])?;
+    ensure!(
+        run.status.success(),
+        "applying the patch {} failed: {}",
+        patch.display(),
+        String::from_utf8_lossy(&run.stderr)
+    );
+    let fuzz = said.lines().filter(|line| line.contains("with fuzz"));
+    Ok(fuzz
+        .map(|line| format!("{}: {}", patch.display(), line.trim()))
+        .collect())
+}
+
+fn run_patch(patch: &Path, dest: &Path, extra: &[&str]) -> Result<Output> {
+    let input =
+        fs::File::open(patch).with_context(|| format!("cannot read {}", patch.display()))?;
+    Command::new("patch")
+        .args([
+            "-p1",
+            "--no-backup-if-mismatch",
+            "-N",
+            "--batch",
+            "--reject-file=-",
+        ])
+        .args(extra)
+        .current_dir(dest)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::from(input))
+        .output()
+        .context("cannot run `patch`: install the package patch")
+}
+
+/// The lines that name what failed, each with the file it belongs to.
+fn failures(said: &str) -> String {
+    let mut file = "";
+    let mut lines = String::new();
+    for line in said.lines() {
+        let name = line
+            .strip_prefix("checking file ")
+            .or_else(|| line.strip_prefix("patching file "));
+        if let Some(name) = name {
+            file = name;
+        } else if [
+            "FAILED",
+            "can't find",
+            "previously applied",
+            "No file",
+            "refusing",
+            "malformed",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
+        {
+            lines.push_str(&format!("  {file}: {}\n", line.trim()));
+        }
+    }
+    lines
+}
+
+fn changes(orig: &Path, dest: &Path, touched: &BTreeSet<String>) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for path in touched {
+        let (ours, theirs) = (read(&orig.join(path))?, read(&dest.join(path))?);
+        let kind = match (&ours, &theirs) {
+            (None, None) => continue,
+            (None, Some(_)) => ChangeKind::Added,
+            (Some(_), None) => ChangeKind::Removed,
+            (Some(ours), Some(theirs)) if ours == theirs => continue,
+            (Some(_), Some(_)) => ChangeKind::Changed,
+        };
+        changes.push(Change {
+            path: path.clone(),
+            kind,
+        });
+    }
+    Ok(changes)
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}

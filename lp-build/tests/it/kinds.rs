@@ -1,0 +1,133 @@
+//! What a changed file means, by its path.
+
+use lp_build::kernel::arch;
+use lp_build::kernel::kinds::{Kind, RefusedKind, kind};
+use lp_build::tree::{Change, ChangeKind};
+
+fn of(path: &str, kind_of_change: ChangeKind) -> Kind {
+    kind(
+        &Change {
+            path: path.to_owned(),
+            kind: kind_of_change,
+        },
+        arch::ALL[0],
+    )
+}
+
+#[test]
+fn c_files_are_compiled() {
+    for path in [
+        "fs/proc/meminfo.c",
+        "arch/x86/kernel/setup.c",
+        "drivers/net/dummy.c",
+        "kernel/sched/rt.c",
+    ] {
+        assert_eq!(of(path, ChangeKind::Changed), Kind::Source, "{path}");
+    }
+}
+
+#[test]
+fn what_changes_the_kernel_otherwise_is_refused() {
+    use RefusedKind::*;
+    for (path, expected) in [
+        ("include/linux/mm.h", Header),
+        ("fs/ext4/ext4.h", Header),
+        ("arch/x86/include/asm/io.h", Header),
+        ("mm/Kconfig", Kconfig),
+        ("arch/Kconfig", Kconfig),
+        ("mm/Kconfig.debug", Kconfig),
+        ("fs/Makefile", Makefile),
+        ("Makefile", Makefile),
+        ("arch/x86/Makefile_32.cpu", Makefile),
+        ("Kbuild", Makefile),
+        ("arch/x86/entry/entry_64.S", Assembler),
+        ("arch/x86/kernel/vmlinux.lds.S", LinkerScript),
+        ("arch/x86/kernel/x.lds", LinkerScript),
+        ("drivers/of/unittest-data/x.dts", DeviceTree),
+        ("rust/kernel/lib.rs", Rust),
+        ("scripts/mod/modpost.c", BuildTool),
+        ("tools/objtool/check.c", BuildTool),
+        ("tools/include/linux/types.h", BuildTool),
+        ("kernel/bounds.c", BuildTool),
+        ("arch/x86/kernel/asm-offsets_64.c", BuildTool),
+        ("arch/x86/boot/main.c", OtherImage),
+        ("arch/x86/entry/vdso/vgetcpu.c", OtherImage),
+        ("arch/x86/entry/syscalls/syscall_64.tbl", Unknown),
+        ("crypto/rsapubkey.asn1", Unknown),
+        ("lib/new_kind_of_file", Unknown),
+    ] {
+        assert_eq!(
+            of(path, ChangeKind::Changed),
+            Kind::Refused(expected),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn added_and_removed_sources_are_refused() {
+    for kind in [ChangeKind::Added, ChangeKind::Removed] {
+        assert_eq!(
+            of("fs/new.c", kind),
+            Kind::Refused(RefusedKind::AddedOrRemoved)
+        );
+    }
+}
+
+#[test]
+fn what_is_outside_the_kernel_is_left_out() {
+    for path in [
+        "Documentation/admin-guide/x.rst",
+        "Documentation/conf.py",
+        "MAINTAINERS",
+        "fs/ext4/README.md",
+        ".gitignore",
+        "fs/.gitignore",
+        "tools/testing/selftests/x.c",
+        "tools/perf/util/x.h",
+        "samples/livepatch/livepatch-sample.c",
+        "debian/patches/x.patch",
+        "arch/arm64/kernel/entry.S",
+        "arch/arm/Kconfig",
+        "fs/x.c.orig",
+        "fs/x.c~",
+    ] {
+        assert!(
+            matches!(of(path, ChangeKind::Changed), Kind::Outside(_)),
+            "{path}: {:?}",
+            of(path, ChangeKind::Changed)
+        );
+    }
+}
+
+#[test]
+fn every_refusal_says_what_to_do() {
+    use RefusedKind::*;
+    for kind in [
+        Header,
+        Kconfig,
+        Makefile,
+        Assembler,
+        LinkerScript,
+        DeviceTree,
+        Rust,
+        BuildTool,
+        AddedOrRemoved,
+        OtherImage,
+        Unknown,
+    ] {
+        let why = kind.why();
+        assert!(
+            why.contains("leave it")
+                || why.contains("leave the")
+                || why.contains("put ")
+                || why.contains("Fix "),
+            "{why}"
+        );
+        assert!(
+            kind.code()
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '-')
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! What lp-build decides without a kernel: everything here runs on tiny made-up trees.
+
+mod cache;
+mod commands;
+mod config;
+mod describe;
+mod includers;
+mod kinds;
+mod module;
+mod options;
+mod patch;
+mod report;
+mod trees;
+
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A folder with files, given as path and content.
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (path, content) in files {
+        write(folder.path(), path, content);
+    }
+    folder
+}
+
+fn write(root: &Path, path: &str, content: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
+    fs::write(path, content).expect("a file");
+}
+
+/// The whole of an error, as the terminal shows it.
+fn message<T>(result: anyhow::Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("it worked, an error was expected"),
+        Err(error) => format!("{error:#}"),
+    }
+}

@@ -1,0 +1,28 @@
+//! The command line of `lp-ctl`: parsed first, done second, shown last.
+//!
+//! Exit codes: 0 done, 1 a mistake in the call or its surroundings, 2 the kernel refused or a transition did not end. Scripts that
+//! roll a patch out need to tell the last two apart, so they are not folded into one.
+
+mod args;
+mod progress;
+mod run;
+mod show;
+
+use std::process::ExitCode;
+
+pub(crate) use args::Args;
+
+/// Does what was asked, prints the outcome in the format asked for.
+pub(crate) fn run(args: Args) -> ExitCode {
+    let shown = run::run(&args).and_then(|outcome| Ok(show::outcome(&outcome, args.format)?));
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            show::error(&error, args.format);
+            let refused = error
+                .downcast_ref()
+                .is_some_and(lp_runtime::error::Error::is_the_kernels);
+            ExitCode::from(if refused { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use lp_runtime::kernel::PatchName;
+
+const EXAMPLES: &str = "\
+Examples:
+  lp-ctl load fix.ko              load a patch and wait until every task runs it
+  lp-ctl status fix               what it patches, and who holds up its transition
+  lp-ctl disable fix              go back to the code before
+  lp-ctl unload fix               remove its module, once it is disabled
+  lp-ctl list --format json       all patches, for a script
+
+Exit codes: 0 done, 1 error, 2 refused by the kernel or the transition did not end in time";
+
+/// Loads, watches and removes livepatches on the running kernel.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// How to print the outcome
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Look for /sys, /proc and /dev below this folder
+    #[arg(long, global = true, hide = true, default_value = "/")]
+    pub(crate) root: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Load a patch module and wait until every task runs it
+    Load {
+        /// The patch module
+        #[arg(value_name = "FILE.ko")]
+        file: PathBuf,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Disable a patch (or turn its enabling back) and wait until every task has left it
+    Disable {
+        /// The patch, as `lp-ctl list` shows it
+        name: PatchName,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Turn the disabling of a patch back while it is in transition
+    Enable {
+        /// The patch, as `lp-ctl list` shows it
+        name: PatchName,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Remove the module of a disabled patch
+    Unload {
+        /// The patch's module
+        name: PatchName,
+    },
+    /// Show the installed patches, one a line
+    List,
+    /// Show what patches change, and which tasks hold up a transition
+    Status {
+        /// Only this patch
+        name: Option<PatchName>,
+    },
+    /// End a transition at once, though tasks may be in the code it changes; last resort
+    #[command(
+        long_about = "End a transition at once, though tasks may still be in the code that it changes.\n\n\
+        This is the last resort: such a task then runs old and new code mixed. The kernel never lets the modules \
+        concerned be unloaded afterwards, and no further patch can replace this one cleanly."
+    )]
+    Force {
+        /// The patch in transition
+        name: PatchName,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Limit {
+    /// How long to wait for the transition; it goes on after that, only the wait ends
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "give a number of seconds, such as 60 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

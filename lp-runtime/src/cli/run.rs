@@ -1,0 +1,138 @@
+//! Does what the arguments ask for; prints nothing itself.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use lp_runtime::error::Error;
+use lp_runtime::kernel::{self, Host, Patch, PatchName, Task, Wait};
+use serde::Serialize;
+
+use super::args::{Args, Command, Limit};
+use super::progress::Spinner;
+
+/// What came of a command.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "done")]
+pub(crate) enum Outcome {
+    Loaded {
+        name: PatchName,
+        load_ms: u64,
+        transition_ms: u64,
+    },
+    Disabled {
+        name: PatchName,
+        transition_ms: u64,
+    },
+    Enabled {
+        name: PatchName,
+        transition_ms: u64,
+    },
+    Unloaded {
+        name: PatchName,
+    },
+    Forced {
+        name: PatchName,
+    },
+    List {
+        patches: Vec<Patch>,
+    },
+    Status {
+        patches: Vec<Status>,
+    },
+}
+
+/// A patch and those who hold it up.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    #[serde(flatten)]
+    pub(crate) patch: Patch,
+    pub(crate) held_up_by: Vec<Task>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let host = Host::at(&args.root);
+    let outcome = match &args.command {
+        Command::Load { file, limit } => {
+            let loaded = watched(|progress| kernel::load(&host, file, &wait(limit), progress))?;
+            let (load_ms, transition_ms) =
+                (milliseconds(loaded.load), milliseconds(loaded.transition));
+            Outcome::Loaded {
+                name: loaded.name,
+                load_ms,
+                transition_ms,
+            }
+        }
+        Command::Disable { name, limit } => {
+            let time = watched(|progress| kernel::disable(&host, name, &wait(limit), progress))?;
+            Outcome::Disabled {
+                name: name.clone(),
+                transition_ms: milliseconds(time),
+            }
+        }
+        Command::Enable { name, limit } => {
+            let time = watched(|progress| kernel::enable(&host, name, &wait(limit), progress))?;
+            Outcome::Enabled {
+                name: name.clone(),
+                transition_ms: milliseconds(time),
+            }
+        }
+        Command::Unload { name } => {
+            kernel::unload(&host, name)?;
+            Outcome::Unloaded { name: name.clone() }
+        }
+        Command::List => Outcome::List {
+            patches: kernel::patches(&host)?,
+        },
+        Command::Status { name } => Outcome::Status {
+            patches: status(&host, name.as_ref())?,
+        },
+        Command::Force { name } => {
+            kernel::force(&host, name)?;
+            Outcome::Forced { name: name.clone() }
+        }
+    };
+    Ok(outcome)
+}
+
+fn status(host: &Host, only: Option<&PatchName>) -> Result<Vec<Status>, Error> {
+    let patches = match only {
+        None => kernel::patches(host)?,
+        Some(name) => {
+            let loaded = host.module(name.as_str()).is_dir();
+            let missing = || Error::NotInstalled {
+                name: name.to_string(),
+                loaded,
+            };
+            vec![kernel::patch(host, name)?.ok_or_else(missing)?]
+        }
+    };
+    let with_tasks = |patch: Patch| Status {
+        held_up_by: if patch.transition {
+            kernel::holding_up(host, patch.direction())
+        } else {
+            Vec::new()
+        },
+        patch,
+    };
+    Ok(patches.into_iter().map(with_tasks).collect())
+}
+
+fn watched<T>(
+    operation: impl FnOnce(&mut dyn FnMut(&kernel::Progress<'_>)) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let spinner = Spinner::new();
+    let result = operation(&mut |progress| spinner.show(progress));
+    spinner.clear();
+    result
+}
+
+fn wait(limit: &Limit) -> Wait {
+    Wait {
+        timeout: limit.timeout,
+        ..Wait::default()
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

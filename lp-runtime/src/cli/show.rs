@@ -1,0 +1,180 @@
+//! Prints outcomes and errors, for people or for programs.
+
+use std::io::{self, Write};
+
+use lp_runtime::error::Error;
+use lp_runtime::kernel::{Patch, Task};
+use serde_json::json;
+
+use super::args::Format;
+use super::run::{Outcome, Status};
+
+/// How much of a task's stack is shown.
+const FRAMES: usize = 6;
+
+pub(crate) fn outcome(outcome: &Outcome, format: Format) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if format == Format::Json {
+        let text = serde_json::to_string_pretty(outcome).map_err(io::Error::other)?;
+        return writeln!(out, "{text}");
+    }
+    match outcome {
+        Outcome::Loaded {
+            name,
+            load_ms,
+            transition_ms,
+        } => {
+            writeln!(
+                out,
+                "{name}: loaded in {}, all tasks run it after {}",
+                time(*load_ms),
+                time(*transition_ms)
+            )
+        }
+        Outcome::Disabled {
+            name,
+            transition_ms,
+        } => {
+            writeln!(
+                out,
+                "{name}: disabled, all tasks have left it after {}",
+                time(*transition_ms)
+            )
+        }
+        Outcome::Enabled {
+            name,
+            transition_ms,
+        } => {
+            writeln!(
+                out,
+                "{name}: enabled, all tasks run it after {}",
+                time(*transition_ms)
+            )
+        }
+        Outcome::Unloaded { name } => writeln!(out, "{name}: unloaded"),
+        Outcome::Forced { name } => writeln!(
+            out,
+            "{name}: forced; its module stays until the next reboot"
+        ),
+        Outcome::List { patches } => list(&mut out, patches),
+        Outcome::Status { patches } => status(&mut out, patches),
+    }
+}
+
+pub(crate) fn error(error: &anyhow::Error, format: Format) {
+    let known = error.downcast_ref::<Error>();
+    if format == Format::Json {
+        println!("{:#}", error_json(error, known));
+        return;
+    }
+    eprintln!("error: {error:#}");
+    let Some(known) = known else { return };
+    for line in known.kernel_log() {
+        eprintln!("  kernel log: {line}");
+    }
+    eprint!("{}", tasks(known.tasks()));
+    if let Some(advice) = known.advice() {
+        eprintln!("  help: {advice}");
+    }
+}
+
+fn error_json(error: &anyhow::Error, known: Option<&Error>) -> serde_json::Value {
+    let errno = match known {
+        Some(Error::Refused(refusal)) => Some(refusal.errno_name()),
+        _ => None,
+    };
+    json!({ "error": {
+        "message": format!("{error:#}"),
+        "errno": errno,
+        "kernel_log": known.map(Error::kernel_log).unwrap_or_default(),
+        "tasks": known.map(Error::tasks).unwrap_or_default(),
+        "advice": known.and_then(Error::advice),
+    }})
+}
+
+fn list(out: &mut dyn Write, patches: &[Patch]) -> io::Result<()> {
+    if patches.is_empty() {
+        return writeln!(out, "no livepatch is installed");
+    }
+    let width = patches
+        .iter()
+        .map(|patch| patch.name.len())
+        .max()
+        .unwrap_or(0)
+        .max("NAME".len());
+    writeln!(
+        out,
+        "{:width$}  {:11}  {:>7}  {:>9}",
+        "NAME", "STATE", "OBJECTS", "FUNCTIONS"
+    )?;
+    for patch in patches {
+        let (objects, functions) = (patch.objects.len(), patch.function_count());
+        writeln!(
+            out,
+            "{:width$}  {:11}  {objects:>7}  {functions:>9}",
+            patch.name,
+            state(patch)
+        )?;
+    }
+    Ok(())
+}
+
+fn status(out: &mut dyn Write, patches: &[Status]) -> io::Result<()> {
+    if patches.is_empty() {
+        return writeln!(out, "no livepatch is installed");
+    }
+    for Status { patch, held_up_by } in patches {
+        let replaces = if patch.replace == Some(true) {
+            ", replaces all before it"
+        } else {
+            ""
+        };
+        writeln!(out, "{}: {}{replaces}", patch.name, state(patch))?;
+        for object in &patch.objects {
+            let absent = if object.patched == Some(false) {
+                " (not loaded)"
+            } else {
+                ""
+            };
+            writeln!(out, "  {}{absent}", object.name)?;
+            for function in &object.functions {
+                writeln!(out, "    {},{}", function.name, function.sympos)?;
+            }
+        }
+        if patch.transition {
+            writeln!(out, "  {} tasks left", held_up_by.len())?;
+        }
+        write!(out, "{}", tasks(held_up_by))?;
+    }
+    Ok(())
+}
+
+fn state(patch: &Patch) -> &'static str {
+    match (patch.enabled, patch.transition) {
+        (true, false) => "enabled",
+        (true, true) => "enabling",
+        (false, true) => "disabling",
+        (false, false) => "disabled",
+    }
+}
+
+fn tasks(tasks: &[Task]) -> String {
+    let mut text = String::new();
+    for task in tasks {
+        text += &format!(
+            "  task {} ({}, process {})\n",
+            task.tid, task.comm, task.pid
+        );
+        for frame in task.stack.iter().take(FRAMES) {
+            text += &format!("    {frame}\n");
+        }
+    }
+    text
+}
+
+fn time(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1000 => format!("{milliseconds} ms"),
+        _ => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+    }
+}

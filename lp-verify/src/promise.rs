@@ -1,0 +1,46 @@
+//! What an accepted patch is promised to be.
+//!
+//! The promises are about the bytes of finished modules, and are checked by code that shares nothing with what
+//! built them: an error there must not be repeated here. The tempting wrong way is to ask lp-diff's report.
+//!
+//! For a new module N and the installed modules I, from the oldest to the newest, acceptance means:
+//!
+//! 1. **identity**: N's manifest describes a patch that the kernel's tables can hold, N's `.modinfo` has the
+//!    manifest's name and `livepatch=Y`, and no module of I has that name.
+//! 2. **release**: N's `vermagic` is for the release in its manifest, and every module of I is for that release.
+//! 3. **states**: for each state of each module of I, N knows that state in at least its version, or does not know
+//!    it and does not replace (`klp_is_patch_compatible`, `kernel/livepatch/state.c`, 6.1).
+//! 4. **relocations**: the livepatch core can parse every livepatch section and symbol of N, each relocation in
+//!    such a section is against a livepatch symbol, and no section of a module refers to vmlinux
+//!    (`klp_resolve_symbols`, `kernel/livepatch/core.c`, 6.1).
+//!
+//! What is not promised yet: that the functions named exist in the target and have the code whose hash the manifest
+//! gives, and anything about what the new code does.
+
+use serde::Serialize;
+use std::fmt;
+
+/// One of the promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Promise {
+    /// The module is the patch that it says it is, and there is no other of its name.
+    Identity,
+    /// All are for one kernel.
+    Release,
+    /// The new patch can deal with what the installed ones changed.
+    States,
+    /// The livepatch core can resolve what the module leaves to it.
+    Relocations,
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Identity => "identity",
+            Self::Release => "release",
+            Self::States => "states",
+            Self::Relocations => "relocations",
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! A finished module, read with goblin: what it says of itself, and what it leaves to the livepatch core.
+//!
+//! Nothing is judged here. A file that cannot be read at all is an error; a name that is wrong is kept as it is,
+//! for the rules to find. The tempting wrong way is to stop at the first oddity and hide the others.
+
+use goblin::elf::{Elf, SectionHeader, Sym, header, section_header};
+use lp_klp::manifest::Manifest;
+use lp_klp::name::{SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
+use lp_klp::note::{self, NOTE_SECTION, NoteError};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why a file is not a livepatch module of ours.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// It cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not an ELF file, or a damaged one.
+    #[error("{}: not a module: {message}", path.display())]
+    Elf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// It has no note of ours.
+    #[error("{}: no section {NOTE_SECTION}: only modules that lp-build made can be verified", path.display())]
+    NoNote {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It has one that cannot be read.
+    #[error("{}: {source}", path.display())]
+    Note {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NoteError,
+    },
+}
+
+/// A finished module.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// The file.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The `KEY=VALUE` entries of `.modinfo`.
+    pub modinfo: Vec<(String, String)>,
+    /// The symbols that the livepatch core resolves, or that are named as if it did.
+    pub klp_symbols: Vec<KlpSymbol>,
+    /// The relocation sections that the livepatch core applies, or that are named as if it did.
+    pub klp_sections: Vec<KlpSection>,
+}
+
+/// A symbol by its raw name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KlpSymbol {
+    /// Its name.
+    pub name: String,
+    /// Whether its section index is `SHN_LIVEPATCH`.
+    pub is_marked: bool,
+}
+
+/// A relocation section by its raw name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KlpSection {
+    /// Its name.
+    pub name: String,
+    /// Whether it has `SHF_RELA_LIVEPATCH`.
+    pub is_marked: bool,
+    /// Whether the kernel loads it (`SHF_ALLOC`).
+    pub is_alloc: bool,
+    /// The section it relocates.
+    pub target: String,
+    /// The symbols its relocations are against.
+    pub symbols: Vec<KlpSymbol>,
+}
+
+impl Module {
+    /// Reads a module file.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let data = std::fs::read(path).map_err(|source| ReadError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &data)
+    }
+
+    /// Reads a module's bytes; `path` is what errors call it.
+    pub fn parse(path: &Path, data: &[u8]) -> Result<Self, ReadError> {
+        let wrong = |message: String| ReadError::Elf {
+            path: path.to_owned(),
+            message,
+        };
+        let elf = Elf::parse(data).map_err(|error| wrong(error.to_string()))?;
+        if elf.header.e_type != header::ET_REL {
+            return Err(wrong("it is no relocatable object".to_owned()));
+        }
+        let note = section(&elf, data, NOTE_SECTION).ok_or(ReadError::NoNote {
+            path: path.to_owned(),
+        })?;
+        let manifest = note::decode(note).map_err(|source| ReadError::Note {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            manifest,
+            modinfo: modinfo(section(&elf, data, ".modinfo").unwrap_or_default()),
+            klp_symbols: elf
+                .syms
+                .iter()
+                .map(|sym| symbol(&elf, &sym))
+                .filter(KlpSymbol::is_klp)
+                .collect(),
+            klp_sections: elf
+                .section_headers
+                .iter()
+                .enumerate()
+                .filter_map(|(index, _)| klp(&elf, index))
+                .collect(),
+        })
+    }
+
+    /// The value of a `.modinfo` key; the first one, as the kernel takes it.
+    pub fn info(&self, key: &str) -> Option<&str> {
+        self.modinfo
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl KlpSymbol {
+    fn is_klp(&self) -> bool {
+        self.is_marked || self.name.starts_with(".klp.sym.")
+    }
+}
+
+fn section_name<'a>(elf: &Elf<'a>, header: &SectionHeader) -> &'a str {
+    elf.shdr_strtab.get_at(header.sh_name).unwrap_or_default()
+}
+
+fn section<'a>(elf: &Elf<'_>, data: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let header = elf
+        .section_headers
+        .iter()
+        .find(|header| section_name(elf, header) == name)?;
+    let start = usize::try_from(header.sh_offset).ok()?;
+    data.get(start..start.checked_add(usize::try_from(header.sh_size).ok()?)?)
+}
+
+fn modinfo(section: &[u8]) -> Vec<(String, String)> {
+    let entries = section
+        .split(|&byte| byte == 0)
+        .map(String::from_utf8_lossy);
+    let pair = |entry: std::borrow::Cow<'_, str>| {
+        let (key, value) = entry.split_once('=')?;
+        Some((key.to_owned(), value.to_owned()))
+    };
+    entries.filter_map(pair).collect()
+}
+
+fn symbol(elf: &Elf<'_>, sym: &Sym) -> KlpSymbol {
+    KlpSymbol {
+        name: elf
+            .strtab
+            .get_at(sym.st_name)
+            .unwrap_or_default()
+            .to_owned(),
+        is_marked: sym.st_shndx == usize::from(SHN_LIVEPATCH),
+    }
+}
+
+/// The relocation section of this index, if it is the livepatch core's.
+fn klp(elf: &Elf<'_>, index: usize) -> Option<KlpSection> {
+    let header = elf.section_headers.get(index)?;
+    let name = section_name(elf, header);
+    let is_marked = header.sh_flags & SHF_RELA_LIVEPATCH != 0;
+    if !is_marked && !name.starts_with(".klp.rela.") {
+        return None;
+    }
+    let target = elf
+        .section_headers
+        .get(usize::try_from(header.sh_info).ok()?);
+    let relocations = elf
+        .shdr_relocs
+        .iter()
+        .find(|(section, _)| *section == index);
+    let symbols = relocations.map(|(_, relocations)| {
+        let syms = relocations
+            .iter()
+            .filter_map(|relocation| elf.syms.get(relocation.r_sym));
+        syms.map(|sym| symbol(elf, &sym)).collect()
+    });
+    Some(KlpSection {
+        name: name.to_owned(),
+        is_marked,
+        is_alloc: header.sh_flags & u64::from(section_header::SHF_ALLOC) != 0,
+        target: target
+            .map(|target| section_name(elf, target))
+            .unwrap_or_default()
+            .to_owned(),
+        symbols: symbols.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,43 @@
+//! Is the module the patch that its manifest describes?
+
+use crate::finding::Finding;
+use crate::promise::Promise::Identity;
+use crate::reader::Module;
+
+/// Manifest, `.modinfo` and the names of what is installed.
+pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
+    let place = new.path.display().to_string();
+    let finding = |message: String| Finding::new(Identity, place.clone(), message);
+    let patch = new.manifest.patch();
+    let mut findings: Vec<_> = patch
+        .defects()
+        .iter()
+        .map(|defect| finding(defect.to_string()))
+        .collect();
+    match new.info("name") {
+        Some(name) if name == patch.name => {}
+        Some(name) => findings.push(finding(format!(
+            "the module is '{name}', its manifest is for '{}'",
+            patch.name
+        ))),
+        None => findings.push(finding(
+            "'.modinfo' has no name: the module was not linked by kbuild".to_owned(),
+        )),
+    }
+    if new.info("livepatch") != Some("Y") {
+        findings.push(finding(
+            "'.modinfo' has no livepatch=Y: the kernel would not take it as a livepatch".to_owned(),
+        ));
+    }
+    if let Some(other) = installed
+        .iter()
+        .find(|other| other.manifest.name == patch.name)
+    {
+        let path = other.path.display();
+        findings.push(finding(format!(
+            "'{}' is installed already ({path}): give the new patch another name",
+            patch.name
+        )));
+    }
+    findings
+}

@@ -1,0 +1,308 @@
+//! The rules on modules made by hand, and the command on files.
+
+use lp_klp::manifest::{Callbacks, FORMAT, Function, Manifest, Object, Target};
+use lp_klp::name::Sympos;
+use lp_klp::note;
+use lp_klp::state::KlpState;
+use lp_verify::promise::Promise;
+use lp_verify::reader::{KlpSection, KlpSymbol, Module, ReadError};
+use lp_verify::rules::check;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const RELEASE: &str = "6.1.0-53-cloud-amd64";
+
+fn manifest(name: &str, replace: bool, states: &[(u64, u32)]) -> Manifest {
+    let function = Function {
+        name: "show".to_owned(),
+        sympos: Sympos::UNIQUE,
+        old_size: 1,
+        old_hash: String::new(),
+    };
+    let state = |&(id, version): &(u64, u32)| KlpState {
+        id,
+        version,
+        name: String::new(),
+    };
+    Manifest {
+        format: FORMAT,
+        tool: "test".to_owned(),
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        description: String::new(),
+        target: Target {
+            release: RELEASE.to_owned(),
+            build_id: String::new(),
+            arch: "x86_64".to_owned(),
+        },
+        replace,
+        states: states.iter().map(state).collect(),
+        objects: vec![Object {
+            name: "vmlinux".parse().unwrap(),
+            functions: vec![function],
+            callbacks: Callbacks::default(),
+        }],
+        shadow_ids: Vec::new(),
+    }
+}
+
+/// A sound module.
+fn module(name: &str, replace: bool, states: &[(u64, u32)]) -> Module {
+    let info = [
+        ("livepatch", "Y"),
+        ("name", name),
+        ("vermagic", "6.1.0-53-cloud-amd64 SMP mod_unload"),
+    ];
+    let symbol = klp_symbol(".klp.sym.vmlinux.helper,0");
+    Module {
+        path: PathBuf::from(format!("{name}.ko")),
+        manifest: manifest(name, replace, states),
+        modinfo: info
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec(),
+        klp_symbols: vec![symbol.clone()],
+        klp_sections: vec![KlpSection {
+            name: ".klp.rela.vmlinux..text.show".to_owned(),
+            is_marked: true,
+            is_alloc: true,
+            target: ".text.show".to_owned(),
+            symbols: vec![symbol],
+        }],
+    }
+}
+
+fn klp_symbol(name: &str) -> KlpSymbol {
+    KlpSymbol {
+        name: name.to_owned(),
+        is_marked: true,
+    }
+}
+
+fn set_info(module: &mut Module, key: &str, value: &str) {
+    for entry in module.modinfo.iter_mut().filter(|entry| entry.0 == key) {
+        entry.1 = value.to_owned();
+    }
+}
+
+/// The promises that do not hold.
+fn broken(new: &Module, installed: &[Module]) -> Vec<Promise> {
+    check(new, installed)
+        .into_iter()
+        .map(|finding| finding.promise)
+        .collect()
+}
+
+#[test]
+fn a_sound_module_is_accepted() {
+    assert_eq!(
+        check(
+            &module("new", true, &[(1, 2)]),
+            &[module("old", true, &[(1, 1)])]
+        ),
+        []
+    );
+}
+
+#[test]
+fn states_follow_the_kernels_rule() {
+    let old = [module("old", true, &[(1, 2)])];
+    assert_eq!(broken(&module("new", true, &[]), &old), [Promise::States]);
+    assert_eq!(broken(&module("new", false, &[]), &old), []);
+    assert_eq!(
+        broken(&module("new", false, &[(1, 1)]), &old),
+        [Promise::States]
+    );
+    let text = check(&module("new", true, &[]), &old)[0].to_string();
+    assert!(
+        text.starts_with("states: new.ko: installed patch 'old' has state 1 version 2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn one_kernel_release_for_all() {
+    let mut other = module("old", true, &[]);
+    other.manifest.target.release = "6.1.0-52-cloud-amd64".to_owned();
+    assert_eq!(
+        broken(&module("new", true, &[]), &[other]),
+        [Promise::Release]
+    );
+    let mut new = module("new", true, &[]);
+    set_info(&mut new, "vermagic", "6.1.0-5 SMP");
+    assert_eq!(broken(&new, &[]), [Promise::Release]);
+    new.modinfo.retain(|(key, _)| key != "vermagic");
+    assert_eq!(broken(&new, &[]), [Promise::Release]);
+}
+
+#[test]
+fn the_module_is_what_its_manifest_says() {
+    let mut new = module("new", true, &[(3, 1), (3, 2)]);
+    set_info(&mut new, "name", "other");
+    set_info(&mut new, "livepatch", "N");
+    assert_eq!(broken(&new, &[]), [Promise::Identity; 3]);
+    assert_eq!(
+        broken(&module("same", true, &[]), &[module("same", true, &[])]),
+        [Promise::Identity]
+    );
+}
+
+#[test]
+fn livepatch_relocations_are_what_the_core_can_apply() {
+    let break_one = |change: fn(&mut Module)| {
+        let mut new = module("new", true, &[]);
+        change(&mut new);
+        broken(&new, &[])
+    };
+    let cases: [fn(&mut Module); 8] = [
+        |new| new.klp_symbols[0].is_marked = false,
+        |new| new.klp_symbols[0].name = ".klp.sym.vmlinux.helper".to_owned(),
+        |new| new.klp_sections[0].is_marked = false,
+        |new| new.klp_sections[0].is_alloc = false,
+        |new| new.klp_sections[0].name = ".klp.rela.".to_owned(),
+        |new| new.klp_sections[0].target = ".text.other".to_owned(),
+        |new| new.klp_sections[0].symbols[0].is_marked = false,
+        |new| new.klp_sections[0].name = ".klp.rela.nf_tables..text.show".to_owned(),
+    ];
+    for (index, case) in cases.into_iter().enumerate() {
+        assert_eq!(break_one(case), [Promise::Relocations], "case {index}");
+    }
+}
+
+/// Assembles a module with this note and these `.modinfo` entries.
+fn assemble(dir: &Path, name: &str, note: &[u8], modinfo: &[&str]) -> PathBuf {
+    let bytes = note
+        .iter()
+        .map(|byte| format!(".byte {byte}\n"))
+        .collect::<String>();
+    let entries = modinfo
+        .iter()
+        .map(|entry| format!(".asciz \"{entry}\"\n"))
+        .collect::<String>();
+    let text = format!(
+        ".section .note.livepatch,\"a\",@note\n.balign 4\n{bytes}\n.section .modinfo,\"a\",@progbits\n{entries}\n\
+         .section .text.show,\"ax\",@progbits\nshow: call printk\nret\n"
+    );
+    let (source, object) = (
+        dir.join(format!("{name}.s")),
+        dir.join(format!("{name}.ko")),
+    );
+    std::fs::write(&source, text).unwrap();
+    let status = Command::new("gcc")
+        .arg("-c")
+        .arg("-o")
+        .arg(&object)
+        .arg(&source)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    object
+}
+
+fn build(dir: &Path, name: &str, states: &[(u64, u32)]) -> PathBuf {
+    let note = note::encode(&manifest(name, true, states)).unwrap();
+    assemble(
+        dir,
+        name,
+        &note,
+        &[
+            "livepatch=Y",
+            &format!("name={name}"),
+            &format!("vermagic={RELEASE} SMP "),
+        ],
+    )
+}
+
+fn verify(args: &[&str], files: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lp-verify"))
+        .args(args)
+        .args(files)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_command_accepts_refuses_and_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (
+        build(dir.path(), "old", &[(7, 2)]),
+        build(dir.path(), "new", &[(7, 1)]),
+    );
+    let accepted = verify(&[], &[&new]);
+    assert_eq!(accepted.status.code(), Some(0));
+    assert_eq!(
+        accepted.stdout,
+        b"new 1 may be installed over 0 installed patches\n"
+    );
+    let refused = Command::new(env!("CARGO_BIN_EXE_lp-verify"))
+        .arg(&new)
+        .args(["--format", "json", "--installed"])
+        .arg(&old)
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let report: serde_json::Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(
+        (&report["verdict"], &report["findings"][0]["promise"]),
+        (&"refused".into(), &"states".into())
+    );
+    assert_eq!(
+        verify(&[], &[&dir.path().join("none.ko")]).status.code(),
+        Some(1)
+    );
+    assert_eq!(
+        verify(&["--no-such-option"], &[&new]).status.code(),
+        Some(1)
+    );
+    assert_eq!(verify(&["--help"], &[]).status.code(), Some(0));
+}
+
+#[test]
+fn files_that_are_not_ours_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let foreign = assemble(
+        dir.path(),
+        "foreign",
+        b"\x04\0\0\0\0\0\0\0\x03\0\0\0GNU\0",
+        &["livepatch=Y"],
+    );
+    assert!(matches!(
+        Module::open(&foreign),
+        Err(ReadError::Note { .. })
+    ));
+    assert!(matches!(
+        Module::parse(Path::new("x"), b"#!/bin/sh"),
+        Err(ReadError::Elf { .. })
+    ));
+    assert!(matches!(
+        Module::open(&dir.path().join("none")),
+        Err(ReadError::Io { .. })
+    ));
+}
+
+#[test]
+fn damaged_modules_are_errors_and_never_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(build(dir.path(), "new", &[(7, 1)])).unwrap();
+    let mut seed = 3u64;
+    let mut random = move || {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    for round in 0..5000 {
+        let mut bytes = whole.clone();
+        for _ in 0..=random() % 4 {
+            let at = random() % bytes.len();
+            bytes[at] = random() as u8;
+        }
+        bytes.truncate(if round % 4 == 0 {
+            random() % whole.len()
+        } else {
+            whole.len()
+        });
+        if let Ok(module) = Module::parse(Path::new("damaged.ko"), &bytes) {
+            let _ = check(&module, std::slice::from_ref(&module));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The guest: mounts what is needed, does the jobs of its plan one after another, gives a verdict for each, powers off.
+
+pub mod cycle;
+pub mod demo;
+pub mod kernel_log;
+pub mod plan;
+pub mod refusals;
+pub mod report;
+pub mod shell;
+pub mod smoke;
+pub mod steps;
+pub mod system;
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use plan::{Job, Plan};
+use report::Report;
+
+/// Where the host puts the plan.
+const PLAN: &str = "/plan.json";
+
+/// All of the guest's life between boot and power-off.
+pub fn run() -> Result<()> {
+    system::mount_all()?;
+    let mut report = Report::open()?;
+    let done = system::install_busybox().and_then(|()| jobs(&mut report));
+    if let Err(error) = &done {
+        report.line(&format!("ERROR {error:#}"));
+    }
+    report.finish();
+    done
+}
+
+fn jobs(report: &mut Report) -> Result<()> {
+    let plan = Plan::read(Path::new(PLAN))?;
+    for job in &plan.jobs {
+        let start = Instant::now();
+        let verdict = job_verdict(job, report);
+        report.verdict(job.name(), &verdict, start.elapsed());
+    }
+    report.line(&format!("DONE {}", plan.jobs.len()));
+    Ok(())
+}
+
+/// Does one job; the detail of a verdict, or why it failed.
+fn job_verdict(job: &Job, report: &mut Report) -> Result<String> {
+    match job {
+        Job::Cycle(case) => cycle::run(case, report),
+        Job::Demo(case) => demo::run(case, report),
+        Job::Smoke(case) => smoke::run(case, report),
+        Job::Refusals(case) => refusals::run(case, report),
+    }
+}

@@ -1,0 +1,77 @@
+//! What the host wants done, as JSON in the initramfs. `xtask/src/vm/plan.rs` writes it; fields are the same there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// All jobs of one boot.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// In the order in which they are done.
+    pub jobs: Vec<Job>,
+}
+
+/// One thing to do, which ends in one verdict.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Job {
+    /// Before, patched, disabled, loaded again.
+    Cycle(Case),
+    /// The same once, through `lp-ctl` as a person would do it.
+    Demo(Case),
+    /// Load and unload alone.
+    Smoke(Case),
+    /// What lp-runtime says where the kernel refuses.
+    Refusals(Case),
+}
+
+/// A patch and what shows that it works.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// The case's folder name.
+    pub name: String,
+    /// The patch module.
+    pub patch: PathBuf,
+    /// Kernel modules to insert first, in this order.
+    pub insmod: Vec<PathBuf>,
+    /// Shell commands to run after that.
+    pub setup: Vec<String>,
+    /// What shows which code runs.
+    pub probes: Vec<Probe>,
+    /// Texts of kernel log lines that the case provokes on purpose.
+    pub allow_log: Vec<String>,
+}
+
+/// A command whose output differs between the two codes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// For `busybox sh`.
+    pub run: String,
+    /// In its output while the original code runs.
+    pub before: String,
+    /// In its output while the patch runs.
+    pub patched: String,
+}
+
+impl Plan {
+    /// Reads the plan.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("parse {}", file.display()))
+    }
+}
+
+impl Job {
+    /// The name its verdict bears.
+    pub fn name(&self) -> &str {
+        match self {
+            Job::Cycle(case) | Job::Demo(case) | Job::Smoke(case) | Job::Refusals(case) => {
+                &case.name
+            }
+        }
+    }
+}

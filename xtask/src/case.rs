@@ -1,0 +1,165 @@
+//! A case: a folder with a patch to a kernel, and what shows in the guest that it works.
+//!
+//! `examples/NAME` and `tests/vm/NAME`, each with `fix.patch` (for `patch -p1`), `livepatch.toml`, and `guest.toml`:
+//!
+//! ```toml
+//! kernel = "6.1"             # the series of the pinned kernel that the patch is for
+//! modules = ["nf_tables"]    # kernel modules to insert first; what they need comes along
+//! setup = ["mkdir /tmp/x"]   # shell commands after that
+//! allow-log = ["WARNING: CPU"]   # texts of kernel log lines that the case provokes on purpose
+//!
+//! [[probe]]                  # one or more
+//! run = "head -1 /proc/meminfo"  # for busybox's sh; its stdout and stderr are one text
+//! before = "MemTotal:"       # in that text while the original code runs
+//! patched = "MEMTOTAL:"      # in it while the patch runs; the other one must then be gone
+//! ```
+//!
+//! or, where lp-build must refuse the patch, `kernel`, `expect = "refused"` and `code = "init-function"`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::paths;
+
+/// One case.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) guest: Guest,
+}
+
+/// `guest.toml`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Guest {
+    pub(crate) kernel: String,
+    #[serde(default)]
+    pub(crate) expect: Expect,
+    /// Of the refusal, where that is expected.
+    pub(crate) code: Option<String>,
+    #[serde(default)]
+    pub(crate) modules: Vec<String>,
+    #[serde(default)]
+    pub(crate) setup: Vec<String>,
+    #[serde(default)]
+    pub(crate) allow_log: Vec<String>,
+    #[serde(default, rename = "probe")]
+    pub(crate) probes: Vec<Probe>,
+}
+
+/// What should come of a case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Expect {
+    /// It builds and works.
+    #[default]
+    Works,
+    /// lp-build refuses it.
+    Refused,
+}
+
+/// A command whose output differs between the two codes.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Probe {
+    pub(crate) run: String,
+    pub(crate) before: String,
+    pub(crate) patched: String,
+}
+
+impl Case {
+    /// The patch module's file, which bears the patch's name if its description gives one.
+    pub(crate) fn module(&self) -> Result<String> {
+        let file = self.description();
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let description: toml::Table = text
+            .parse()
+            .with_context(|| format!("parse {}", file.display()))?;
+        let name = description.get("name").and_then(toml::Value::as_str);
+        Ok(format!("{}.ko", name.unwrap_or(&self.name)))
+    }
+
+    /// The patch.
+    pub(crate) fn fix(&self) -> PathBuf {
+        self.folder.join("fix.patch")
+    }
+
+    /// The patch's description.
+    pub(crate) fn description(&self) -> PathBuf {
+        self.folder.join("livepatch.toml")
+    }
+}
+
+/// All cases whose name has the filter in it, by name.
+pub(crate) fn find(filter: &str) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for root in ["examples", "tests/vm"] {
+        let root = paths::workspace().join(root);
+        if root.is_dir() {
+            cases.extend(cases_in(&root)?);
+        }
+    }
+    cases.retain(|case| case.name.contains(filter));
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    let twice = cases
+        .windows(2)
+        .find(|pair| matches!(pair, [a, b] if a.name == b.name));
+    if let Some([first, _]) = twice {
+        bail!("two cases are called {}", first.name);
+    }
+    Ok(cases)
+}
+
+fn cases_in(root: &Path) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(root).with_context(|| format!("read {}", root.display()))? {
+        let folder = entry?.path();
+        if folder.join("guest.toml").exists() {
+            cases.push(read(folder)?);
+        }
+    }
+    Ok(cases)
+}
+
+fn read(folder: PathBuf) -> Result<Case> {
+    let file = folder.join("guest.toml");
+    let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let guest: Guest =
+        toml::from_str(&text).with_context(|| format!("parse {}", file.display()))?;
+    check(&guest).with_context(|| file.display().to_string())?;
+    let name = folder
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Ok(Case {
+        name,
+        folder,
+        guest,
+    })
+}
+
+fn check(guest: &Guest) -> Result<()> {
+    match guest.expect {
+        Expect::Works if guest.probes.is_empty() => {
+            bail!("without a [[probe]] nothing shows that the patch works")
+        }
+        Expect::Works if guest.code.is_some() => bail!("`code` needs `expect = \"refused\"`"),
+        Expect::Refused if guest.code.is_none() => {
+            bail!("`expect = \"refused\"` needs the `code` of the refusal")
+        }
+        _ => {}
+    }
+    match guest
+        .probes
+        .iter()
+        .find(|probe| probe.before == probe.patched)
+    {
+        Some(probe) => bail!("`{}`: before and patched are the same", probe.run),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,169 @@
+//! `cargo xtask e2e`: builds every case's patch and runs all of them in one boot.
+//!
+//! A case whose patch cannot be built fails alone; the others still run. One verdict line per case, and an error at the end if any
+//! is not ok.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::case::{self, Case, Expect};
+use crate::kernels::{self, Installed};
+use crate::patch_build::PatchBuild;
+use crate::vm::plan::{Job, Kind};
+use crate::{system, tools, vm};
+
+/// Options of `e2e`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// Only cases with this in their name
+    #[arg(default_value = "", hide_default_value = true)]
+    filter: String,
+    /// Build nothing: run the cases whose patch is in this folder, as NAME.ko
+    #[arg(long, value_name = "DIR")]
+    built: Option<PathBuf>,
+    #[command(flatten)]
+    vm: vm::Args,
+}
+
+impl Args {
+    /// All cases, nothing special.
+    pub(crate) fn all(vm: vm::Args) -> Self {
+        Self {
+            filter: String::new(),
+            built: None,
+            vm,
+        }
+    }
+}
+
+/// Runs the cases.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut cases = case::find(&args.filter)?;
+    if let Some(folder) = &args.built {
+        cases.retain(|case| built(folder, case).exists());
+    }
+    if cases.is_empty() {
+        bail!(
+            "no case under examples/ or tests/vm/ has `{}` in its name",
+            args.filter
+        );
+    }
+    system::ensure_packages()?;
+    let lp_build = if args.built.is_some() {
+        PathBuf::new()
+    } else {
+        tools::lp_build()?
+    };
+    let mut failed = Vec::new();
+    for series in series_of(&cases) {
+        let kernel = kernels::ensure(&series)?;
+        let build = PatchBuild {
+            lp_build: &lp_build,
+            kernel: &kernel,
+        };
+        let of_series = || cases.iter().filter(|case| case.guest.kernel == series);
+        if args.built.is_none() {
+            failed.extend(refused_cases(&build, of_series()));
+        }
+        failed.extend(working_cases(&build, &kernel, of_series(), args)?);
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        names => bail!(
+            "{} of {} cases failed: {}",
+            names.len(),
+            cases.len(),
+            names.join(", ")
+        ),
+    }
+}
+
+fn series_of(cases: &[Case]) -> Vec<String> {
+    let mut series: Vec<String> = cases.iter().map(|case| case.guest.kernel.clone()).collect();
+    series.sort();
+    series.dedup();
+    series
+}
+
+/// Cases that lp-build must refuse; the names of those that failed.
+fn refused_cases<'a>(build: &PatchBuild<'_>, cases: impl Iterator<Item = &'a Case>) -> Vec<String> {
+    let mut failed = Vec::new();
+    for case in cases.filter(|case| case.guest.expect == Expect::Refused) {
+        match build.refusal(case) {
+            Ok(detail) => println!("{} ok ({detail})", case.name),
+            Err(error) => {
+                println!("{} FAIL {error:#}", case.name);
+                failed.push(case.name.clone());
+            }
+        }
+    }
+    failed
+}
+
+/// Cases that must work in the guest; the names of those that failed.
+fn working_cases<'a>(
+    build: &PatchBuild<'_>,
+    kernel: &Installed,
+    cases: impl Iterator<Item = &'a Case>,
+    args: &Args,
+) -> Result<Vec<String>> {
+    let (mut jobs, mut failed) = (Vec::new(), Vec::new());
+    for case in cases.filter(|case| case.guest.expect == Expect::Works) {
+        let start = Instant::now();
+        let patch = match &args.built {
+            Some(folder) => Ok(built(folder, case)),
+            None => build.build(case),
+        };
+        match patch {
+            Ok(patch) => {
+                println!(
+                    "{}: built in {:.1} s",
+                    case.name,
+                    start.elapsed().as_secs_f64()
+                );
+                jobs.push(job(case, Kind::Cycle, patch));
+            }
+            Err(error) => {
+                println!("{} FAIL {error:#}", case.name);
+                failed.push(case.name.clone());
+            }
+        }
+    }
+    if args.filter.is_empty() {
+        jobs.extend(refusals_of_the_kernel(&jobs));
+    }
+    if !jobs.is_empty() {
+        let outcome = vm::run(&format!("e2e-{}", kernel.release), kernel, jobs, &args.vm)?;
+        failed.extend_from_slice(outcome.failed());
+    }
+    Ok(failed)
+}
+
+fn built(folder: &Path, case: &Case) -> PathBuf {
+    folder.join(format!("{}.ko", case.name))
+}
+
+/// Beside the cases: how the kernel's own refusals are told, provoked with the first case's patch.
+fn refusals_of_the_kernel(jobs: &[Job]) -> Option<Job> {
+    let first = jobs.first()?;
+    Some(Job {
+        kind: Kind::Refusals,
+        name: "kernel-refusals".into(),
+        ..first.clone()
+    })
+}
+
+/// What the guest does with a case's patch.
+pub(crate) fn job(case: &Case, kind: Kind, patch: PathBuf) -> Job {
+    Job {
+        kind,
+        name: case.name.clone(),
+        patch,
+        modules: case.guest.modules.clone(),
+        setup: case.guest.setup.clone(),
+        probes: case.guest.probes.clone(),
+        allow_log: case.guest.allow_log.clone(),
+    }
+}

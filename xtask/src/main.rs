@@ -1,0 +1,87 @@
+//! `cargo xtask`: the project's chores, from fetching kernels to CI.
+//!
+//! Architecture invariant: this depends on no `lp-*` crate. It runs the tools as a user would, as programs, so that what the
+//! demo and the virtual machine show is what a user gets.
+
+mod bench;
+mod case;
+mod ci;
+mod command;
+mod demo;
+mod e2e;
+mod kernels;
+mod patch_build;
+mod patched_tree;
+mod paths;
+mod smoke;
+mod system;
+mod test;
+mod tidy;
+mod tools;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's chores
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// From two kernel source trees to a livepatch in a stock kernel, shown step by step
+    Demo(demo::Args),
+    /// Everything: the workspace's tests, then the virtual machine's
+    Test(test::Args),
+    /// The cases in the virtual machine alone
+    E2e(e2e::Args),
+    /// Load and unload given patch modules in the virtual machine
+    Smoke(smoke::Args),
+    /// What CI runs: fmt, clippy, tidy, test
+    Ci(ci::Args),
+    /// Fetch and unpack the pinned kernels into target/kernels
+    Kernels(kernels::Args),
+    /// Measure, beside the last run's numbers
+    Bench(bench::Args),
+    /// Check the rules for our sources that no compiler checks
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::E2e(args) => e2e::run(&args),
+        Command::Smoke(args) => smoke::run(&args),
+        Command::Ci(args) => ci::run(&args),
+        Command::Kernels(args) => kernels::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Tidy => tidy::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,97 @@
+//! The system packages that building patches and running virtual machines needs.
+//!
+//! As root they are installed; otherwise the one line that installs them is named. Calling `sudo` on our own would be the
+//! tempting way, and asks people for a password in the middle of a test run.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command;
+
+const PACKAGES: [&str; 16] = [
+    "bc",
+    "binutils",
+    "bison",
+    "busybox-static",
+    "dpkg-dev",
+    "dwarves",
+    "flex",
+    "gcc-12",
+    "kmod",
+    "libelf-dev",
+    "libssl-dev",
+    "make",
+    "patch",
+    "qemu-system-x86",
+    "util-linux",
+    "xz-utils",
+];
+
+/// Sees to it that all packages are installed.
+pub(crate) fn ensure_packages() -> Result<()> {
+    let missing = missing()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !is_root() {
+        bail!(
+            "system packages are missing; install them with this line, then run this again:\n\n  \
+               sudo apt-get install -y {names}\n"
+        );
+    }
+    println!("installing {names}");
+    if install(&missing).is_err() {
+        update_package_lists()?;
+        install(&missing)?;
+    }
+    Ok(())
+}
+
+/// `apt-get update`, which needs root.
+pub(crate) fn update_package_lists() -> Result<()> {
+    if !is_root() {
+        bail!(
+            "the package lists are out of date; update them with this line, then run this again:\n\n  \
+               sudo apt-get update\n"
+        );
+    }
+    command::run(Command::new("apt-get").args(["-q", "update"]))
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    apt.args(["-q", "-y", "--no-install-recommends", "install"])
+        .args(packages);
+    command::run(&mut apt)
+}
+
+fn missing() -> Result<Vec<&'static str>> {
+    let mut query = Command::new("dpkg-query");
+    query
+        .args([
+            "--show",
+            "--showformat",
+            "${binary:Package} ${db:Status-Abbrev}\n",
+        ])
+        .args(PACKAGES);
+    // It fails as soon as one of them is unknown; what it knows it prints all the same.
+    let output = command::output(&mut query)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // `libelf-dev:amd64 ii `
+    let installed: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.trim_end().strip_suffix(" ii"))
+        .map(|name| name.split(':').next().unwrap_or(name))
+        .collect();
+    Ok(PACKAGES
+        .into_iter()
+        .filter(|name| !installed.contains(name))
+        .collect())
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

@@ -1,0 +1,97 @@
+//! Puts the initramfs together: our init, `lp-ctl`, busybox, the patches, the kernel modules they need, and the plan.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::cpio::Archive;
+use super::modules::Modules;
+use super::plan::{Job, Plan};
+use crate::kernels::Installed;
+use crate::tools::GuestTools;
+
+/// From the package busybox-static.
+const BUSYBOX: &str = "/bin/busybox";
+
+/// Mount points, and what programs expect to be there.
+const FOLDERS: [&str; 6] = ["dev", "proc", "sys", "tmp", "bin", "etc"];
+
+/// Writes the initramfs for these jobs.
+pub(crate) fn write(
+    file: &Path,
+    kernel: &Installed,
+    guest: &GuestTools,
+    jobs: &[Job],
+) -> Result<()> {
+    let out = File::create(file).with_context(|| format!("create {}", file.display()))?;
+    let mut image = Image {
+        archive: Archive::new(BufWriter::new(out)),
+        present: BTreeSet::new(),
+    };
+    for folder in FOLDERS {
+        image.archive.folder(folder)?;
+    }
+    // The kernel opens it for init's output, before anything is mounted on /dev.
+    image.archive.device("dev/console", 5, 1)?;
+    image.copy(&guest.init, "init")?;
+    image.copy(&guest.lp_ctl, "bin/lp-ctl")?;
+    image.copy(Path::new(BUSYBOX), "bin/busybox")?;
+    let modules = Modules::of(kernel)?;
+    let jobs = jobs
+        .iter()
+        .map(|job| image.job(job, &modules))
+        .collect::<Result<_>>()?;
+    let plan = serde_json::to_vec_pretty(&Plan { jobs })?;
+    image.archive.file("plan.json", &plan)?;
+    image
+        .archive
+        .finish()
+        .with_context(|| format!("write {}", file.display()))?;
+    Ok(())
+}
+
+struct Image {
+    archive: Archive<BufWriter<File>>,
+    present: BTreeSet<String>,
+}
+
+impl Image {
+    fn copy(&mut self, file: &Path, place: &str) -> Result<()> {
+        if !self.present.insert(place.to_owned()) {
+            return Ok(());
+        }
+        let data = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        self.archive
+            .file(place, &data)
+            .with_context(|| format!("pack {}", file.display()))
+    }
+
+    fn job(&mut self, job: &Job, modules: &Modules) -> Result<super::plan::GuestJob> {
+        let patch = format!("patches/{}/{}", job.name, file_name(&job.patch));
+        self.copy(&job.patch, &patch)?;
+        let needed = modules
+            .in_order(&job.modules)
+            .with_context(|| format!("case {}", job.name))?;
+        let mut insmod = Vec::new();
+        for module in needed {
+            let place = format!("modules/{}", file_name(&module));
+            self.copy(&module, &place)?;
+            insmod.push(absolute(&place));
+        }
+        Ok(job.in_guest(absolute(&patch), insmod))
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn absolute(place: &str) -> PathBuf {
+    Path::new("/").join(place)
+}

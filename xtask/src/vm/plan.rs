@@ -1,0 +1,85 @@
+//! The jobs for the guest, as JSON in the initramfs. `tests/src/guest/plan.rs` reads it; fields are the same there.
+//!
+//! Written twice on purpose: xtask uses no crate of ours. The guest refuses unknown fields, so that the two cannot drift apart unnoticed.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::case::Probe;
+
+/// What the guest does.
+#[derive(Debug, Serialize)]
+pub(crate) struct Plan {
+    pub(crate) jobs: Vec<GuestJob>,
+}
+
+/// What is done with a case's patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// Before, patched, disabled, loaded again.
+    Cycle,
+    /// The same once, through `lp-ctl`.
+    Demo,
+    /// Load and unload alone.
+    Smoke,
+    /// What lp-runtime says where the kernel refuses.
+    Refusals,
+}
+
+/// A job as the host sees it: paths are this machine's.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) patch: PathBuf,
+    /// Names of the kernel modules to be there, without those that they need.
+    pub(crate) modules: Vec<String>,
+    pub(crate) setup: Vec<String>,
+    pub(crate) probes: Vec<Probe>,
+    pub(crate) allow_log: Vec<String>,
+}
+
+/// A job as the guest sees it: paths are the initramfs's.
+#[derive(Debug, Serialize)]
+pub(crate) struct GuestJob {
+    #[serde(rename = "do")]
+    kind: Kind,
+    name: String,
+    patch: PathBuf,
+    insmod: Vec<PathBuf>,
+    setup: Vec<String>,
+    probes: Vec<Probe>,
+    allow_log: Vec<String>,
+}
+
+impl Job {
+    /// For a patch without anything that shows that it works.
+    pub(crate) fn smoke(name: String, patch: &Path, modules: Vec<String>) -> Self {
+        let patch = patch.to_path_buf();
+        let (setup, probes, allow_log) = (Vec::new(), Vec::new(), Vec::new());
+        Self {
+            kind: Kind::Smoke,
+            name,
+            patch,
+            modules,
+            setup,
+            probes,
+            allow_log,
+        }
+    }
+
+    /// The same with the places that things have in the guest.
+    pub(crate) fn in_guest(&self, patch: PathBuf, insmod: Vec<PathBuf>) -> GuestJob {
+        GuestJob {
+            kind: self.kind,
+            name: self.name.clone(),
+            patch,
+            insmod,
+            setup: self.setup.clone(),
+            probes: self.probes.clone(),
+            allow_log: self.allow_log.clone(),
+        }
+    }
+}
