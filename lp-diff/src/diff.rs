@@ -15,7 +15,7 @@ use crate::report::{Datum, Function, Report, Status, Verdict};
 use crate::special::Entries;
 use crate::symbols::SymbolTable;
 use lp_klp::name::ObjName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 /// How to diff.
@@ -29,6 +29,9 @@ pub struct Config {
     pub unit: String,
     /// Where the original's local symbols were found in the target, as far as that is proven.
     pub places: Places,
+    /// Weak functions of the original, by ELF symbol index, that the target does not use: another file defines them
+    /// there. Whatever changes in them changes nothing.
+    pub overridden: BTreeSet<usize>,
 }
 
 /// Why two files cannot be diffed at all.
@@ -120,7 +123,7 @@ fn diff_views(
         exports,
         (&config.object, &config.places),
     );
-    let mut selection = Selection::select(&comparer, &comparison, &resolver);
+    let mut selection = Selection::select(&comparer, &comparison, &resolver, &config.overridden);
 
     let changed = changed_functions(&comparer, &comparison, &selection);
     let unchanged = selection.bundles.is_empty() && selection.refusals.is_empty();
@@ -243,7 +246,7 @@ impl Gathered<'_, '_, '_> {
         let functions = self.functions();
         let mut refusals = self.selection.refusals.clone();
         refusals.extend(unresolved);
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         refusals.retain(|refusal| seen.insert(refusal.clone()));
         let verdict = match (refusals.is_empty(), self.selection.bundles.is_empty()) {
             (false, _) => Verdict::Refused,

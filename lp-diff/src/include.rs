@@ -13,7 +13,7 @@ use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::{KeyHome, Resolver};
 use crate::special::table::is_init;
 use crate::special::{Entry, refs_of};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What goes into the patch.
 #[derive(Debug, Default)]
@@ -34,11 +34,13 @@ impl Selection {
         comparer: &Comparer<'_, '_>,
         comparison: &Comparison,
         resolver: &Resolver<'_, '_>,
+        overridden: &BTreeSet<usize>,
     ) -> Self {
         let mut selector = Selector {
             comparer,
             comparison,
             resolver,
+            overridden,
             selection: Self::default(),
             work: Vec::new(),
         };
@@ -64,6 +66,7 @@ struct Selector<'s, 'v, 'd> {
     comparer: &'s Comparer<'v, 'd>,
     comparison: &'s Comparison,
     resolver: &'s Resolver<'s, 'd>,
+    overridden: &'s BTreeSet<usize>,
     selection: Selection,
     work: Vec<BundleId>,
 }
@@ -97,7 +100,9 @@ impl Selector<'_, '_, '_> {
         let view = self.comparer.patched;
         let bundle = view.bundles.get(id);
         let name = view.name(id);
-        if is_init(view.section_name(id)) {
+        if self.is_overridden(id) {
+            self.selection.notes.push(format!("{name} changed, but it is __weak and the target uses another file's definition: it is left out"));
+        } else if is_init(view.section_name(id)) {
             self.refuse(RefusalCode::InitCode, name, "its code changed, but it runs once, before the patch can be loaded, and is freed: make the change in code that runs later, or in a callback");
         } else if let Some(parent) = bundle.parent {
             self.include(id, || format!("cold part of {}", view.name(parent)));
@@ -107,6 +112,16 @@ impl Selector<'_, '_, '_> {
             let why = self.describe(id, reason);
             self.include(id, || why);
         }
+    }
+
+    fn is_overridden(&self, id: BundleId) -> bool {
+        let twin = self
+            .comparer
+            .twins
+            .orig(id)
+            .map(|twin| self.comparer.orig.bundles.get(twin));
+        twin.and_then(|twin| twin.owner)
+            .is_some_and(|owner| self.overridden.contains(&(owner.0 as usize)))
     }
 
     fn has_fentry(&self, id: BundleId) -> bool {
@@ -281,7 +296,17 @@ impl Selector<'_, '_, '_> {
                 "instructions differ at +{offset:#x}{}",
                 self.first_instruction(twin, id)
             ),
-            Reason::Reference(offset) => format!("what it refers to at +{offset:#x} differs"),
+            Reason::Reference(offset) => {
+                let before =
+                    twin.and_then(|twin| self.comparer.orig.describe_target(twin, *offset));
+                let after = self.comparer.patched.describe_target(id, *offset);
+                let word = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
+                format!(
+                    "at +{offset:#x} it refers to {}, before to {}",
+                    word(after),
+                    word(before)
+                )
+            }
             Reason::Entry(section) => format!("its entries in {section} differ"),
             Reason::ColdPart => "its cold part differs".to_owned(),
             Reason::Flags => "its section's flags differ".to_owned(),

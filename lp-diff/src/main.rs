@@ -95,6 +95,7 @@ fn run(options: &Options) -> Result<Verdict> {
         entry_sizes,
         unit: unit.into_owned(),
         places: Default::default(),
+        overridden: Default::default(),
     };
     let outcome = diff(&orig, &patched, &symbols, &exports, &config).with_context(|| {
         format!(

@@ -115,6 +115,30 @@ impl<'d> View<'d> {
             .bytes(bundle.start, bundle.end())
     }
 
+    /// What the reference at an offset of a bundle refers to, for people.
+    pub fn describe_target(&self, id: BundleId, offset: u64) -> Option<String> {
+        let start = self.bundles.get(id).start;
+        let reference = self
+            .refs_of(id)
+            .iter()
+            .find(|reference| reference.offset - start == offset)?;
+        let (name, offset) = match reference.target {
+            Target::Bundle { id, offset } if self.bundles.get(id).kind == Kind::String => {
+                let text = self.bytes_of(id).get(usize::try_from(offset).ok()?..)?;
+                let shown = String::from_utf8_lossy(text.strip_suffix(b"\0").unwrap_or(text));
+                return Some(format!("{:?}", shown.chars().take(60).collect::<String>()));
+            }
+            Target::Bundle { id, offset } => (self.name(id), offset),
+            Target::Section { id, offset } => (self.object.section(id).name, offset),
+            Target::Symbol { id, offset } => (self.object.symbol(id).name, offset),
+        };
+        Some(if offset == 0 {
+            name.to_owned()
+        } else {
+            format!("{name}{offset:+#x}")
+        })
+    }
+
     /// The name of a bundle's symbol, or of its section.
     pub fn name(&self, id: BundleId) -> &'d str {
         self.bundles.name(&self.object, id)

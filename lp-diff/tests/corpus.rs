@@ -60,6 +60,7 @@ fn run(orig: &[u8], patched: &[u8]) -> Outcome {
         entry_sizes: EntrySizes::default(),
         unit: "case".into(),
         places: Default::default(),
+        overridden: Default::default(),
     };
     diff(orig, patched, &symbols, &exports, &config).expect("objects that gcc wrote")
 }

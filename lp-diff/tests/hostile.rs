@@ -50,6 +50,7 @@ fn try_all(orig: &[u8], patched: &[u8]) {
         entry_sizes: EntrySizes::default(),
         unit: "x".into(),
         places: Default::default(),
+        overridden: Default::default(),
     };
     let _ = diff(orig, patched, &symbols, &Exports::default(), &config);
 }

@@ -191,7 +191,7 @@ impl<'data> Orig<'data> {
         let discarded = self
             .sections
             .get(section)
-            .is_none_or(|section| section.name.starts_with(b".discard"));
+            .is_none_or(|section| section.kind == Kind::NotLoaded);
         let is_function = kind == elf::STT_FUNC;
         if discarded || name.is_empty() || !(is_function || kind == elf::STT_OBJECT) {
             return;
@@ -227,19 +227,20 @@ fn read_sections<'data>(
 ) -> object::read::Result<Vec<Section<'data>>> {
     let mut sections = Vec::new();
     for (index, header) in headers.enumerate() {
-        let null = index == SectionIndex(0);
+        if index == SectionIndex(0) {
+            sections.push(Section::default());
+            continue;
+        }
+        let name = headers.section_name(ENDIAN, header)?;
+        let discarded = name.starts_with(b".discard");
         sections.push(Section {
-            name: if null {
-                b""
+            name,
+            data: header.data(ENDIAN, data)?,
+            kind: if discarded {
+                Kind::NotLoaded
             } else {
-                headers.section_name(ENDIAN, header)?
+                kind(header)
             },
-            data: if null {
-                b""
-            } else {
-                header.data(ENDIAN, data)?
-            },
-            kind: kind(header),
             relocations: Vec::new(),
         });
     }

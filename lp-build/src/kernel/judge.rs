@@ -5,7 +5,7 @@
 
 use super::pairs::Pair;
 use super::target::{Binary, Targets};
-use crate::fidelity::{self, Fidelity, Verdict};
+use crate::fidelity::{self, Fidelity, FunctionFidelity, Verdict};
 use crate::report::RefusalReport;
 use anyhow::{Context, Result};
 use lp_diff::report::{Report as DiffReport, Status};
@@ -63,6 +63,7 @@ fn diff(
         entry_sizes: targets.entry_sizes.clone(),
         unit: unit_stem(&pair.unit.source),
         places: fidelity.places.clone(),
+        overridden: overridden(&pair.orig.object, fidelity),
     };
     let outcome = lp_diff::diff(
         &pair.orig.object,
@@ -72,6 +73,25 @@ fn diff(
         &config,
     )?;
     Ok((outcome.report, outcome.object))
+}
+
+/// Weak functions of the original whose definition the running binary does not have: another file's is used there.
+fn overridden(orig: &[u8], fidelity: &Fidelity) -> BTreeSet<usize> {
+    let is_absent =
+        |function: &&FunctionFidelity| matches!(function.verdict, Verdict::Absent { .. });
+    let absent: BTreeSet<&str> = fidelity
+        .functions
+        .iter()
+        .filter(is_absent)
+        .map(|function| function.name.as_str())
+        .collect();
+    let Ok(file) = object::File::parse(orig) else {
+        return BTreeSet::new();
+    };
+    let weak = file.symbols().filter(|symbol| symbol.is_weak());
+    weak.filter(|symbol| symbol.name().is_ok_and(|name| absent.contains(name)))
+        .map(|symbol| symbol.index().0)
+        .collect()
 }
 
 /// A name for the unit's own symbols: `fs/proc/meminfo.c` is `fs.proc.meminfo`.
@@ -93,7 +113,7 @@ fn unproven(
     report: &DiffReport,
 ) -> Vec<RefusalReport> {
     let relied = relied_on(&pair.orig.object, report);
-    let mismatches: Vec<RefusalReport> = fidelity
+    let mut mismatches: Vec<RefusalReport> = fidelity
         .functions
         .iter()
         .filter(|function| relied.contains(&function.name))
@@ -107,9 +127,28 @@ fn unproven(
                     pair.unit.object
                 ),
             }),
-            Verdict::Reproduced | Verdict::Absent { .. } => None,
+            Verdict::Absent { why } => Some(RefusalReport {
+                code: "not-reproduced".to_owned(),
+                place: format!("{}: {}", pair.unit.source, function.name),
+                message: format!(
+                    "the running {} does not have this function ({why}), so what it is to replace is not known; use the \
+                     kernel's own source, configuration and compiler, or --allow-mismatch",
+                    pair.unit.object
+                ),
+            }),
+            Verdict::Reproduced => None,
         })
         .collect();
+    if !fidelity.functions.is_empty() && fidelity.comparable() == 0 {
+        mismatches.push(RefusalReport {
+            code: "not-reproduced".to_owned(),
+            place: pair.unit.source.clone(),
+            message: format!(
+                "the running {} has none of its functions: is this the source and configuration of that kernel?",
+                pair.unit.object
+            ),
+        });
+    }
     if mismatches.is_empty() || !swapped(pair, binary, &relied) {
         return mismatches;
     }
