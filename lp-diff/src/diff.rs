@@ -261,6 +261,7 @@ impl Gathered<'_, '_, '_> {
             notes: self.selection.notes.clone(),
             undefined: self.emitted.undefined.iter().cloned().collect(),
             namespaces: self.emitted.namespaces.iter().cloned().collect(),
+            objects: self.emitted.objects.iter().cloned().collect(),
             touched: self.touched(),
         }
     }

@@ -15,6 +15,7 @@ use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::{Reach, Resolver};
 use crate::special::{Entry, refs_of};
+use lp_klp::name::ObjName;
 use object::build::elf::{
     Builder, Relocation, SectionData, SectionId as OutSection, SymbolId as OutSymbol,
 };
@@ -30,6 +31,8 @@ pub struct Emitted {
     pub undefined: BTreeSet<String>,
     /// Namespaces of the exports used.
     pub namespaces: BTreeSet<String>,
+    /// The objects whose symbols the livepatch core must find.
+    pub objects: BTreeSet<ObjName>,
 }
 
 /// What the output is made from.
@@ -363,7 +366,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 if symbol.name.is_empty() {
                     return Ok((self.absolute(), offset));
                 }
-                Ok((self.outer(self.source.resolver.undefined(id)), offset))
+                let reach = self.source.resolver.undefined(id)?;
+                Ok((self.outer(reach), offset))
             }
             Target::Section { id, .. } => {
                 let name = view.object.section(id).name;
@@ -418,7 +422,10 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 }
                 (name, if weak { elf::STB_WEAK } else { elf::STB_GLOBAL })
             }
-            Reach::Klp(symbol) => (symbol.to_string(), elf::STB_GLOBAL),
+            Reach::Klp(symbol) => {
+                self.found.objects.insert(symbol.object.clone());
+                (symbol.to_string(), elf::STB_GLOBAL)
+            }
             Reach::Elsewhere(name) => {
                 self.found.undefined.insert(name.clone());
                 (name, elf::STB_GLOBAL)

@@ -111,7 +111,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
     fn orig_symbol(&self, id: SymbolId) -> Result<Reach, Refusal> {
         let symbol = self.orig.object.symbol(id);
         if !symbol.is_local() {
-            return Ok(self.global(symbol.name, false));
+            return self.global(symbol.name, false);
         }
         let found = self.target_symbol(id)?;
         Ok(Reach::Klp(self.klp(found)))
@@ -159,27 +159,58 @@ impl<'r, 'd> Resolver<'r, 'd> {
     }
 
     /// How to reach a global symbol by name.
-    pub fn global(&self, name: &str, weak: bool) -> Reach {
+    pub fn global(&self, name: &str, weak: bool) -> Result<Reach, Refusal> {
         match self.exports.get(name) {
-            Some(export) if export.owner.is_vmlinux() => Reach::Export {
+            Some(export) if export.owner.is_vmlinux() => Ok(Reach::Export {
                 name: name.to_owned(),
                 namespace: export.namespace.clone(),
                 weak,
-            },
-            Some(export) => Reach::Klp(KlpSymName {
+            }),
+            Some(export) if export.owner == *self.object => Ok(Reach::Klp(KlpSymName {
                 object: export.owner.clone(),
                 symbol: name.to_owned(),
-                sympos: self.sympos_if_ours(export.owner == *self.object, name),
-            }),
-            None => match self.symbols.global(name) {
+                sympos: self
+                    .symbols
+                    .global(name)
+                    .map_or(Sympos::UNIQUE, |found| Sympos(self.symbols.sympos(found))),
+            })),
+            Some(export) => self.exported_by_module(name, &export.owner),
+            None => Ok(match self.symbols.global(name) {
                 Some(found) => Reach::Klp(self.klp(found)),
                 None => Reach::Elsewhere(name.to_owned()),
-            },
+            }),
         }
     }
 
+    /// What another module exports can be used only where that module is sure to be there: where the original depends
+    /// on it already.
+    fn exported_by_module(&self, name: &str, owner: &ObjName) -> Result<Reach, Refusal> {
+        let imports = |name: &str| {
+            self.exports
+                .get(name)
+                .is_some_and(|export| export.owner == *owner)
+        };
+        let mut undefined = self
+            .orig
+            .object
+            .symbols()
+            .filter(|(_, symbol)| symbol.place == Place::Undefined);
+        if !undefined.any(|(_, symbol)| imports(symbol.name)) {
+            let message = format!(
+                "it is exported by module {owner}, on which {} does not depend: nothing makes sure that {owner} is loaded when the patched code runs",
+                self.object
+            );
+            return Err(Refusal::new(RefusalCode::Unresolved, name, message));
+        }
+        Ok(Reach::Klp(KlpSymName {
+            object: owner.clone(),
+            symbol: name.to_owned(),
+            sympos: Sympos::UNIQUE,
+        }))
+    }
+
     /// How to reach what the patched object does not define.
-    pub fn undefined(&self, id: SymbolId) -> Reach {
+    pub fn undefined(&self, id: SymbolId) -> Result<Reach, Refusal> {
         let symbol = self.patched.object.symbol(id);
         self.global(symbol.name, symbol.bind == object::elf::STB_WEAK.0)
     }
@@ -217,11 +248,6 @@ impl<'r, 'd> Resolver<'r, 'd> {
             },
             None => KeyHome::Reachable,
         }
-    }
-
-    fn sympos_if_ours(&self, ours: bool, name: &str) -> Sympos {
-        let found = self.symbols.global(name).filter(|_| ours);
-        found.map_or(Sympos::UNIQUE, |found| Sympos(self.symbols.sympos(found)))
     }
 
     fn klp(&self, found: &TargetSymbol) -> KlpSymName {

@@ -1,6 +1,7 @@
 //! What a diff found, for people and for machines.
 
 use crate::refusal::Refusal;
+use lp_klp::name::ObjName;
 use serde::{Deserialize, Serialize};
 
 /// The outcome in a word.
@@ -75,6 +76,9 @@ pub struct Report {
     pub undefined: Vec<String>,
     /// Symbol namespaces that the output imports.
     pub namespaces: Vec<String>,
+    /// Objects whose symbols the livepatch core must find: each must be an object of the patch, if with no function,
+    /// for the core to do so.
+    pub objects: Vec<ObjName>,
     /// Functions of the original whose code is merged into or compared for a changed one, by ELF symbol index.
     #[serde(skip)]
     pub touched: Vec<usize>,

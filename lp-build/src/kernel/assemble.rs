@@ -145,6 +145,11 @@ pub fn parts(
             });
         }
     }
+    // The core resolves symbols only for objects of the patch, so a module that is merely called is one, too.
+    let called = judged.iter().flat_map(|unit| &unit.report.objects);
+    for object in called.filter(|object| !object.is_vmlinux()) {
+        objects.entry(object.clone()).or_default();
+    }
     let manifest = manifest(options, inputs, &objects, &judged, targets)?;
     let namespaces: BTreeSet<String> = judged
         .iter()
@@ -228,10 +233,6 @@ fn described(
     units: &[&Judged],
     targets: &Targets,
 ) -> Result<manifest::Object> {
-    let binary = targets
-        .binaries
-        .get(name)
-        .with_context(|| format!("{name} was not opened"))?;
     let keys: Vec<_> = funcs
         .iter()
         .map(|func| (func.old_name.clone(), Sympos(func.sympos)))
@@ -244,6 +245,8 @@ fn described(
         .cloned()
         .collect();
     if !unknown.is_empty() {
+        let binary = targets.binaries.get(name);
+        let binary = binary.with_context(|| format!("{name} was not opened"))?;
         known.extend(image::old_code(&binary.path, &unknown)?);
     }
     let function = |key: &(String, Sympos)| {
