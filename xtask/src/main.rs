@@ -5,7 +5,6 @@
 
 mod bench;
 mod case;
-mod ci;
 mod command;
 mod demo;
 mod e2e;
@@ -37,14 +36,13 @@ struct Args {
 enum Command {
     /// From two kernel source trees to a livepatch in a stock kernel, shown step by step
     Demo(demo::Args),
-    /// Everything: the workspace's tests, then the virtual machine's
+    /// Everything, as CI runs it: fmt, tidy, clippy, the workspace's tests, the virtual machine's cases
+    #[command(visible_alias = "ci")]
     Test(test::Args),
     /// The cases in the virtual machine alone
     E2e(e2e::Args),
     /// Load and unload given patch modules in the virtual machine
     Smoke(smoke::Args),
-    /// What CI runs: fmt, clippy, tidy, test
-    Ci(ci::Args),
     /// Fetch and unpack the pinned kernels into target/kernels
     Kernels(kernels::Args),
     /// Measure, beside the last run's numbers
@@ -69,7 +67,6 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::run(&args),
         Command::E2e(args) => e2e::run(&args),
         Command::Smoke(args) => smoke::run(&args),
-        Command::Ci(args) => ci::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tidy => tidy::run(),
