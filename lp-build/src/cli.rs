@@ -95,7 +95,7 @@ pub struct KernelArgs {
     /// Leave everything that is made on the way in this new folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Say more about each step
+    /// Show each command that is run
     #[arg(long, short)]
     pub verbose: bool,
 }

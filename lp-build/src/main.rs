@@ -16,7 +16,8 @@ fn main() -> ExitCode {
     let Command::Kernel(args) = cli.command;
     let format = args.report;
     let mut report = Report::default();
-    let progress = Progress::new(args.verbose);
+    log(args.verbose);
+    let progress = Progress::on_stderr();
     match run(*args, &progress, &mut report) {
         Ok(verdict) => report.verdict = verdict,
         Err(error) => {
@@ -27,6 +28,18 @@ fn main() -> ExitCode {
     report.steps = progress.steps();
     show(&report, format);
     report.verdict.exit_code()
+}
+
+/// Each command that is run, to stderr; without `-v` only what LP_LOG asks for.
+fn log(verbose: bool) {
+    use tracing_subscriber::EnvFilter;
+    let default = if verbose { "lp_build=debug" } else { "off" };
+    let filter = EnvFilter::try_from_env("LP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let format = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false);
+    format.with_env_filter(filter).init();
 }
 
 fn run(args: KernelArgs, progress: &Progress, report: &mut Report) -> Result<Verdict> {

@@ -64,8 +64,6 @@ pub struct Options {
     pub cache: PathBuf,
     /// Where to leave what is made on the way.
     pub keep: Option<PathBuf>,
-    /// Whether to say more.
-    pub verbose: bool,
 }
 
 /// Interprets the command line.
@@ -99,7 +97,6 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         allow_mismatch: args.allow_mismatch,
         cache,
         keep: args.keep,
-        verbose: args.verbose,
     })
 }
 

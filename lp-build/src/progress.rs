@@ -20,17 +20,15 @@ pub struct Step {
 pub struct Progress {
     steps: Mutex<Vec<Step>>,
     terminal: bool,
-    verbose: bool,
 }
 
 impl Progress {
     /// Progress on stderr.
-    pub fn new(verbose: bool) -> Self {
+    pub fn on_stderr() -> Self {
         let terminal = std::io::stderr().is_terminal();
         Self {
             steps: Mutex::default(),
             terminal,
-            verbose,
         }
     }
 
@@ -45,13 +43,6 @@ impl Progress {
         }
         self.finish(name, took);
         result
-    }
-
-    /// Says something on the way, if asked to say more.
-    pub fn detail(&self, text: impl std::fmt::Display) {
-        if self.verbose {
-            eprintln!("    {text}");
-        }
     }
 
     /// Says something that must not be missed.

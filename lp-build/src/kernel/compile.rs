@@ -64,6 +64,7 @@ fn run(command: &CompileCommand, place: Place<'_>, step: &[String]) -> Result<()
     let Some((program, args)) = step.split_first() else {
         return Ok(());
     };
+    tracing::debug!("{}", step.join(" "));
     let output = match hermetic(program)
         .args(args)
         .current_dir(place.build)

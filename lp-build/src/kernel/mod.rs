@@ -217,7 +217,7 @@ fn judge_all(
     };
     let (pairs, targets) = progress.step("compiling both trees", || {
         rayon::join(
-            || pairs::compile(&units.units, inputs, changed, &shop, progress),
+            || pairs::compile(&units.units, inputs, changed, &shop),
             || target::open(&inputs.files, &units.units),
         )
     });

@@ -5,7 +5,6 @@ use super::compile::{self, Compiled, Failure, Place};
 use super::inputs::Inputs;
 use super::make::Make;
 use super::units::Unit;
-use crate::progress::Progress;
 use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -43,10 +42,9 @@ pub fn compile(
     inputs: &Inputs,
     changed: &Changed,
     shop: &Workshop<'_>,
-    progress: &Progress,
 ) -> Result<Vec<Pair>> {
     let pair = |unit: &Unit| {
-        progress.detail(format_args!("compiling {} of {}", unit.source, unit.object));
+        tracing::debug!("compiling {} of {}", unit.source, unit.object);
         let (orig, patched) = rayon::join(
             || one(unit, &inputs.orig.root, &shop.orig, shop),
             || one(unit, &changed.patched, &shop.patched, shop),

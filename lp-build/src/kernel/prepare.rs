@@ -42,11 +42,8 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let make = |folder: &Path| fill(folder, tree, files, compiler, progress);
     let (folder, known) = cache.prepared(&key, make)?;
-    progress.detail(format_args!(
-        "build folder {} ({})",
-        folder.display(),
-        if known { "from the cache" } else { "new" }
-    ));
+    let origin = if known { "from the cache" } else { "new" };
+    tracing::debug!("build folder {} ({origin})", folder.display());
     let drift = read_drift(&folder)?;
     Ok(Prepared {
         folder,
