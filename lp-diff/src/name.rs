@@ -61,8 +61,11 @@ pub fn prefixed_function(name: &str) -> Option<&str> {
 
 /// Data that the compiler or a macro makes anew for each use, so that no two of them are ever the same object:
 /// what matters of it is its content (`__func__`, `CSWTCH`) or nothing at all (`__warned`).
+///
+/// They are static locals, numbered by gcc (`__key.3`) and prefixed by clang (`f.__key`). A variable of the file that
+/// happens to have such a name is state like any other.
 pub fn is_per_use(name: &str, section: &str) -> bool {
-    const PER_USE: [&str; 13] = [
+    const PER_USE: [&str; 12] = [
         "__key",
         "__warned",
         "__already_done",
@@ -73,23 +76,17 @@ pub fn is_per_use(name: &str, section: &str) -> bool {
         "CSWTCH",
         "_entry",
         "_entry_ptr",
-        "descriptor",
         "__msg",
         "__print_once",
     ];
-    if matches!(
+    let is_known = |part: Option<&str>| part.is_some_and(|part| PER_USE.contains(&part));
+    let gcc = is_numbered(name) && is_known(name.split('.').next());
+    let clang = is_known(name.split('.').nth(1));
+    let pooled = matches!(
         section,
         ".data.once" | ".data..once" | ".data.unlikely" | "__dyndbg" | "__verbose"
-    ) {
-        return true;
-    }
-    // clang spells a static local `function.name`, gcc `name.number`.
-    let gcc = name.split('.').next().unwrap_or_default();
-    let clang = name.split('.').nth(1).unwrap_or_default();
-    PER_USE.iter().any(|known| gcc == *known || clang == *known)
-        || name.starts_with("__UNIQUE_ID_ddebug")
-        || section.contains("__unnamed_")
-        || section.contains(".Lubsan")
+    );
+    gcc || clang || pooled || section.contains("__unnamed_") || section.contains(".Lubsan")
 }
 
 fn is_number(part: &str) -> bool {
