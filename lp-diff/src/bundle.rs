@@ -295,7 +295,7 @@ impl Cutter<'_, '_> {
             bundles.push(Bundle {
                 section: self.id,
                 start: *start,
-                len: end.saturating_sub(*start),
+                len: self.trimmed(*start, end, *owner, &own) - *start,
                 kind: self.kind(*owner),
                 owner: *owner,
                 symbols: own,
@@ -303,6 +303,24 @@ impl Cutter<'_, '_> {
             });
         }
         bundles
+    }
+
+    /// The end of what the symbols of a bundle cover: what comes after is padding, which is there or not by what follows.
+    fn trimmed(&self, start: u64, end: u64, owner: Option<SymbolId>, symbols: &[SymbolId]) -> u64 {
+        let end = end.max(start);
+        let reach = |id: &SymbolId| {
+            let symbol = self.object.symbol(*id);
+            symbol.value.saturating_add(symbol.size)
+        };
+        let sized = owner.is_some_and(|owner| self.object.symbol(owner).size > 0);
+        let covered = symbols
+            .iter()
+            .map(reach)
+            .max()
+            .unwrap_or(end)
+            .clamp(start, end);
+        let is_padding = self.section.relocs_in(covered, end).is_empty();
+        if sized && is_padding { covered } else { end }
     }
 
     fn kind(&self, owner: Option<SymbolId>) -> Kind {

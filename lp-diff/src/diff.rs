@@ -107,7 +107,7 @@ fn diff_views(
             .collect::<Vec<_>>(),
     );
 
-    let twins = Twins::correlate(orig, patched);
+    let twins = Twins::correlate((orig, &orig_entries), (patched, &patched_entries));
     let comparer = Comparer {
         orig,
         patched,

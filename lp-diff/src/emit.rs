@@ -14,6 +14,7 @@ use crate::object::{Place, SectionId};
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::{Reach, Resolver};
+use crate::special::table::PER_CPU;
 use crate::special::{Entry, refs_of};
 use lp_klp::name::ObjName;
 use object::build::elf::{
@@ -150,20 +151,42 @@ impl<'s, 'd> Emitter<'s, 'd> {
         } else {
             section.name.to_owned()
         };
-        let pool = self.new_pool(bundle.section, name);
+        let pool = if name.starts_with(PER_CPU) {
+            self.per_cpu_pool(bundle.section)
+        } else {
+            self.new_pool(bundle.section, name)
+        };
         self.pool_of.insert(key, pool);
+        pool
+    }
+
+    /// A module has one section of per-cpu data, by that very name.
+    fn per_cpu_pool(&mut self, like: SectionId) -> usize {
+        let align = self.source.view.object.section(like).align;
+        let known = self.pools.iter().position(|pool| pool.name == PER_CPU);
+        let pool = known.unwrap_or_else(|| self.new_pool(like, PER_CPU.to_owned()));
+        self.pools[pool].align = self.pools[pool].align.max(align);
         pool
     }
 
     fn new_pool(&mut self, like: SectionId, name: String) -> usize {
         let section = self.source.view.object.section(like);
-        let dropped = elf::SHF_GROUP.0 | elf::SHF_LINK_ORDER.0 | elf::SHF_COMPRESSED.0;
+        // What is kept of a pool is needed as it is: no linker shall merge it again.
+        let dropped = elf::SHF_GROUP.0
+            | elf::SHF_LINK_ORDER.0
+            | elf::SHF_COMPRESSED.0
+            | elf::SHF_MERGE.0
+            | elf::SHF_STRINGS.0;
         self.pools.push(Pool {
             name,
             kind: section.kind,
             flags: section.flags & !dropped,
             align: section.align,
-            entsize: section.entsize,
+            entsize: if section.is_mergeable() {
+                0
+            } else {
+                section.entsize
+            },
             size: 0,
             data: Vec::new(),
             relocs: Vec::new(),
@@ -304,7 +327,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             }
         }
         for (entry, spot, parallel) in std::mem::take(&mut self.entry_spots) {
-            for reference in refs_of(view, &entry) {
+            for reference in &refs_of(view, &entry) {
                 self.relocate_one(reference, spot, entry.start, None);
             }
             if let (Some((section, start, len)), Some(spot)) = (entry.parallel, parallel) {

@@ -7,7 +7,7 @@
 
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Reason, Status};
-use crate::name;
+use crate::name::{self, canonical};
 use crate::reference::{Ref, Target};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::{KeyHome, Resolver};
@@ -89,10 +89,23 @@ impl Selector<'_, '_, '_> {
                 (Kind::Function | Kind::Data, Status::New)
                     if global && is_carried(view.section_name(id)) =>
                 {
-                    self.include(id, || "new".to_owned());
+                    self.seed_new(id);
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Something new that other objects of the patch may use. What the target has under that name is not new.
+    fn seed_new(&mut self, id: BundleId) {
+        let view = self.comparer.patched;
+        let name = view.name(id);
+        if self.resolver.target_has(name) && view.bundles.get(id).kind == Kind::Data {
+            self.refuse(RefusalCode::ChangedData, name, "it is new in this file, but the target has a variable of this name: a second one would have a value of its own. Leave it where it was");
+        } else if self.resolver.target_has(name) {
+            self.refuse(RefusalCode::Unresolved, name, "it is new in this file, but the target has a function of this name: leave it where it was, or give the new one another name");
+        } else {
+            self.include(id, || "new".to_owned());
         }
     }
 
@@ -106,7 +119,7 @@ impl Selector<'_, '_, '_> {
             self.refuse(RefusalCode::InitCode, name, "its code changed, but it runs once, before the patch can be loaded, and is freed: make the change in code that runs later, or in a callback");
         } else if let Some(parent) = bundle.parent {
             self.include(id, || format!("cold part of {}", view.name(parent)));
-        } else if !self.has_fentry(id) {
+        } else if !self.comparer.has_fentry(id) {
             self.refuse(RefusalCode::NoFentry, name, "it changed but has no fentry site (notrace, noinstr or assembly), so the kernel cannot redirect it: change its callers instead");
         } else {
             let why = self.describe(id, reason);
@@ -122,29 +135,6 @@ impl Selector<'_, '_, '_> {
             .map(|twin| self.comparer.orig.bundles.get(twin));
         twin.and_then(|twin| twin.owner)
             .is_some_and(|owner| self.overridden.contains(&(owner.0 as usize)))
-    }
-
-    fn has_fentry(&self, id: BundleId) -> bool {
-        let Some(twin) = self.comparer.twins.orig(id) else {
-            return false;
-        };
-        let (view, arch) = (self.comparer.orig, self.comparer.arch);
-        let bundle = view.bundles.get(twin);
-        let entry = bundle
-            .owner
-            .map_or(bundle.start, |owner| view.object.symbol(owner).value);
-        let listed = self.comparer.orig_entries.of(twin).iter().any(|table| {
-            let site = refs_of(view, table).first().map(|reference| reference.target);
-            matches!(table.special.name, "__mcount_loc" | "__patchable_function_entries")
-                && matches!(site, Some(Target::Bundle { offset, .. }) if offset <= (entry - bundle.start + arch.fentry_reach()) as i64)
-        });
-        listed
-            || arch.has_fentry_call(
-                &view.object,
-                view.object.section(bundle.section),
-                entry,
-                bundle.end(),
-            )
     }
 
     fn refuse_changed_data(&mut self, id: BundleId, reason: &Reason) {
@@ -185,7 +175,7 @@ impl Selector<'_, '_, '_> {
         for entry in self.comparer.patched_entries.of(id) {
             if self.keep_entry(id, entry) {
                 self.selection.entries.push(*entry);
-                for reference in refs_of(view, entry) {
+                for reference in &refs_of(view, entry) {
                     self.follow_reference(id, reference);
                 }
             }
@@ -203,8 +193,18 @@ impl Selector<'_, '_, '_> {
         let view = self.comparer.patched;
         let bundle = view.bundles.get(id);
         let new = *self.comparison.status(id) == Status::New;
+        let section = view.object.section(bundle.section);
+        if bundle.kind == Kind::Anonymous && section.is_writable() && !section.is_mergeable() {
+            self.refuse(RefusalCode::ChangedData, section.name, &format!("{} uses data without a name there, which cannot be told from the running system's: give it a name", view.name(user)));
+        }
+        if self.may_be_an_end(user, id, reference) {
+            self.refuse(RefusalCode::Unresolved, view.name(user), &format!("it refers to a place in {} where one variable ends and another begins ({}), and what follows the one is not what followed it before: it cannot be told which is meant", section.name, view.name(id)));
+        }
+        if self.comparer.twins.is_ambiguous(id) && self.is_redirected(user) {
+            self.refuse(RefusalCode::StaticLocal, view.name(user), &format!("it has several static variables called {} and changed: which is which cannot be told. Give them different names in both trees", canonical(view.name(id))));
+        }
         if bundle.kind.is_by_content() || new || bundle.parent.is_some() {
-            if new && bundle.kind == Kind::Function && is_init(view.section_name(id)) {
+            if new && is_init(view.section_name(id)) {
                 self.refuse(
                     RefusalCode::InitCode,
                     view.name(id),
@@ -218,17 +218,50 @@ impl Selector<'_, '_, '_> {
         }
     }
 
+    /// Whether a reference to the start of a datum may mean the end of the one before it: the user refers to that, too,
+    /// and the two were no neighbours before.
+    fn may_be_an_end(&self, user: BundleId, id: BundleId, reference: &Ref) -> bool {
+        let (patched, orig) = (self.comparer.patched, self.comparer.orig);
+        // What is read or written there is no end; only an address that is compared can be one.
+        let is_address = !self.comparer.arch.is_pc_relative(reference.kind);
+        let at_start = is_address && matches!(reference.target, Target::Bundle { offset: 0, .. });
+        let before = id.0.checked_sub(1).map(BundleId).filter(|before| {
+            patched.bundles.get(*before).section == patched.bundles.get(id).section
+        });
+        let (Some(before), true, Kind::Data) = (
+            before,
+            at_start && reference.by_section,
+            patched.bundles.get(id).kind,
+        ) else {
+            return false;
+        };
+        let refers = patched
+            .refs_of(user)
+            .iter()
+            .any(|other| matches!(other.target, Target::Bundle { id, .. } if id == before));
+        let neighbours = match (
+            self.comparer.twins.orig(before),
+            self.comparer.twins.orig(id),
+        ) {
+            (Some(one), Some(next)) => {
+                next.0 == one.0 + 1
+                    && orig.bundles.get(one).section == orig.bundles.get(next).section
+            }
+            _ => false,
+        };
+        refers && !neighbours
+    }
+
+    fn is_redirected(&self, id: BundleId) -> bool {
+        matches!(self.comparison.status(id), Status::Changed(_) | Status::New)
+    }
+
     /// An entry about a key: the kernel reads the key when the patch is loaded, before any module's symbols are
     /// resolved for it (`kernel/livepatch/core.c`, since Linux 5.8), so a key in a module cannot be reached.
     fn keep_entry(&mut self, user: BundleId, entry: &Entry) -> bool {
         let view = self.comparer.patched;
-        let Some(field) = entry.special.key else {
-            return true;
-        };
-        let Some(reference) = refs_of(view, entry)
-            .iter()
-            .find(|reference| reference.offset == entry.start + field)
-        else {
+        let refs = refs_of(view, entry);
+        let (Some(reference), true) = (refs.last(), entry.special.key) else {
             return true;
         };
         let KeyHome::Module { key, module } =
@@ -272,7 +305,13 @@ impl Selector<'_, '_, '_> {
             .collect();
         for (id, bundle) in view.bundles.iter() {
             let section = view.section_name(id);
-            if bundle.kind != Kind::Anonymous
+            let listed = bundle.kind == Kind::Data
+                && *self.comparison.status(id) == Status::New
+                && is_list(section);
+            if listed && !self.selection.bundles.contains_key(&id) {
+                self.refuse(RefusalCode::ChangedSection, &format!("{} in {section}", view.name(id)), "the running kernel has read this list already: nothing can be added to it by a patch");
+            }
+            if !matches!(bundle.kind, Kind::Anonymous | Kind::Fragment)
                 || bundle.len == 0
                 || referred.contains(&id)
                 || view.object.section(bundle.section).is_mergeable()
@@ -336,6 +375,15 @@ impl Selector<'_, '_, '_> {
             self.selection.refusals.push(refusal);
         }
     }
+}
+
+/// Whether a section is a list that a linker script gathers and the kernel reads as it starts. What a new export would
+/// list is of use to modules alone that are yet to come, and they do without.
+fn is_list(section: &str) -> bool {
+    const EXPORTS: [&str; 4] = ["___ksymtab", "__ksymtab", "___kcrctab", "__kcrctab"];
+    !is_carried(section)
+        && !is_init(section)
+        && !EXPORTS.iter().any(|export| section.starts_with(export))
 }
 
 /// Whether something new and global in this section is meant for other objects of the patch. Export tables and lists

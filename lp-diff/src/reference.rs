@@ -47,6 +47,8 @@ pub struct Ref {
     pub bias: u8,
     /// Whether the object has no relocation for it: a branch that the assembler resolved, whose bytes mean nothing.
     pub resolved: bool,
+    /// Whether it is spelt as section + offset, so that the end of one thing and the start of the next look alike.
+    pub by_section: bool,
     /// What it refers to.
     pub target: Target,
 }
@@ -246,6 +248,7 @@ fn resolve(object: &Object<'_>, bundles: &Bundles, reloc: &Reloc, bias: u8) -> R
         kind: reloc.kind,
         bias,
         resolved: false,
+        by_section: symbol.is_section(),
         target,
     }
 }
@@ -281,6 +284,7 @@ fn add_local_branches(
                     kind,
                     bias: branch.width,
                     resolved: true,
+                    by_section: false,
                     target,
                 });
             }

@@ -21,6 +21,8 @@ pub enum RefusalCode {
     NoFentry,
     /// A function or datum that must be included is in a COMDAT group.
     Comdat,
+    /// Static variables of a function cannot be told apart.
+    StaticLocal,
     /// A symbol cannot be found in the target, or not told from others of its name.
     Unresolved,
     /// A special section cannot be read.

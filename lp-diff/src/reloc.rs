@@ -124,7 +124,6 @@ impl<'r, 'd> Resolver<'r, 'd> {
             return self
                 .symbols
                 .global(symbol.name)
-                .or_else(|| self.symbols.lookup(symbol.name).next())
                 .ok_or_else(|| self.missing(symbol.name));
         }
         if let Some(position) = self.places.get(&(id.0 as usize)) {
@@ -136,13 +135,18 @@ impl<'r, 'd> Resolver<'r, 'd> {
                 .find(same_name)
                 .ok_or_else(|| self.missing(symbol.name));
         }
-        if let Some(found) = self
-            .file
-            .and_then(|file| self.symbols.local_in(file, symbol.name))
-        {
-            return Ok(found);
+        if let Some(file) = self.file {
+            return self
+                .symbols
+                .local_in(file, symbol.name)
+                .ok_or_else(|| self.missing(symbol.name));
         }
-        let mut found = self.symbols.lookup(symbol.name);
+        let is_kind = |found: &&TargetSymbol| found.kind.is_none_or(|kind| kind == symbol.kind);
+        let mut found = self
+            .symbols
+            .lookup(symbol.name)
+            .filter(|found| !found.global)
+            .filter(is_kind);
         match (found.next(), found.next()) {
             (Some(only), None) => Ok(only),
             (None, _) => Err(self.missing(symbol.name)),
@@ -160,6 +164,10 @@ impl<'r, 'd> Resolver<'r, 'd> {
 
     /// How to reach a global symbol by name.
     pub fn global(&self, name: &str, weak: bool) -> Result<Reach, Refusal> {
+        // A module's own definition goes before an export of the same name.
+        if let (false, Some(found)) = (self.object.is_vmlinux(), self.symbols.global(name)) {
+            return Ok(Reach::Klp(self.klp(found)));
+        }
         match self.exports.get(name) {
             Some(export) if export.owner.is_vmlinux() => Ok(Reach::Export {
                 name: name.to_owned(),
@@ -207,6 +215,11 @@ impl<'r, 'd> Resolver<'r, 'd> {
             symbol: name.to_owned(),
             sympos: Sympos::UNIQUE,
         }))
+    }
+
+    /// Whether the target defines a global symbol of this name.
+    pub fn target_has(&self, name: &str) -> bool {
+        self.symbols.global(name).is_some()
     }
 
     /// How to reach what the patched object does not define.

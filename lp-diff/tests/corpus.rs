@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the kernel's build gives every file, as far as it shapes sections and symbols.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 13] = [
     "-c",
     "-O2",
+    "-g",
     "-pg",
     "-mfentry",
     "-mrecord-mcount",

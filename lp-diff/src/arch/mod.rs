@@ -44,6 +44,8 @@ pub trait Arch: Sync {
     fn fentry_reach(&self) -> u64;
     /// The first instruction that differs and a rendering of both sides, for the report.
     fn first_difference(&self, orig: &[u8], patched: &[u8]) -> Option<Difference>;
+    /// Which argument the instruction that holds the field at `field` loads, decoding from `start`.
+    fn argument_at(&self, code: &[u8], start: u64, field: u64) -> Option<usize>;
     /// The constants that differ where two codes are otherwise equal, instruction for instruction: pairs of
     /// (offset, before, after); `None` when anything else differs, or when no call follows that takes the constant.
     fn changed_constants(&self, orig: &[u8], patched: &[u8]) -> Option<Vec<ChangedConstant>>;
@@ -69,6 +71,8 @@ pub struct ChangedConstant {
     pub orig: u64,
     /// The value in the patched object.
     pub patched: u64,
+    /// Which argument of the call it is, from 0.
+    pub argument: usize,
     /// Offsets from the branch before it to the end of the call that takes it as an argument.
     pub call: (u64, u64),
 }

@@ -134,6 +134,14 @@ impl Arch for X86_64 {
         }
     }
 
+    fn argument_at(&self, code: &[u8], start: u64, field: u64) -> Option<usize> {
+        let rest = code.get(usize::try_from(start).ok()?..)?;
+        let insn = decode(rest, start).find(|insn| (insn.ip()..insn.next_ip()).contains(&field))?;
+        let loads = matches!(insn.mnemonic(), Mnemonic::Mov | Mnemonic::Lea)
+            && insn.op0_kind() == OpKind::Register;
+        argument(insn.op0_register()).filter(|_| loads)
+    }
+
     fn changed_constants(&self, orig: &[u8], patched: &[u8]) -> Option<Vec<ChangedConstant>> {
         if orig.len() != patched.len() {
             return None;
@@ -165,27 +173,35 @@ impl Arch for X86_64 {
 
 /// `mov $imm32, %reg` with another immediate, into a register that carries an argument.
 fn changed_constant(old: &Instruction, new: &Instruction, block: u64) -> Option<ChangedConstant> {
-    const ARGUMENTS: [Register; 6] = [
-        Register::EDI,
-        Register::ESI,
-        Register::EDX,
-        Register::ECX,
-        Register::R8D,
-        Register::R9D,
-    ];
     let loads = |insn: &Instruction| {
-        insn.mnemonic() == Mnemonic::Mov
-            && insn.op1_kind() == OpKind::Immediate32
-            && ARGUMENTS.contains(&insn.op0_register())
+        insn.mnemonic() == Mnemonic::Mov && insn.op1_kind() == OpKind::Immediate32
     };
     let same_register =
         old.op0_kind() == OpKind::Register && old.op0_register() == new.op0_register();
-    (loads(old) && loads(new) && same_register).then(|| ChangedConstant {
+    let argument =
+        argument(new.op0_register()).filter(|_| loads(old) && loads(new) && same_register)?;
+    Some(ChangedConstant {
         offset: old.ip(),
         orig: old.immediate(1),
         patched: new.immediate(1),
+        argument,
         call: (block, 0),
     })
+}
+
+/// Which argument a register carries, from 0 (System V ABI).
+fn argument(register: Register) -> Option<usize> {
+    const ARGUMENTS: [Register; 6] = [
+        Register::RDI,
+        Register::RSI,
+        Register::RDX,
+        Register::RCX,
+        Register::R8,
+        Register::R9,
+    ];
+    ARGUMENTS
+        .iter()
+        .position(|argument| *argument == register.full_register())
 }
 
 fn decode(bytes: &[u8], ip: u64) -> impl Iterator<Item = Instruction> {

@@ -2,19 +2,26 @@
 //!
 //! `__LINE__` ends up as a constant argument of a call (`__might_sleep(file, line)`, a formatted
 //! `"failed at %s (%d)"`), so code below an edit differs although nobody changed it. A constant is taken for a line
-//! number only if the same call is also given the name of a source file or of the function, and if all of them, in the
-//! whole object, tell one story: later lines stay later. The tempting wrong ways are a list of known callees, which is
+//! number only if the argument before it is the name of a source file or of the function, if the debug information
+//! knows code of this function at both lines, and if all of them, in the whole object, tell one story: later lines
+//! stay later. The tempting wrong ways are a list of known callees, which is
 //! never complete, and to believe any changed constant, which would lose a fix.
 
+use super::source_lines::SourceLines;
 use super::{Comparer, Comparison};
 use crate::arch::ChangedConstant;
 use crate::bundle::{BundleId, Kind};
 use crate::reference::{Target, View};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 
 /// Line numbers before and after, of the functions that differ in nothing else.
 #[derive(Debug, Default)]
-pub(super) struct LineShifts(BTreeMap<BundleId, Vec<(u64, u64)>>);
+pub(super) struct LineShifts {
+    shifts: BTreeMap<BundleId, Vec<(u64, u64)>>,
+    /// Of the original and the patched object; read when first needed.
+    lines: OnceCell<(Option<SourceLines>, Option<SourceLines>)>,
+}
 
 impl LineShifts {
     /// Collects a function if line numbers are all that differs in it.
@@ -33,11 +40,11 @@ impl LineShifts {
             && comparer.entries_differ(twin, id, known).is_none();
         if same
             && !constants.is_empty()
-            && constants
-                .iter()
-                .all(|constant| is_line(comparer.patched, id, constant))
+            && constants.iter().all(|constant| {
+                is_line(comparer, id, constant) && self.known(comparer, twin, id, constant)
+            })
         {
-            self.0.insert(
+            self.shifts.insert(
                 id,
                 constants
                     .iter()
@@ -47,35 +54,69 @@ impl LineShifts {
         }
     }
 
+    /// Whether code of the function comes from the line that the constant says, on both sides. Without debug
+    /// information there is nothing to ask.
+    fn known(
+        &self,
+        comparer: &Comparer<'_, '_>,
+        twin: BundleId,
+        id: BundleId,
+        constant: &ChangedConstant,
+    ) -> bool {
+        let read = || {
+            (
+                SourceLines::read(&comparer.orig.object),
+                SourceLines::read(&comparer.patched.object),
+            )
+        };
+        match self.lines.get_or_init(read) {
+            (Some(orig), Some(patched)) => {
+                orig.has(comparer.orig.bundles.get(twin).section, constant.orig)
+                    && patched.has(comparer.patched.bundles.get(id).section, constant.patched)
+            }
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// The functions whose line numbers agree with those of all the others.
     pub(super) fn agreed(&self) -> Vec<BundleId> {
-        let all: BTreeMap<u64, u64> = self.0.values().flatten().copied().collect();
+        let all: BTreeMap<u64, u64> = self.shifts.values().flatten().copied().collect();
         let in_order = all
             .values()
             .zip(all.values().skip(1))
             .all(|(one, next)| one < next);
         let one_story = self
-            .0
+            .shifts
             .values()
             .flatten()
             .all(|(old, new)| all.get(old) == Some(new));
         if in_order && one_story {
-            self.0.keys().copied().collect()
+            self.shifts.keys().copied().collect()
         } else {
             Vec::new()
         }
     }
 }
 
-/// Whether the call that takes the constant also takes a place in the source.
-fn is_line(view: &View<'_>, id: BundleId, constant: &ChangedConstant) -> bool {
+/// Whether the argument before the constant names a place in the source.
+fn is_line(comparer: &Comparer<'_, '_>, id: BundleId, constant: &ChangedConstant) -> bool {
+    let view = comparer.patched;
     let bundle = view.bundles.get(id);
     let (start, end) = constant.call;
     let refs = view
         .refs
         .of(bundle.section, bundle.start + start, bundle.start + end);
     refs.iter().any(|reference| match reference.target {
-        Target::Bundle { id, offset } => names_source(view, id, offset),
+        Target::Bundle { id: name, offset } => {
+            let field = reference.offset - bundle.start;
+            names_source(view, name, offset)
+                && comparer
+                    .arch
+                    .argument_at(view.bytes_of(id), start, field)
+                    .map(|name| name + 1)
+                    == Some(constant.argument)
+        }
         _ => false,
     })
 }

@@ -6,12 +6,14 @@
 //! wrong way is to compare symbols: equal names can be different things, and different numbers the same thing.
 
 mod line;
+mod source_lines;
 
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
 use crate::correlate::Twins;
 use crate::name::canonical;
 use crate::reference::{Ref, Target, View};
+use crate::special::table::{Home, home, is_init};
 use crate::special::{Entries, Entry, refs_of};
 use std::collections::HashSet;
 
@@ -76,51 +78,109 @@ impl Comparison {
 }
 
 impl Comparer<'_, '_> {
-    /// Compares all bundles: constants first, since what refers to a changed one is changed.
+    /// Compares all bundles. What the patch can hold a copy of comes first, since what refers to such a thing that
+    /// changed is changed; those can refer to each other, so they are gone through until nothing more is found.
     pub fn compare(&self) -> Comparison {
         let mut result = Comparison(vec![Status::New; self.patched.bundles.len()]);
-        for constants in [true, false] {
-            for (id, _) in self
-                .patched
-                .bundles
-                .iter()
-                .filter(|(id, _)| self.is_constant(*id) == constants)
-            {
-                let Some(twin) = self.twins.orig(id) else {
+        let twins = |id| self.twins.orig(id);
+        let (copied, kept): (Vec<_>, Vec<_>) = self
+            .patched
+            .bundles
+            .iter()
+            .map(|(id, _)| id)
+            .filter(|id| twins(*id).is_some())
+            .partition(|id| self.is_replaceable(*id));
+        for id in &copied {
+            result.0[id.0 as usize] = Status::Same;
+        }
+        let mut settled = false;
+        while !settled {
+            settled = true;
+            for id in &copied {
+                let Some(twin) = twins(*id).filter(|_| result.is_same(*id)) else {
                     continue;
                 };
-                let found = self.differs(twin, id, &result);
-                result.0[id.0 as usize] = match found {
-                    None => Status::Same,
-                    Some(_) if constants => Status::New,
-                    Some(reason) => Status::Changed(reason),
-                };
+                if self.differs(twin, *id, &result).is_some() {
+                    result.0[id.0 as usize] = Status::New;
+                    settled = false;
+                }
             }
+        }
+        for id in &kept {
+            let Some(twin) = twins(*id) else { continue };
+            result.0[id.0 as usize] = self
+                .differs(twin, *id, &result)
+                .map_or(Status::Same, Status::Changed);
         }
         self.forgive_lines(&mut result);
         self.tell_parents(&mut result);
         result
     }
 
-    /// Whether an unnamed table of the patched object differs from the original's section of the same name.
+    /// Whether a change of it can be met by a copy in the patch, with all who use it: a constant, or a function that
+    /// only this object sees and that ftrace cannot redirect (`static inline` is notrace in the kernel).
+    fn is_replaceable(&self, id: BundleId) -> bool {
+        let bundle = self.patched.bundles.get(id);
+        let local = bundle
+            .owner
+            .is_some_and(|owner| self.patched.object.symbol(owner).is_local());
+        let lone_function = bundle.kind == Kind::Function
+            && local
+            && bundle.parent.is_none()
+            && !is_init(self.patched.section_name(id))
+            && !self.has_fentry(id);
+        lone_function || self.is_constant(id)
+    }
+
+    /// Whether the original of a function has a site at its entry that ftrace can use.
+    pub fn has_fentry(&self, id: BundleId) -> bool {
+        let Some(twin) = self.twins.orig(id) else {
+            return false;
+        };
+        let (view, arch) = (self.orig, self.arch);
+        let bundle = view.bundles.get(twin);
+        let entry = bundle
+            .owner
+            .map_or(bundle.start, |owner| view.object.symbol(owner).value);
+        let reach = (entry - bundle.start + arch.fentry_reach()) as i64;
+        let listed = self
+            .orig_entries
+            .of(twin)
+            .iter()
+            .filter(|table| table.special.name == "__mcount_loc")
+            .any(|table| {
+                let site = refs_of(view, table)
+                    .first()
+                    .map(|reference| reference.target);
+                matches!(site, Some(Target::Bundle { offset, .. }) if offset <= reach)
+            });
+        listed
+            || arch.has_fentry_call(
+                &view.object,
+                view.object.section(bundle.section),
+                entry,
+                bundle.end(),
+            )
+    }
+
+    /// Whether an unnamed table or piece of code of the patched object differs from what the original's section of the
+    /// same name has there.
     pub fn anonymous_differs(&self, id: BundleId, known: &Comparison) -> bool {
-        let (section, start) = (
-            self.patched.section_name(id),
-            self.patched.bundles.get(id).start,
-        );
-        let twins: Vec<BundleId> = self
+        let (section, bundle) = (self.patched.section_name(id), self.patched.bundles.get(id));
+        let is_twin = |twin: BundleId| {
+            let other = self.orig.bundles.get(twin);
+            other.kind == bundle.kind
+                && other.start == bundle.start
+                && self.orig.section_name(twin) == section
+        };
+        let mut twins = self
             .orig
             .bundles
             .iter()
-            .filter(|(twin, bundle)| {
-                bundle.kind == Kind::Anonymous
-                    && bundle.start == start
-                    && self.orig.section_name(*twin) == section
-            })
             .map(|(twin, _)| twin)
-            .collect();
-        !twins.iter().any(|twin| {
-            self.content_differs(*twin, id, known, &mut HashSet::new())
+            .filter(|twin| is_twin(*twin));
+        !twins.any(|twin| {
+            self.content_differs(twin, id, known, &mut HashSet::new())
                 .is_none()
         })
     }
@@ -165,7 +225,12 @@ impl Comparer<'_, '_> {
         let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
         let flags = |view: &View<'_>, section| {
             let section = view.object.section(section);
-            (section.is_writable(), section.is_exec())
+            let home = if section.is_exec() {
+                Home::Plain
+            } else {
+                home(section.name)
+            };
+            (section.is_writable(), section.is_exec(), home)
         };
         if flags(self.orig, before.section) != flags(self.patched, after.section) {
             return Some(Reason::Flags);
@@ -214,6 +279,15 @@ impl Comparer<'_, '_> {
         let (old, new) = (self.orig.bytes_of(twin), self.patched.bytes_of(id));
         if old == new {
             return None;
+        }
+        // All zeros may take no bytes in one of the two (.bss).
+        if old.is_empty() || new.is_empty() {
+            return old
+                .iter()
+                .chain(new)
+                .zip(0..)
+                .find(|(byte, _)| **byte != 0)
+                .map(|(_, offset)| offset);
         }
         let start = self.patched.bundles.get(id).start;
         let filled: Vec<(u64, u64)> = self
@@ -294,7 +368,7 @@ impl Comparer<'_, '_> {
         }
         if !kind.is_by_content() {
             return self.twins.orig(new) == Some(old)
-                && (!self.is_constant(new) || known.is_same(new));
+                && (!self.is_replaceable(new) || known.is_same(new));
         }
         if kind == Kind::PerUse
             && canonical(self.orig.name(old)) != canonical(self.patched.name(new))
@@ -356,13 +430,17 @@ impl Comparer<'_, '_> {
                 .zip(bytes)
                 .filter(|(at, _)| !(line.0..line.1).contains(at))
                 .unzip();
-            rest
+            // The last entry of a section may lack its padding.
+            rest.into_iter()
+                .chain(std::iter::repeat(0))
+                .take(entry.len as usize)
+                .collect()
         };
         let (theirs, ours) = (refs_of(self.orig, old), refs_of(self.patched, new));
         let mut open = HashSet::new();
         bytes(self.orig, old) == bytes(self.patched, new)
             && theirs.len() == ours.len()
-            && theirs.iter().zip(ours).all(|(a, b)| {
+            && theirs.iter().zip(&ours).all(|(a, b)| {
                 a.offset - old.start == b.offset - new.start
                     && self.same_ref(a, b, known, &mut open)
             })

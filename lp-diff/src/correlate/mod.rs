@@ -12,24 +12,32 @@ use crate::bundle::{BundleId, Bundles, Kind};
 use crate::name::{canonical, is_numbered};
 use crate::object::Object;
 use crate::reference::View;
-use std::collections::BTreeMap;
+use crate::special::Entries;
+use crate::special::table::is_init;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Twins, both ways.
 #[derive(Debug)]
 pub struct Twins {
     orig_of: Vec<Option<BundleId>>,
     patched_of: Vec<Option<BundleId>>,
+    /// Patched static locals whose twin is only the likeliest of several.
+    ambiguous: BTreeSet<BundleId>,
 }
 
 impl Twins {
     /// Correlates the two objects.
-    pub fn correlate(orig: &View<'_>, patched: &View<'_>) -> Self {
+    pub fn correlate(
+        (orig, orig_entries): (&View<'_>, &Entries),
+        (patched, patched_entries): (&View<'_>, &Entries),
+    ) -> Self {
         let mut twins = Self {
             orig_of: vec![None; patched.bundles.len()],
             patched_of: vec![None; orig.bundles.len()],
+            ambiguous: BTreeSet::new(),
         };
         twins.by_name(orig, patched);
-        static_local::correlate(orig, patched, &mut twins);
+        static_local::correlate((orig, orig_entries), (patched, patched_entries), &mut twins);
         twins
     }
 
@@ -41,6 +49,11 @@ impl Twins {
     /// The patched version of an original bundle.
     pub fn patched(&self, orig: BundleId) -> Option<BundleId> {
         self.patched_of[orig.0 as usize]
+    }
+
+    /// Whether a patched static local could as well be another one of its name.
+    pub fn is_ambiguous(&self, patched: BundleId) -> bool {
+        self.ambiguous.contains(&patched)
     }
 
     fn pair(&mut self, orig: BundleId, patched: BundleId) {
@@ -102,15 +115,22 @@ impl Twins {
     }
 }
 
+/// What is freed after start and what is not are never the same thing, whatever they are called.
+type Groups = BTreeMap<(Kind, bool, String), Vec<BundleId>>;
+
 /// Functions and data by what they are and their name without numbers; static locals are not among them.
-fn groups(view: &View<'_>) -> BTreeMap<(Kind, String), Vec<BundleId>> {
-    let mut groups: BTreeMap<(Kind, String), Vec<BundleId>> = BTreeMap::new();
+fn groups(view: &View<'_>) -> Groups {
+    let mut groups: Groups = BTreeMap::new();
     for (id, bundle) in view.bundles.iter() {
         if bundle.kind.is_by_content() || is_static_local(&view.object, &view.bundles, id) {
             continue;
         }
         groups
-            .entry((bundle.kind, canonical(view.name(id))))
+            .entry((
+                bundle.kind,
+                is_init(view.section_name(id)),
+                canonical(view.name(id)),
+            ))
             .or_default()
             .push(id);
     }

@@ -10,35 +10,51 @@ use super::{Twins, is_static_local};
 use crate::bundle::{BundleId, Kind};
 use crate::name::{canonical, source_function};
 use crate::reference::{Target, View};
+use crate::special::table::home;
+use crate::special::{Entries, refs_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// (user, name of the local) → the locals of that name it uses, in order of first use.
 type Uses = BTreeMap<(String, String), Vec<BundleId>>;
 
 /// Pairs the static locals of both objects.
-pub(super) fn correlate(orig: &View<'_>, patched: &View<'_>, twins: &mut Twins) {
-    let theirs = uses(orig);
-    let ours = uses(patched);
+pub(super) fn correlate(
+    orig: (&View<'_>, &Entries),
+    patched: (&View<'_>, &Entries),
+    twins: &mut Twins,
+) {
+    let theirs = uses(orig.0, orig.1);
+    let ours = uses(patched.0, patched.1);
     for (key, ours) in &ours {
         let Some(theirs) = theirs.get(key) else {
             continue;
         };
-        let free_theirs: Vec<BundleId> = theirs
+        let mut theirs: Vec<BundleId> = theirs
             .iter()
             .copied()
             .filter(|id| twins.patched(*id).is_none())
             .collect();
-        let free_ours = ours.iter().copied().filter(|id| twins.orig(*id).is_none());
-        let pairs: Vec<_> = free_theirs
-            .into_iter()
-            .zip(free_ours)
-            .filter(|(a, b)| alike(orig, patched, *a, *b))
-            .collect();
-        for (a, b) in pairs {
-            twins.pair(a, b);
+        for our in ours
+            .iter()
+            .copied()
+            .filter(|id| twins.orig(*id).is_none())
+            .collect::<Vec<_>>()
+        {
+            // Of several of one name the order of use says which is which, unless the code changed.
+            let several = theirs.len() > 1 || ours.len() > 1;
+            let Some(at) = theirs
+                .iter()
+                .position(|their| alike(orig.0, patched.0, *their, our))
+            else {
+                continue;
+            };
+            twins.pair(theirs.remove(at), our);
+            if several {
+                twins.ambiguous.insert(our);
+            }
         }
     }
-    for (a, b) in moved(orig, patched, &theirs, &ours, twins) {
+    for (a, b) in moved(orig.0, patched.0, &theirs, &ours, twins) {
         twins.pair(a, b);
     }
 }
@@ -47,19 +63,24 @@ pub(super) fn correlate(orig: &View<'_>, patched: &View<'_>, twins: &mut Twins) 
 fn alike(orig: &View<'_>, patched: &View<'_>, a: BundleId, b: BundleId) -> bool {
     let section = |view: &View<'_>, id: BundleId| {
         let section = view.object.section(view.bundles.get(id).section);
-        (section.is_writable(), section.is_exec())
+        (section.is_writable(), section.is_exec(), home(section.name))
     };
     section(orig, a) == section(patched, b)
 }
 
-fn uses(view: &View<'_>) -> Uses {
+fn uses(view: &View<'_>, entries: &Entries) -> Uses {
     let mut uses = Uses::new();
     for (user, bundle) in view.bundles.iter() {
         if !matches!(bundle.kind, Kind::Function | Kind::Data | Kind::Fragment) {
             continue;
         }
         let user_name = source_function(view.name(user));
-        for reference in view.refs_of(user) {
+        // A key of a jump label is used by nothing but the label's entry.
+        let in_entries = entries
+            .of(user)
+            .iter()
+            .flat_map(|entry| refs_of(view, entry));
+        for reference in view.refs_of(user).iter().copied().chain(in_entries) {
             let Target::Bundle { id, .. } = reference.target else {
                 continue;
             };

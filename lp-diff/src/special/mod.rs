@@ -6,7 +6,7 @@
 
 pub mod table;
 
-use crate::bundle::BundleId;
+use crate::bundle::{BundleId, Kind};
 use crate::entry_size::EntrySizes;
 use crate::object::{Section, SectionId};
 use crate::reference::{Ref, Target, View};
@@ -27,6 +27,8 @@ pub struct Entry {
     pub len: u64,
     /// Section, offset and size of its other half.
     pub parallel: Option<(SectionId, u64, u64)>,
+    /// For an entry that holds from before a function on: the function, at whose start the copy begins to hold.
+    pub begins: Option<BundleId>,
 }
 
 /// The entries of an object by the bundle they are about.
@@ -62,6 +64,49 @@ impl Entries {
         self.0.get(&bundle).map_or(&[], Vec::as_slice)
     }
 
+    /// The unwind table has no entry where the state does not change, also from one function to the next that shares
+    /// its section. A function that is taken out needs one at its start.
+    fn begin_anew(&mut self, view: &View<'_>, special: &'static SpecialSection) {
+        for (section, _) in view
+            .object
+            .sections()
+            .filter(|(_, section)| section.is_exec())
+        {
+            let mut last: Option<Entry> = None;
+            for (id, bundle) in view.bundles.of_section(section) {
+                let offset = |entry: &Entry| match refs_of(view, entry)
+                    .first()
+                    .map(|reference| reference.target)
+                {
+                    Some(Target::Bundle { offset, .. }) => offset,
+                    _ => 0,
+                };
+                let own: Vec<Entry> = self
+                    .of(id)
+                    .iter()
+                    .copied()
+                    .filter(|entry| entry.special.name == special.name)
+                    .collect();
+                let starts = own.iter().any(|entry| offset(entry) <= 0);
+                if let (Kind::Function, false, Some(before)) = (bundle.kind, starts, last) {
+                    let all = self.0.entry(id).or_default();
+                    let at = all
+                        .iter()
+                        .position(|entry| entry.special.name == special.name)
+                        .unwrap_or(all.len());
+                    all.insert(
+                        at,
+                        Entry {
+                            begins: Some(id),
+                            ..before
+                        },
+                    );
+                }
+                last = own.last().copied().or(last);
+            }
+        }
+    }
+
     fn read_section(
         &mut self,
         view: &View<'_>,
@@ -73,7 +118,7 @@ impl Entries {
         if section.size > section.data.len() as u64 {
             return Err("it has no bytes".to_owned());
         }
-        let len = entry_len(section, special.entry, sizes)?;
+        let len = entry_len(section, special, sizes)?;
         // The assembler aligns each entry, so the last one may lack its padding.
         let count = section.size.div_ceil(len);
         let parallel = special
@@ -88,6 +133,7 @@ impl Entries {
                 start,
                 len,
                 parallel: parallel.map(|(section, size)| (section, index * size, size)),
+                begins: None,
             };
             if let Some(Target::Bundle { id, .. }) = refs_of(view, &entry)
                 .first()
@@ -96,14 +142,42 @@ impl Entries {
                 self.0.entry(id).or_default().push(entry);
             }
         }
+        if special.parallel.is_some() {
+            self.begin_anew(view, special);
+        }
         Ok(())
     }
 }
 
-/// The references of an entry, by offset.
-pub fn refs_of<'v>(view: &'v View<'_>, entry: &Entry) -> &'v [Ref] {
-    view.refs
+/// The references of an entry, by offset, of which the first says what it is about.
+pub fn refs_of(view: &View<'_>, entry: &Entry) -> Vec<Ref> {
+    let mut refs = view
+        .refs
         .of(entry.section, entry.start, entry.start + entry.len)
+        .to_vec();
+    let about = refs.first().map(|reference| reference.target);
+    if let (Some(first), Some(id)) = (refs.first_mut(), entry.begins) {
+        first.target = Target::Bundle { id, offset: 0 };
+    }
+    if let (Some(replacement), Some(about), true) =
+        (refs.get_mut(1), about, replaces_by_nothing(view, entry))
+    {
+        replacement.target = about;
+    }
+    refs
+}
+
+/// Whether an alternative puts nothing in the original's place, so that the place of the replacement, where the next
+/// one may begin, means nothing. `u8 replacementlen` is the last byte but padding (`asm/alternative.h`).
+fn replaces_by_nothing(view: &View<'_>, entry: &Entry) -> bool {
+    if entry.special.name != ".altinstructions" {
+        return false;
+    }
+    let field = if entry.len >= 14 { 13 } else { 11 };
+    view.object
+        .section(entry.section)
+        .bytes(entry.start + field, entry.start + field + 1)
+        == [0]
 }
 
 fn find_parallel(
@@ -137,8 +211,12 @@ fn find_parallel(
 }
 
 /// The size of an entry: what the target's types say if that fits the relocations, else what these say themselves.
-fn entry_len(section: &Section<'_>, size: EntrySize, sizes: &EntrySizes) -> Result<u64, String> {
-    let (declared, name) = match size {
+fn entry_len(
+    section: &Section<'_>,
+    special: &SpecialSection,
+    sizes: &EntrySizes,
+) -> Result<u64, String> {
+    let (declared, name) = match special.entry {
         EntrySize::Bytes(bytes) => (Some(bytes), ""),
         EntrySize::Struct(name) => (sizes.get(name), name),
     };
@@ -149,22 +227,23 @@ fn entry_len(section: &Section<'_>, size: EntrySize, sizes: &EntrySizes) -> Resu
     if let Some(len) = declared.filter(|len| name.is_empty() && section.size.is_multiple_of(*len)) {
         return Ok(len);
     }
-    infer(section).ok_or_else(|| match declared {
+    infer(section, special.min_relocs).ok_or_else(|| match declared {
         Some(len) => format!("its {} bytes are no entries of {len} (struct {name}), and its relocations do not tell another size: give the target kernel's with --entry-size {name}=BYTES", section.size),
         None => format!("the size of struct {name} is not known and its relocations do not tell it: give --symbols a file with BTF or DWARF, or --entry-size {name}=BYTES"),
     })
 }
 
-/// The shortest period in which the relocations repeat.
-fn infer(section: &Section<'_>) -> Option<u64> {
+/// The shortest period in which the relocations repeat, so many at least to an entry.
+fn infer(section: &Section<'_>, min_relocs: usize) -> Option<u64> {
     let first = section.relocs.first()?;
     let candidates = section
         .relocs
         .iter()
         .skip(1)
         .map(|reloc| reloc.offset - first.offset);
+    let holds = |len: u64| section.relocs_in(0, len).len() >= min_relocs;
     candidates
-        .filter(|len| *len > 0)
+        .filter(|len| *len > 0 && holds(*len))
         .take(8)
         .find(|len| fits(section, *len, usize::MAX))
 }

@@ -29,8 +29,10 @@ pub struct SpecialSection {
     /// Whether an entry says something that the code does not say itself, so that it must be compared. Tables that a
     /// tool derives from the instructions (unwinding, return sites) differ only if those do.
     pub compared: bool,
-    /// Which field refers to the key, for tables of keys: its offset in the entry.
-    pub key: Option<u64>,
+    /// Whether an entry's last relocation refers to a key, which the kernel reads when a module is loaded.
+    pub key: bool,
+    /// The least number of relocations that an entry has, in every version of it.
+    pub min_relocs: usize,
 }
 
 const fn sites(name: &'static str) -> SpecialSection {
@@ -40,7 +42,8 @@ const fn sites(name: &'static str) -> SpecialSection {
         parallel: None,
         line: None,
         compared: false,
-        key: None,
+        key: false,
+        min_relocs: 1,
     }
 }
 
@@ -51,7 +54,8 @@ const fn of_struct(name: &'static str, entry: &'static str) -> SpecialSection {
         parallel: None,
         line: None,
         compared: true,
-        key: None,
+        key: false,
+        min_relocs: 1,
     }
 }
 
@@ -62,7 +66,8 @@ const fn pointers(name: &'static str) -> SpecialSection {
         parallel: None,
         line: None,
         compared: false,
-        key: None,
+        key: false,
+        min_relocs: 1,
     }
 }
 
@@ -74,13 +79,18 @@ pub static TABLE: [SpecialSection; 16] = [
         line: Some((8, 10)),
         ..of_struct("__bug_table", "bug_entry")
     },
-    of_struct("__ex_table", "exception_table_entry"),
     SpecialSection {
-        key: Some(8),
+        min_relocs: 2,
+        ..of_struct("__ex_table", "exception_table_entry")
+    },
+    SpecialSection {
+        key: true,
+        min_relocs: 3,
         ..of_struct("__jump_table", "jump_entry")
     },
     SpecialSection {
-        key: Some(4),
+        key: true,
+        min_relocs: 2,
         ..of_struct(".static_call_sites", "static_call_site")
     },
     of_struct(".parainstructions", "paravirt_patch_site"),
@@ -159,6 +169,36 @@ pub fn classify(section: &Section<'_>) -> Class {
     }
     Class::Body
 }
+
+/// Where a section's content lives while the kernel runs, as far as that makes its use different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Home {
+    /// Freed after start.
+    Init,
+    /// One copy for each processor, reached through the processor's own base.
+    PerCpu,
+    /// Read-only once the kernel has started.
+    ReadOnlyAfterInit,
+    /// Anywhere else.
+    Plain,
+}
+
+/// The home of a section, by its name.
+pub fn home(name: &str) -> Home {
+    if is_init(name) {
+        Home::Init
+    } else if name.starts_with(PER_CPU) {
+        Home::PerCpu
+    } else if name.starts_with(".data..ro_after_init") {
+        Home::ReadOnlyAfterInit
+    } else {
+        Home::Plain
+    }
+}
+
+/// The one section in which a module's per-cpu data is found (`find_pcpusec`, `kernel/module/main.c`); those of the
+/// kernel image have more dots and words after it.
+pub const PER_CPU: &str = ".data..percpu";
 
 /// Whether the kernel frees the section once it has booted, or a module once it is loaded.
 pub fn is_init(name: &str) -> bool {

@@ -9,7 +9,7 @@ extern void say(const char *);
 #endif
 void f(void)
 {
-	warn("net/core/dev.c", __LINE__);
+	warn("case.c", __LINE__);
 }
 
 void g(void)
