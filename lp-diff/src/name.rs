@@ -79,13 +79,19 @@ pub fn is_per_use(name: &str, section: &str) -> bool {
         "__msg",
         "__print_once",
     ];
+    const PER_USE_SECTIONS: [&str; 7] = [
+        ".data.once",
+        ".data..once",
+        ".data.unlikely",
+        "__dyndbg",
+        "__verbose",
+        "__tracepoint_str",
+        "__trace_printk_fmt",
+    ];
     let is_known = |part: Option<&str>| part.is_some_and(|part| PER_USE.contains(&part));
     let gcc = is_numbered(name) && is_known(name.split('.').next());
     let clang = is_known(name.split('.').nth(1));
-    let pooled = matches!(
-        section,
-        ".data.once" | ".data..once" | ".data.unlikely" | "__dyndbg" | "__verbose"
-    );
+    let pooled = PER_USE_SECTIONS.contains(&section);
     gcc || clang || pooled || section.contains("__unnamed_") || section.contains(".Lubsan")
 }
 
