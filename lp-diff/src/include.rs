@@ -305,6 +305,9 @@ impl Selector<'_, '_, '_> {
             .collect();
         for (id, bundle) in view.bundles.iter() {
             let section = view.section_name(id);
+            if is_export(section) {
+                continue;
+            }
             let listed = bundle.kind == Kind::Data
                 && *self.comparison.status(id) == Status::New
                 && is_list(section);
@@ -377,13 +380,16 @@ impl Selector<'_, '_, '_> {
     }
 }
 
-/// Whether a section is a list that a linker script gathers and the kernel reads as it starts. What a new export would
-/// list is of use to modules alone that are yet to come, and they do without.
+/// Whether a section is a list that a linker script gathers and the kernel reads as it starts.
 fn is_list(section: &str) -> bool {
-    const EXPORTS: [&str; 4] = ["___ksymtab", "__ksymtab", "___kcrctab", "__kcrctab"];
-    !is_carried(section)
-        && !is_init(section)
-        && !EXPORTS.iter().any(|export| section.starts_with(export))
+    !is_carried(section) && !is_init(section)
+}
+
+/// Whether a section lists exports. A new one is of use to modules alone that are yet to come, and they do without.
+fn is_export(section: &str) -> bool {
+    ["___ksymtab", "__ksymtab", "___kcrctab", "__kcrctab"]
+        .iter()
+        .any(|export| section.starts_with(export))
 }
 
 /// Whether something new and global in this section is meant for other objects of the patch. Export tables and lists

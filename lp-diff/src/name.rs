@@ -11,6 +11,13 @@ pub fn canonical(name: &str) -> String {
     let mut parts = name.split('.');
     // A leading dot (`.LC0`) makes the first part empty: nothing to take off.
     let first = parts.next().unwrap_or_default();
+    if let Some(id) = first.strip_prefix("__BTF_ID__") {
+        // A counter, which resolve_btfids does not read either.
+        return format!(
+            "__BTF_ID__{}",
+            id.trim_end_matches(|c: char| c.is_ascii_digit())
+        );
+    }
     let mut out = match first.strip_prefix("__UNIQUE_ID_") {
         Some(rest) => format!(
             "__UNIQUE_ID_{}",
