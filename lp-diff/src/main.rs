@@ -7,6 +7,7 @@ use lp_klp::name::ObjName;
 use object::read::ReadCache;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -59,7 +60,10 @@ enum Format {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => return usage(&error),
+    };
     match run(&options) {
         Ok(verdict) => ExitCode::from(match verdict {
             Verdict::Written => 0,
@@ -67,9 +71,29 @@ fn main() -> ExitCode {
             Verdict::Same => 3,
         }),
         Err(error) => {
-            eprintln!("lp-diff: {error:#}");
+            let message = format!("{error:#}");
+            if let Format::Json = options.report {
+                // Where stdout is gone, stderr is what is left.
+                let _ = writeln!(
+                    io::stdout(),
+                    "{}",
+                    serde_json::json!({ "verdict": "error", "error": message })
+                );
+            }
+            let _ = writeln!(io::stderr(), "lp-diff: {message}");
             ExitCode::from(1)
         }
+    }
+}
+
+/// Wrong words are an error like others (1), not clap's 2, which means refused here.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing can be done where even the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
     }
 }
 
@@ -171,12 +195,18 @@ fn finish(options: &Options, outcome: &Outcome) -> Result<()> {
 
 /// Under its final name there is a whole file or none.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A device or pipe is written to, not replaced.
+    if path.exists() && !path.is_file() {
+        return fs::write(path, bytes);
+    }
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(0o644))?;
     file.persist(path)?;
     Ok(())
 }
