@@ -53,7 +53,7 @@ fn print_table(fidelity: &Fidelity) {
             Verdict::Reproduced => {
                 println!("  {:40} reproduced, in more than one place", function.name)
             }
-            Verdict::Absent { why } => println!("  {:40} absent: {why}", function.name),
+            Verdict::Absent { why, .. } => println!("  {:40} absent: {why}", function.name),
             Verdict::Mismatch {
                 offset,
                 ours,

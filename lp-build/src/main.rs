@@ -3,9 +3,10 @@
 use anyhow::Result;
 use clap::Parser;
 use lp_build::cli::{Cli, Command, KernelArgs, ReportFormat};
-use lp_build::progress::Progress;
-use lp_build::report::{Report, Verdict, json, text};
+use lp_build::progress::{Progress, say};
+use lp_build::report::{Report, Verdict, error_text, json, text};
 use lp_build::{kernel, options};
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -21,13 +22,13 @@ fn main() -> ExitCode {
     match run(*args, &progress, &mut report) {
         Ok(verdict) => report.verdict = verdict,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            report.error = Some(format!("{error:#}"));
+            let text = error_text(&error);
+            say(format_args!("error: {text}"));
+            report.error = Some(text);
         }
     }
     report.steps = progress.steps();
-    show(&report, format);
-    report.verdict.exit_code()
+    show(&report, format)
 }
 
 /// Each command that is run, to stderr; without `-v` only what LP_LOG asks for.
@@ -38,6 +39,7 @@ fn log(verbose: bool) {
     let format = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .without_time()
+        .log_internal_errors(false)
         .with_target(false);
     format.with_env_filter(filter).init();
 }
@@ -47,14 +49,22 @@ fn run(args: KernelArgs, progress: &Progress, report: &mut Report) -> Result<Ver
     kernel::build(&options, progress, report)
 }
 
-fn show(report: &Report, format: ReportFormat) {
-    print!(
-        "{}",
-        match format {
-            ReportFormat::Text => text::render(report),
-            ReportFormat::Json => json::render(report),
+/// Shows what came out; who does not read to the end still learns the verdict.
+fn show(report: &Report, format: ReportFormat) -> ExitCode {
+    let text = match format {
+        ReportFormat::Text => text::render(report),
+        ReportFormat::Json => json::render(report),
+    };
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            say(format_args!(
+                "error: cannot write the report to stdout: {error}"
+            ));
+            Verdict::Error.exit_code()
         }
-    );
+        _ => report.verdict.exit_code(),
+    }
 }
 
 /// Wrong words are an error like others (1), not clap's 2, which means refused here.
@@ -74,7 +84,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             error: Some(error.to_string()),
             ..Report::default()
         };
-        show(&report, ReportFormat::Json);
+        return show(&report, ReportFormat::Json);
     }
     Verdict::Error.exit_code()
 }

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ impl Progress {
 
     /// Says something that must not be missed.
     pub fn warn(&self, text: impl std::fmt::Display) {
-        eprintln!("warning: {text}");
+        say(format_args!("warning: {text}"));
     }
 
     /// The steps so far.
@@ -59,7 +59,7 @@ impl Progress {
     }
 
     fn finish(&self, name: &str, took: Duration) {
-        eprintln!("{:>7.2} s  {name}", took.as_secs_f64());
+        say(format_args!("{:>7.2} s  {name}", took.as_secs_f64()));
         if let Ok(mut steps) = self.steps.lock() {
             steps.push(Step {
                 name: name.to_owned(),
@@ -67,6 +67,11 @@ impl Progress {
             });
         }
     }
+}
+
+/// Writes a line to stderr. Where that is closed or full nobody can be told, and the run goes on.
+pub fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 fn spinner(name: &str) -> ProgressBar {

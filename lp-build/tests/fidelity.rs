@@ -325,7 +325,7 @@ fn an_overridden_weak_function_is_absent() {
     let target = lab.vmlinux(&[&lab.compile("weak", weak), &strong]);
     let fidelity = check(&lab.orig("weak", weak), "weak.c", &target).unwrap();
     assert!(
-        matches!(verdict(&fidelity, "hook"), Verdict::Absent { why } if why.contains("__weak"))
+        matches!(verdict(&fidelity, "hook"), Verdict::Absent { why, overridden: true } if why.contains("__weak"))
     );
     assert_eq!(verdict(&fidelity, "calls"), &Verdict::Reproduced);
     assert_eq!((fidelity.reproduced(), fidelity.comparable()), (1, 1));
@@ -341,7 +341,13 @@ fn a_function_that_the_target_has_not_is_absent() {
         &target,
     )
     .unwrap();
-    assert!(matches!(verdict(&fidelity, "g"), Verdict::Absent { .. }));
+    assert!(matches!(
+        verdict(&fidelity, "g"),
+        Verdict::Absent {
+            overridden: false,
+            ..
+        }
+    ));
 }
 
 /// Any byte of code that changes, but for fields the linker fills, must make its function differ.

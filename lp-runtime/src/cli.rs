@@ -8,13 +8,18 @@ mod progress;
 mod run;
 mod show;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 pub(crate) use args::Args;
 
 /// Does what was asked, prints the outcome in the format asked for.
 pub(crate) fn run(args: Args) -> ExitCode {
-    let shown = run::run(&args).and_then(|outcome| Ok(show::outcome(&outcome, args.format)?));
+    let shown = run::run(&args).and_then(|outcome| match show::outcome(&outcome, args.format) {
+        // It is done; who does not read to the end has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        shown => Ok(shown?),
+    });
     match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

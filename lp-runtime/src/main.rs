@@ -7,5 +7,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    cli::run(cli::Args::parse())
+    match cli::Args::try_parse() {
+        Ok(args) => cli::run(args),
+        Err(error) => {
+            // Help and version are asked for; anything else is a mistake in the call, and 2 means refused here.
+            let mistake = error.use_stderr();
+            let _ = error.print();
+            ExitCode::from(u8::from(mistake))
+        }
+    }
 }

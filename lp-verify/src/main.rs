@@ -58,10 +58,19 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lp-verify: {error:#}");
+            print_error(&error, cli.format);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what went wrong; where nobody listens the exit status says it.
+fn print_error(error: &anyhow::Error, format: Format) {
+    if let Format::Json = format {
+        let report = serde_json::json!({ "verdict": "error", "error": format!("{error:#}") });
+        let _ = writeln!(std::io::stdout().lock(), "{report:#}");
+    }
+    let _ = writeln!(std::io::stderr().lock(), "lp-verify: {error:#}");
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {

@@ -306,3 +306,12 @@ fn damaged_modules_are_errors_and_never_panic() {
         }
     }
 }
+
+#[test]
+fn an_error_is_json_where_that_was_asked_for() {
+    let output = verify(&["--format", "json"], &[Path::new("/nonexistent.ko")]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["verdict"], "error");
+    assert!(report["error"].as_str().unwrap().contains("nonexistent"));
+}

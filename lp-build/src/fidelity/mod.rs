@@ -72,6 +72,8 @@ pub enum Verdict {
     Absent {
         /// Why that is so, as far as we can tell.
         why: String,
+        /// Whether it is a weak function and another file's is used: then it has to be absent.
+        overridden: bool,
     },
     /// It has another one.
     Mismatch {

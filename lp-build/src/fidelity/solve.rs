@@ -18,6 +18,8 @@ use std::collections::HashMap;
 /// What is known of a function.
 enum State {
     Absent(String),
+    /// It is weak, and another file's definition is used.
+    Overridden,
     Differs(Candidate, Difference),
     /// It equals each of these.
     Open(Vec<(Candidate, Matched)>),
@@ -69,9 +71,7 @@ impl Solver<'_> {
             return State::Absent("it has no name".to_owned());
         };
         if unit.is_overridden(definition) {
-            return State::Absent(
-                "it is __weak, and another file's definition is the one that is used".to_owned(),
-            );
+            return State::Overridden;
         }
         let mut matches = Vec::new();
         let mut difference = None;
@@ -253,7 +253,15 @@ impl Solver<'_> {
             .definition(function)
             .map_or(&b""[..], |definition| definition.name);
         let verdict = match state {
-            State::Absent(why) => Verdict::Absent { why: why.clone() },
+            State::Absent(why) => Verdict::Absent {
+                why: why.clone(),
+                overridden: false,
+            },
+            State::Overridden => Verdict::Absent {
+                why: "it is __weak, and another file's definition is the one that is used"
+                    .to_owned(),
+                overridden: true,
+            },
             State::Differs(candidate, difference) => Verdict::Mismatch {
                 offset: difference.ours,
                 ours: describe::ours(self.orig, function, difference.ours),

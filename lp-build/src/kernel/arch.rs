@@ -13,7 +13,7 @@ pub struct Arch {
     pub uname: &'static str,
     /// Where the sources of other images than the kernel's are: boot code, vDSO, firmware.
     pub other_images: &'static [&'static str],
-    /// C files that become generated headers or tools while the build folder is prepared.
+    /// Files that become generated headers or tools while the build folder is prepared.
     pub prepared: &'static [&'static str],
 }
 
@@ -32,6 +32,7 @@ static X86_64: Arch = Arch {
     prepared: &[
         "kernel/bounds.c",
         "arch/x86/kernel/asm-offsets",
+        "arch/x86/lib/x86-opcode-map.txt",
         "arch/x86/tools/",
     ],
 };

@@ -92,7 +92,8 @@ fn fidelity(unit: &Judged, report: &mut FidelityReport) {
                     theirs: theirs.clone(),
                 });
             }
-            Verdict::Absent { why } => {
+            Verdict::Absent { why, overridden } => {
+                report.total += usize::from(!overridden);
                 report.absent.push(AbsentReport {
                     source,
                     function: name,

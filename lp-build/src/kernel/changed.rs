@@ -26,6 +26,8 @@ pub struct Changed {
     pub touched: BTreeSet<PathBuf>,
     /// What `patch` warned of.
     pub warnings: Vec<String>,
+    /// What `patch` told besides.
+    pub notes: Vec<String>,
 }
 
 /// Finds what differs.
@@ -48,6 +50,7 @@ pub fn find(
                 changes,
                 touched: BTreeSet::new(),
                 warnings: Vec::new(),
+                notes: Vec::new(),
             })
         }),
         (None, Patched::Tree(path)) => {
@@ -71,6 +74,7 @@ pub fn find(
                 changes: applied.changes,
                 touched,
                 warnings: applied.warnings,
+                notes: applied.notes,
             })
         }),
     }

@@ -9,6 +9,7 @@ use super::find::KernelFiles;
 use super::image::Image;
 use crate::tree::{Tree, TreeVersion};
 use anyhow::{Context, Result, ensure};
+use std::path::Path;
 use std::process::Command;
 
 /// The compiler that built the kernel.
@@ -86,6 +87,22 @@ pub fn image(files: &KernelFiles, image: &Image) -> Result<()> {
         files.vmlinux.display(),
         files.release,
         files.release
+    );
+    Ok(())
+}
+
+/// Checks that a configuration that was given is the one in the kernel's packages.
+pub fn same_config(files: &KernelFiles, given: &Config, own: &Path) -> Result<()> {
+    let own_config = config::parse(&config::read(own)?);
+    let differences = config::differences(given, &own_config);
+    ensure!(
+        differences.is_empty(),
+        "--config {} is not the configuration of {}, which is {}; {} options differ:\n  {}\nleave out --config",
+        files.config.display(),
+        files.release,
+        own.display(),
+        differences.len(),
+        differences.get(..8).unwrap_or(&differences).join("\n  ")
     );
     Ok(())
 }

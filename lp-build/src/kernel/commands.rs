@@ -99,6 +99,7 @@ fn target(source: &str) -> String {
 /// Finds a source's command in what `make -n` printed.
 pub fn parse(printed: &str, tree: &str, source: &str) -> Result<Option<CompileCommand>> {
     let target = target(source);
+    let mut unowned = None;
     for line in printed.lines() {
         let Some((_, fixdep)) = line.split_once("scripts/basic/fixdep ") else {
             continue;
@@ -113,12 +114,15 @@ pub fn parse(printed: &str, tree: &str, source: &str) -> Result<Option<CompileCo
         let command = words
             .next()
             .with_context(|| format!("the build's command for {target} is cut off"))?;
-        let parsed = command_of(&command, tree, source, &target, depfile);
-        return parsed
-            .with_context(|| format!("the build's command for {target}"))
-            .map(Some);
+        let parsed = command_of(&command, tree, source, &target, depfile)
+            .with_context(|| format!("the build's command for {target}"))?;
+        if parsed.owner != Owner::None {
+            return Ok(Some(parsed));
+        }
+        // The build may also try the file from a folder above its own, where it is no object: `arch/x86` for `arch/x86/lib`.
+        unowned.get_or_insert(parsed);
     }
-    Ok(None)
+    Ok(unowned)
 }
 
 fn command_of(

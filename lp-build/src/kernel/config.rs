@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The options of a configuration; `n` is not in it.
@@ -89,21 +89,59 @@ pub fn string<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
     )
 }
 
-/// What the tree made of the configuration.
-pub fn drift(given: &Config, made: &Config) -> Drift {
-    let counts = |name: &str| !TOOLCHAIN.contains(&name);
+/// The options that a configuration says are not set.
+pub fn unset(text: &str) -> BTreeSet<String> {
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# ")?.strip_suffix(" is not set"));
+    names.map(str::to_owned).collect()
+}
+
+/// How two configurations that should be one differ, in words.
+pub fn differences(given: &Config, own: &Config) -> Vec<String> {
+    let names: BTreeSet<&String> = given.keys().chain(own.keys()).collect();
+    let value = |config: &Config, name: &String| match config.get(name) {
+        Some(value) => value.clone(),
+        None => "not set".to_owned(),
+    };
+    let differing = names
+        .into_iter()
+        .filter(|name| counts(name) && given.get(*name) != own.get(*name));
+    differing
+        .map(|name| {
+            format!(
+                "{name} is {} instead of {}",
+                value(given, name),
+                value(own, name)
+            )
+        })
+        .collect()
+}
+
+fn counts(name: &str) -> bool {
+    !TOOLCHAIN.contains(&name)
+}
+
+/// What the tree made of the configuration; `unset` is what that says is not set.
+pub fn drift(given: &Config, unset: &BTreeSet<String>, made: &Config) -> Drift {
     let changed = given
         .iter()
         .filter(|(name, value)| counts(name) && made.get(*name) != Some(value));
-    let new = made
+    let (set, new): (Vec<_>, Vec<_>) = made
         .iter()
-        .filter(|(name, _)| counts(name) && !given.contains_key(*name));
+        .filter(|(name, _)| counts(name) && !given.contains_key(*name))
+        .partition(|(name, _)| unset.contains(*name));
+    let set = set
+        .into_iter()
+        .map(|(name, value)| format!("{name} was not set and became {value}"));
+    let new = new.into_iter();
     Drift {
         changed: changed
             .map(|(name, value)| match made.get(name) {
                 Some(now) => format!("{name}={value} became {now}"),
                 None => format!("{name}={value} is gone"),
             })
+            .chain(set)
             .collect(),
         new: new.map(|(name, value)| format!("{name}={value}")).collect(),
     }

@@ -24,6 +24,18 @@ pub struct KernelFiles {
     pub modules: PathBuf,
 }
 
+/// The configuration that the kernel's packages brought, whatever the person gave.
+pub fn packaged_config(options: &Options) -> Option<PathBuf> {
+    let places = ["boot/config-REL", "usr/src/linux-headers-REL/.config"];
+    let mut places = places
+        .iter()
+        .map(|place| place.replace("REL", &options.release));
+    places.find_map(|place| {
+        let path = options.sysroot.join(place);
+        path.is_file().then_some(path)
+    })
+}
+
 /// Finds the kernel's files; one that is missing is an error that names every place it was looked for.
 pub fn find(options: &Options) -> Result<KernelFiles> {
     let (root, release) = (&options.sysroot, &options.release);

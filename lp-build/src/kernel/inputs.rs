@@ -8,6 +8,7 @@ use super::image::{self, Image};
 use crate::options::{Options, Patched};
 use crate::tree::{self, Tree};
 use anyhow::{Result, ensure};
+use std::path::Path;
 
 /// The original tree and the kernel that runs.
 #[derive(Debug)]
@@ -47,10 +48,21 @@ pub fn open(options: &Options) -> Result<Inputs> {
         );
     }
     let files = find::find(options)?;
+    let symvers = std::fs::metadata(&files.symvers);
+    ensure!(
+        symvers.is_ok_and(|file| file.len() > 0),
+        "{} is empty, so it is not this kernel's Module.symvers: install its headers package again, or give --symvers FILE",
+        files.symvers.display()
+    );
     let image = image::read(&files.vmlinux)?;
     checks::image(&files, &image)?;
     let text = config::read(&files.config)?;
     let config = config::parse(&text);
+    if options.config.is_some()
+        && let Some(own) = find::packaged_config(options)
+    {
+        checks::same_config(&files, &config, &own)?;
+    }
     let arch = checks::livepatch(&files, &config)?;
     for tree in std::iter::once(&orig).chain(&patched) {
         checks::tree(tree, &files, &text, &image)?;
@@ -64,6 +76,24 @@ pub fn open(options: &Options) -> Result<Inputs> {
         compiler,
         arch,
     })
+}
+
+impl Inputs {
+    /// Checks, before it is made, that a folder of ours is in no source tree, which it would change, and can be used.
+    pub fn check_outside(&self, folder: &Path, what: &str) -> Result<()> {
+        let folder = tree::resolved(folder)?;
+        tree::check_path(&folder, what)?;
+        let trees = std::iter::once(&self.orig).chain(&self.patched);
+        for tree in trees {
+            ensure!(
+                !folder.starts_with(&tree.root),
+                "{what} {} is inside the source tree {}: give a folder elsewhere",
+                folder.display(),
+                tree.root.display()
+            );
+        }
+        Ok(())
+    }
 }
 
 fn check_output(options: &Options) -> Result<()> {

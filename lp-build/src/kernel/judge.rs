@@ -127,7 +127,7 @@ fn unproven(
                     pair.unit.object
                 ),
             }),
-            Verdict::Absent { why } => Some(RefusalReport {
+            Verdict::Absent { why, .. } => Some(RefusalReport {
                 code: "not-reproduced".to_owned(),
                 place: format!("{}: {}", pair.unit.source, function.name),
                 message: format!(

@@ -8,6 +8,7 @@
 use super::arch::Arch;
 use super::checks::Compiler;
 use super::find::KernelFiles;
+use super::kinds;
 use crate::tree::Tree;
 use crate::tree::walk::{Kind, Listing};
 use anyhow::{Context, Result};
@@ -27,12 +28,13 @@ const FOLDERS: [&str; 8] = [
     "tools/objtool/",
     "tools/scripts/",
 ];
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "kernel/bounds.c",
     "kernel/time/timeconst.bc",
     "tools/Makefile",
     "certs/extract-cert.c",
     "security/selinux/include/classmap.h",
+    "security/selinux/include/initial_sid_to_string.h",
 ];
 
 /// The key of a tree's build folder, 32 hexadecimal digits.
@@ -79,13 +81,16 @@ pub fn key(
 }
 
 /// Whether the preparation reads this file of the tree.
-fn is_read(path: &str, arch: &Arch) -> bool {
+pub fn is_read(path: &str, arch: &Arch) -> bool {
+    if kinds::outside(path, arch.folder).is_some() {
+        return false;
+    }
     let name = path.rsplit('/').next().unwrap_or(path);
     if ["Makefile", "Kbuild", "Kconfig"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
     {
-        return !path.starts_with("tools/testing/") && !path.starts_with("Documentation/");
+        return true;
     }
     let prepared =
         FILES.contains(&path) || arch.prepared.iter().any(|known| path.starts_with(known));

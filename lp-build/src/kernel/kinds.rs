@@ -4,6 +4,7 @@
 //! silence. The tempting wrong way is to skip what is not a `.c` file.
 
 use super::arch::Arch;
+use super::key;
 use crate::tree::{Change, ChangeKind};
 
 /// What to do with a changed file.
@@ -120,6 +121,17 @@ const OBJTOOL: [&str; 7] = [
     "arch", "build", "include", "lib", "objtool", "scripts", "Makefile",
 ];
 
+/// Where a text is read by a program of the build: tables of instructions, lists of system calls.
+const READ_BY_TOOLS: [&str; 7] = [
+    "arch/",
+    "scripts/",
+    "tools/arch/",
+    "tools/build/",
+    "tools/include/",
+    "tools/lib/",
+    "tools/objtool/",
+];
+
 /// Decides what a changed file means for a kernel of the architecture.
 pub fn kind(change: &Change, arch: &Arch) -> Kind {
     let path = change.path.as_str();
@@ -139,6 +151,7 @@ pub fn kind(change: &Change, arch: &Arch) -> Kind {
         RefusedKind::OtherImage
     } else {
         match by_name(path) {
+            None if key::is_read(path, arch) => RefusedKind::BuildTool,
             None if change.kind == ChangeKind::Changed => return Kind::Source,
             None => RefusedKind::AddedOrRemoved,
             Some(refused) => refused,
@@ -147,7 +160,8 @@ pub fn kind(change: &Change, arch: &Arch) -> Kind {
     Kind::Refused(refused)
 }
 
-fn outside(path: &str, arch: &str) -> Option<&'static str> {
+/// Why a file takes no part in building the kernel, if that is so.
+pub fn outside(path: &str, arch: &str) -> Option<&'static str> {
     let mut parts = path.split('/');
     let (top, second) = (parts.next().unwrap_or_default(), parts.next());
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -156,10 +170,16 @@ fn outside(path: &str, arch: &str) -> Option<&'static str> {
         return Some("another architecture");
     }
     let objtool = top == "tools" && second.is_some_and(|second| OBJTOOL.contains(&second));
-    if TOP_OUTSIDE.contains(&top) && !objtool {
+    // The configuration reads these wherever they are.
+    let kconfig = name.starts_with("Kconfig") && !["tools", "debian"].contains(&top);
+    if TOP_OUTSIDE.contains(&top) && !objtool && !kconfig {
         return Some("not built into the kernel");
     }
-    if DOCUMENTS.contains(&extension) || (second.is_none() && TOP_DOCUMENTS.contains(&name)) {
+    let read = READ_BY_TOOLS.iter().any(|folder| path.starts_with(folder))
+        && !path.starts_with("scripts/coccinelle/");
+    if (DOCUMENTS.contains(&extension) && !read)
+        || (second.is_none() && TOP_DOCUMENTS.contains(&name))
+    {
         return Some("documentation");
     }
     // No file of the kernel whose name begins with a dot takes part in its build.

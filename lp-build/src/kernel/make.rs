@@ -11,6 +11,16 @@ use std::process::{Command, Output, Stdio};
 /// Every function and datum in a section of its own: what lp-diff takes apart. It changes no instruction.
 pub const SECTION_FLAGS: &str = "KCFLAGS=-ffunction-sections -fdata-sections";
 
+/// What a prepared folder has. A tree with newer times would have it made again, even by `make -n`.
+const DONE: [&str; 6] = [
+    "prepare",
+    "scripts_basic",
+    "outputmakefile",
+    "include/config/auto.conf",
+    "include/config/auto.conf.cmd",
+    "include/generated/autoconf.h",
+];
+
 const KEPT: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"];
 
 /// A command that sees nothing of the person's environment but what finding programs needs.
@@ -66,8 +76,9 @@ impl Make<'_> {
             .current_dir(self.build)
             .arg("-f")
             .arg(self.tree.join("Makefile"));
-        // The first keeps make from starting itself once more, which would lose the second: `prepare` is done.
-        command.args(["--no-print-directory", "-o", "prepare"]);
+        // The first keeps make from starting itself once more, which would lose the others: all of that is done.
+        command.arg("--no-print-directory");
+        command.args(DONE.iter().flat_map(|goal| ["-o", goal]));
         self.finish(command, &args)
     }
 
@@ -83,9 +94,10 @@ impl Make<'_> {
         if !output.status.success() {
             let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
             bail!(
-                "`make {}` failed in {}:\n{}{}",
+                "`make {}` failed in {}:\n{}{}{}",
                 words.join(" "),
                 self.tree.display(),
+                full_disk(&output),
                 tail(&output.stdout),
                 tail(&output.stderr)
             );
@@ -98,6 +110,16 @@ fn assign(name: &str, value: &OsStr) -> OsString {
     let mut word = OsString::from(name);
     word.push(value);
     word
+}
+
+/// A full disk is the cause of whatever fails after it, and its own message may be far from the end.
+fn full_disk(output: &Output) -> &'static str {
+    let says = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("No space left on device");
+    if says(&output.stderr) || says(&output.stdout) {
+        "  No space left on device\n"
+    } else {
+        ""
+    }
 }
 
 /// The last lines of an output: the first error of a failing make is near its end.

@@ -3,6 +3,7 @@
 //! Every phase is a file and borrows the earlier ones' results. What cannot be patched is collected and said at the
 //! end of the phase that finds it; only a whole module is ever written, by a rename.
 
+pub mod absent;
 pub mod arch;
 pub mod assemble;
 pub mod cache;
@@ -19,6 +20,7 @@ pub mod judge;
 pub mod key;
 pub mod kinds;
 pub mod make;
+pub mod makefile;
 pub mod pairs;
 pub mod prepare;
 pub mod target;
@@ -26,7 +28,7 @@ pub mod units;
 
 use crate::module;
 use crate::options::Options;
-use crate::progress::Progress;
+use crate::progress::{Progress, say};
 use crate::report::{Report, Verdict};
 use anyhow::{Context, Result};
 use cache::{Cache, Scratch};
@@ -46,16 +48,21 @@ use target::Targets;
 pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Result<Verdict> {
     introduce(options, report);
     let inputs = progress.step("checking trees and kernel", || inputs::open(options))?;
+    inputs.check_outside(&options.cache, "the cache")?;
+    if let Some(keep) = &options.keep {
+        inputs.check_outside(keep, "--keep")?;
+    }
     let cache = Cache::open(&options.cache)?;
     let scratch = cache.scratch(options.keep.as_deref())?;
     let changed = changed::find(options, &inputs, &scratch, progress)?;
     report.files = changed::stat(&inputs, &changed);
     warn(report, progress, &changed.warnings);
+    report.notes.extend_from_slice(&changed.notes);
     if changed.changes.is_empty() {
         report.notes.push("the trees do not differ".to_owned());
         return Ok(Verdict::Same);
     }
-    eprintln!("{}", report.files);
+    say(&report.files);
     let sources = changed::sources(&inputs, &changed, report);
     if !report.refusals.is_empty() {
         return Ok(Verdict::Refused);

@@ -72,7 +72,11 @@ fn fill(
         make.run(["olddefconfig"])
     })?;
     let made = config::read(&folder.join(".config"))?;
-    let drift = config::drift(&config::parse(&given), &config::parse(&made));
+    let drift = config::drift(
+        &config::parse(&given),
+        &config::unset(&given),
+        &config::parse(&made),
+    );
     check_drift(&drift, files)?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     progress

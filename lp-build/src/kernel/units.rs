@@ -1,9 +1,13 @@
 //! Which objects the changed sources end up in: usually one each, but a file that others include has theirs.
 
+use super::absent::{self, Fate};
 use super::arch::Arch;
 use super::commands::{CompileCommand, Owner, commands};
+use super::config;
 use super::includers::{Scope, includers};
+use super::kinds::RefusedKind;
 use super::make::Make;
+use super::makefile::Makefiles;
 use super::prepare::Prepared;
 use crate::report::RefusalReport;
 use crate::tree::Tree;
@@ -77,10 +81,11 @@ pub fn find(
                     .iter()
                     .any(|image| path.starts_with(image))
             };
-            let through: Vec<String> = through
-                .into_iter()
-                .filter(|path| !other_image(path))
-                .collect();
+            let (elsewhere, through): (Vec<String>, Vec<String>) =
+                through.into_iter().partition(other_image);
+            if let (Owner::None, Some(image)) = (owner, elsewhere.first()) {
+                found.refusals.push(in_other_image(source, image));
+            }
             sort(&mut found, command, &through);
             let files = through.iter().filter(|path| path.ends_with(".c"));
             next.extend(files.filter(|path| seen.insert((*path).clone())).cloned());
@@ -94,11 +99,76 @@ pub fn find(
         .iter()
         .map(|unit| unit.source.as_str())
         .collect();
-    let absent = sources
+    let left: Vec<&String> = sources
         .iter()
-        .filter(|source| !reaches(&including, source, &compiled));
-    found.absent = absent.cloned().collect();
+        .filter(|source| !reaches(&including, source, &compiled))
+        .collect();
+    let refused: BTreeSet<String> = found
+        .refusals
+        .iter()
+        .map(|refusal| refusal.place.clone())
+        .collect();
+    let left: Vec<&String> = left
+        .into_iter()
+        .filter(|source| !refused.contains(*source))
+        .collect();
+    if !left.is_empty() {
+        let kernel = Kernel {
+            makefiles: Makefiles::read(&tree.root, listing, arch.folder),
+            config: config::parse(&config::read(&build.prepared.folder.join(".config"))?),
+        };
+        for source in left {
+            match kernel.fate(&including, source).refusal(source) {
+                None => found.absent.push(source.clone()),
+                Some(refusal) => found.refusals.push(refusal),
+            }
+        }
+    }
     Ok(found)
+}
+
+/// What says whether the kernel has a file at all.
+struct Kernel {
+    makefiles: Makefiles,
+    config: config::Config,
+}
+
+impl Kernel {
+    /// A file that is compiled nowhere is absent by itself, or because all files that include it are.
+    fn fate(&self, including: &BTreeMap<String, Vec<String>>, source: &str) -> Fate {
+        let own = absent::fate(source, &self.makefiles, &self.config);
+        let mut seen = BTreeSet::from([source]);
+        let mut pending = match own {
+            Fate::Absent => Vec::new(),
+            Fate::Refused(..) => vec![source],
+        };
+        while let Some(at) = pending.pop() {
+            let through = including.get(at).map(Vec::as_slice).unwrap_or_default();
+            if through.is_empty() {
+                return own;
+            }
+            for path in through {
+                let fate = absent::fate(path, &self.makefiles, &self.config);
+                if fate == Fate::Absent {
+                    continue;
+                }
+                if !seen.insert(path) {
+                    // Files that include each other give no reason.
+                    return own;
+                }
+                pending.push(path);
+            }
+        }
+        Fate::Absent
+    }
+}
+
+fn in_other_image(source: &str, image: &str) -> RefusalReport {
+    RefusalReport {
+        code: RefusedKind::OtherImage.code().to_owned(),
+        place: source.to_owned(),
+        message: format!("{image} includes it: {}", RefusedKind::OtherImage.why()),
+    }
 }
 
 /// Whether a source is compiled, by itself or through what includes it.

@@ -38,6 +38,16 @@ impl Verdict {
     }
 }
 
+/// An error in words. A full disk shows in many places and as many messages: it is said first.
+pub fn error_text(error: &anyhow::Error) -> String {
+    const FULL: &str = "No space left on device";
+    let text = format!("{error:#}");
+    if text.contains(FULL) && !text.starts_with(FULL) {
+        return format!("{FULL}: make room, or give another place with --cache DIR\n{text}");
+    }
+    text
+}
+
 /// Everything a run found out.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -131,7 +141,7 @@ pub struct NewDatum {
 pub struct FidelityReport {
     /// Functions that are the running kernel's.
     pub reproduced: usize,
-    /// Functions that were compared.
+    /// Functions that should be the running kernel's: all but weak ones for which another file's is used.
     pub total: usize,
     /// Those that differ.
     pub mismatches: Vec<MismatchReport>,

@@ -82,6 +82,25 @@ pub fn open(path: &Path, option: &str) -> Result<Tree> {
     Ok(Tree { root, version })
 }
 
+/// The absolute path of a folder that need not exist yet, without links as far as it does.
+pub fn resolved(path: &Path) -> Result<PathBuf> {
+    let absolute =
+        std::path::absolute(path).with_context(|| format!("{}: not a path", path.display()))?;
+    let mut rest = Vec::new();
+    let mut at = absolute.as_path();
+    loop {
+        if let Ok(real) = std::fs::canonicalize(at) {
+            let rest = rest.into_iter().rev();
+            return Ok(rest.fold(real, |path: PathBuf, part| path.join(part)));
+        }
+        let (Some(name), Some(parent)) = (at.file_name(), at.parent()) else {
+            return Ok(absolute);
+        };
+        rest.push(name);
+        at = parent;
+    }
+}
+
 /// The kernel's build splits paths at spaces and colons, and our commands are lists of words in UTF-8.
 pub fn check_path(path: &Path, what: &str) -> Result<()> {
     let good = path

@@ -15,12 +15,14 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// What came of applying patches.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Applied {
     /// The files that differ from the original now.
     pub changes: Vec<Change>,
     /// What the person should look at, such as hunks that applied with fuzz.
     pub warnings: Vec<String>,
+    /// What is harmless but may help, such as hunks that were found some lines away.
+    pub notes: Vec<String>,
 }
 
 /// Applies patches, in order, to a copy of `orig` made of links in the new folder `dest`.
@@ -39,20 +41,19 @@ pub fn apply(orig: &Path, patches: &[PathBuf], dest: &Path) -> Result<Applied> {
         touched.extend(files);
     }
     make_spine(orig, dest, &touched)?;
-    let mut warnings = Vec::new();
+    let mut applied = Applied::default();
     for patch in patches {
-        warnings.extend(apply_one(patch, dest)?);
+        apply_one(patch, dest, &mut applied)?;
     }
-    Ok(Applied {
-        changes: changes(orig, dest, &touched)?,
-        warnings,
-    })
+    applied.changes = changes(orig, dest, &touched)?;
+    Ok(applied)
 }
 
 /// The files that a unified diff names, without their first folder (`-p1`).
 pub fn touched_files(patch: &str) -> Result<BTreeSet<String>> {
     let mut files = BTreeSet::new();
     let (mut old_left, mut new_left) = (0_u64, 0_u64);
+    let mut git = "";
     for line in patch.lines() {
         // Inside a hunk a removed line may itself begin with `-- `.
         if old_left > 0 || new_left > 0 {
@@ -78,6 +79,14 @@ pub fn touched_files(patch: &str) -> Result<BTreeSet<String>> {
             .find_map(|prefix| line.strip_prefix(prefix))
         {
             files.insert(inside(name)?);
+        } else if let Some(what) = line.strip_prefix("Binary files ") {
+            let what = what.strip_suffix(" differ").unwrap_or(what);
+            let name = what.rsplit(" and ").next().unwrap_or(what);
+            bail!("changes the binary file {name}, which cannot be patched");
+        } else if line.starts_with("GIT binary patch") {
+            bail!("changes the binary file {git}, which cannot be patched");
+        } else if let Some(names) = line.strip_prefix("diff --git ") {
+            git = names.rsplit(" b/").next().unwrap_or(names);
         }
     }
     Ok(files)
@@ -157,32 +166,31 @@ fn place(orig: &Path, made: &Path, touched: bool) -> std::io::Result<()> {
     fs::set_permissions(made, permissions)
 }
 
-fn apply_one(patch: &Path, dest: &Path) -> Result<Vec<String>> {
-    let dry = run_patch(patch, dest, &["--dry-run"])?;
-    let said = String::from_utf8_lossy(&dry.stdout).into_owned();
-    if !dry.status.success() {
-        let trouble = String::from_utf8_lossy(&dry.stderr);
+/// Applies a patch and takes over what was said of hunks that moved. There is no dry run: that knows a file only as
+/// it is before the patch, which may change it twice, and a half-patched tree is thrown away.
+fn apply_one(patch: &Path, dest: &Path, applied: &mut Applied) -> Result<()> {
+    let run = run_patch(patch, dest)?;
+    let said = String::from_utf8_lossy(&run.stdout);
+    if !run.status.success() {
         bail!(
             "the patch {} does not apply:\n{}{}make it against the tree given as --orig",
             patch.display(),
             failures(&said),
-            trouble
+            String::from_utf8_lossy(&run.stderr)
         );
     }
-    let run = run_patch(patch, dest, &[])?;
-    ensure!(
-        run.status.success(),
-        "applying the patch {} failed: {}",
-        patch.display(),
-        String::from_utf8_lossy(&run.stderr)
-    );
-    let fuzz = said.lines().filter(|line| line.contains("with fuzz"));
-    Ok(fuzz
-        .map(|line| format!("{}: {}", patch.display(), line.trim()))
-        .collect())
+    for (file, line) in by_file(&said) {
+        let moved = || format!("{}: {file}: {line}", patch.display());
+        if line.contains("with fuzz") {
+            applied.warnings.push(moved());
+        } else if line.contains("(offset ") {
+            applied.notes.push(moved());
+        }
+    }
+    Ok(())
 }
 
-fn run_patch(patch: &Path, dest: &Path, extra: &[&str]) -> Result<Output> {
+fn run_patch(patch: &Path, dest: &Path) -> Result<Output> {
     let input =
         fs::File::open(patch).with_context(|| format!("cannot read {}", patch.display()))?;
     Command::new("patch")
@@ -193,7 +201,6 @@ fn run_patch(patch: &Path, dest: &Path, extra: &[&str]) -> Result<Output> {
             "--batch",
             "--reject-file=-",
         ])
-        .args(extra)
         .current_dir(dest)
         .env("LC_ALL", "C")
         .stdin(Stdio::from(input))
@@ -203,29 +210,28 @@ fn run_patch(patch: &Path, dest: &Path, extra: &[&str]) -> Result<Output> {
 
 /// The lines that name what failed, each with the file it belongs to.
 fn failures(said: &str) -> String {
-    let mut file = "";
-    let mut lines = String::new();
-    for line in said.lines() {
-        let name = line
-            .strip_prefix("checking file ")
-            .or_else(|| line.strip_prefix("patching file "));
-        if let Some(name) = name {
-            file = name;
-        } else if [
-            "FAILED",
-            "can't find",
-            "previously applied",
-            "No file",
-            "refusing",
-            "malformed",
-        ]
-        .iter()
-        .any(|word| line.contains(word))
-        {
-            lines.push_str(&format!("  {file}: {}\n", line.trim()));
+    const TROUBLE: [&str; 6] = [
+        "FAILED",
+        "can't find",
+        "previously applied",
+        "No file",
+        "refusing",
+        "malformed",
+    ];
+    by_file(said)
+        .filter(|(_, line)| TROUBLE.iter().any(|word| line.contains(word)))
+        .map(|(file, line)| format!("  {file}: {line}\n"))
+        .collect()
+}
+
+/// What `patch` said, each line with the file it belongs to.
+fn by_file(said: &str) -> impl Iterator<Item = (&str, &str)> {
+    said.lines().scan("", |file, line| {
+        if let Some(name) = line.strip_prefix("patching file ") {
+            *file = name;
         }
-    }
-    lines
+        Some((*file, line.trim()))
+    })
 }
 
 fn changes(orig: &Path, dest: &Path, touched: &BTreeSet<String>) -> Result<Vec<Change>> {

@@ -4,13 +4,13 @@
 //! unread. Otherwise sizes first, then content in pieces, so that a large file costs no memory.
 
 use super::{Change, ChangeKind};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 const PIECE: usize = 64 * 1024;
@@ -68,6 +68,10 @@ pub fn compare(orig: (&Path, &Listing), patched: (&Path, &Listing)) -> Result<Ve
         path: path.clone(),
         kind: ChangeKind::Added,
     });
+    let root = |path: &Path| {
+        fs::canonicalize(path).with_context(|| format!("cannot open {}", path.display()))
+    };
+    let roots = (root(orig.0)?, root(patched.0)?);
     let both: Vec<(&String, Kind, Kind)> = orig
         .1
         .iter()
@@ -77,7 +81,9 @@ pub fn compare(orig: (&Path, &Listing), patched: (&Path, &Listing)) -> Result<Ve
         .into_par_iter()
         .with_min_len(64)
         .map(|(path, ours, theirs)| {
-            let same = ours == theirs && same(&orig.0.join(path), &patched.0.join(path), ours)?;
+            let files = (orig.0.join(path), patched.0.join(path));
+            let same = ours == theirs && same(&files.0, &files.1, ours)?;
+            let same = same && (ours == Kind::File || same_outside(&files, &roots)?);
             Ok((!same).then(|| Change {
                 path: path.clone(),
                 kind: ChangeKind::Changed,
@@ -104,6 +110,31 @@ fn same(orig: &Path, patched: &Path, kind: Kind) -> Result<bool> {
             patched.display()
         )
     })
+}
+
+/// Whether links of equal words lead to equal content, where that is outside the trees and so not compared by itself.
+fn same_outside(links: &(PathBuf, PathBuf), roots: &(PathBuf, PathBuf)) -> Result<bool> {
+    let (Ok(ours), Ok(theirs)) = (fs::canonicalize(&links.0), fs::canonicalize(&links.1)) else {
+        // A link that leads nowhere has no content; that it does so in one tree only is a difference.
+        return Ok(links.0.exists() == links.1.exists());
+    };
+    if ours == theirs || (ours.starts_with(&roots.0) && theirs.starts_with(&roots.1)) {
+        return Ok(true);
+    }
+    if ours.is_file() && theirs.is_file() {
+        return same_content(&ours, &theirs).with_context(|| {
+            format!(
+                "cannot compare {} with {}",
+                ours.display(),
+                theirs.display()
+            )
+        });
+    }
+    bail!(
+        "the link {} leads to {}, outside its tree, where nothing is compared: put the files themselves into the trees",
+        links.1.display(),
+        theirs.display()
+    )
 }
 
 fn same_content(orig: &Path, patched: &Path) -> std::io::Result<bool> {

@@ -102,3 +102,17 @@ fn what_is_no_plain_compile_command_is_an_error() {
     assert!(wrong(printed("-DMODULE", "")).contains("KBUILD_MODNAME"));
     assert!(wrong("scripts/basic/fixdep a fs/proc/meminfo.o 'gcc".to_owned()).contains("cut off"));
 }
+
+#[test]
+fn the_command_of_the_folder_that_owns_the_object_counts() {
+    let (stray, own) = (
+        printed("-DSTRAY", OBJTOOL),
+        printed("-DLIVEPATCH_LINKED -DOWN", OBJTOOL),
+    );
+    for text in [format!("{stray}{own}"), format!("{own}{stray}")] {
+        let command = parse(&text, TREE, "fs/proc/meminfo.c")
+            .expect("a command")
+            .expect("the file's line");
+        assert!(command.steps.concat().contains(&"-DOWN".to_owned()));
+    }
+}

@@ -1,7 +1,7 @@
 //! Configurations, banners and versions.
 
 use lp_build::kernel::checks::banner_version;
-use lp_build::kernel::config::{drift, kernel_version, parse, string};
+use lp_build::kernel::config::{differences, drift, kernel_version, parse, string, unset};
 
 const HEAD: &str = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.187 Kernel Configuration\n#\n";
 
@@ -35,14 +35,32 @@ fn strings_lose_their_quotes() {
 
 #[test]
 fn only_options_that_can_change_code_count() {
-    let given = parse("CONFIG_A=y\nCONFIG_B=m\nCONFIG_BTF=y\nCONFIG_GCC_VERSION=120200\n");
+    let text = "CONFIG_A=y\nCONFIG_B=m\nCONFIG_BTF=y\nCONFIG_GCC_VERSION=120200\n# CONFIG_OFF is not set\n";
     let made = parse(
-        "CONFIG_A=y\nCONFIG_B=y\nCONFIG_NEW=y\nCONFIG_GCC_VERSION=130000\nCONFIG_BUILD_SALT=\"\"\n",
+        "CONFIG_A=y\nCONFIG_B=y\nCONFIG_NEW=y\nCONFIG_OFF=m\nCONFIG_GCC_VERSION=130000\nCONFIG_BUILD_SALT=\"\"\n",
     );
-    let drift = drift(&given, &made);
+    let drift = drift(&parse(text), &unset(text), &made);
     assert_eq!(
         drift.changed,
-        ["CONFIG_B=m became y", "CONFIG_BTF=y is gone"]
+        [
+            "CONFIG_B=m became y",
+            "CONFIG_BTF=y is gone",
+            "CONFIG_OFF was not set and became m"
+        ]
     );
     assert_eq!(drift.new, ["CONFIG_NEW=y"]);
+}
+
+#[test]
+fn two_configurations_of_one_kernel_are_equal_but_for_the_tools() {
+    let own = parse("CONFIG_A=y\nCONFIG_B=m\nCONFIG_GCC_VERSION=1\n");
+    let given = parse("CONFIG_A=y\nCONFIG_C=y\nCONFIG_GCC_VERSION=2\n");
+    assert_eq!(
+        differences(&given, &own),
+        [
+            "CONFIG_B is not set instead of m",
+            "CONFIG_C is y instead of not set"
+        ]
+    );
+    assert!(differences(&own, &own).is_empty());
 }

@@ -1,7 +1,7 @@
 //! What a changed file means, by its path.
 
-use lp_build::kernel::arch;
 use lp_build::kernel::kinds::{Kind, RefusedKind, kind};
+use lp_build::kernel::{arch, key};
 use lp_build::tree::{Change, ChangeKind};
 
 fn of(path: &str, kind_of_change: ChangeKind) -> Kind {
@@ -49,6 +49,14 @@ fn what_changes_the_kernel_otherwise_is_refused() {
         ("tools/objtool/check.c", BuildTool),
         ("tools/include/linux/types.h", BuildTool),
         ("kernel/bounds.c", BuildTool),
+        ("certs/extract-cert.c", BuildTool),
+        ("arch/x86/lib/x86-opcode-map.txt", BuildTool),
+        ("tools/arch/x86/lib/x86-opcode-map.txt", BuildTool),
+        ("scripts/syscall.txt", BuildTool),
+        ("arch/x86/notes.txt", Unknown),
+        ("samples/Kconfig", Kconfig),
+        ("Documentation/Kconfig", Kconfig),
+        ("security/selinux/include/initial_sid_to_string.h", Header),
         ("arch/x86/kernel/asm-offsets_64.c", BuildTool),
         ("arch/x86/boot/main.c", OtherImage),
         ("arch/x86/entry/vdso/vgetcpu.c", OtherImage),
@@ -129,5 +137,38 @@ fn every_refusal_says_what_to_do() {
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c == '-')
         );
+    }
+}
+
+#[test]
+fn what_preparation_reads_is_refused() {
+    for path in [
+        "Makefile",
+        "fs/Kconfig",
+        "samples/Kconfig",
+        "arch/arm/Kconfig",
+        "arch/x86/lib/x86-opcode-map.txt",
+        "arch/x86/entry/syscalls/syscall_64.tbl",
+        "arch/x86/include/asm/io.h",
+        "arch/x86/.gitignore",
+        "arch/x86/kernel/asm-offsets.c",
+        "certs/extract-cert.c",
+        "include/linux/mm.h",
+        "include/notes.txt",
+        "kernel/bounds.c",
+        "kernel/time/timeconst.bc",
+        "scripts/dtc/dtc.c",
+        "scripts/coccinelle/x.cocci",
+        "scripts/syscall.tbl",
+        "scripts/x.c.orig",
+        "security/selinux/include/classmap.h",
+        "security/selinux/include/initial_sid_to_string.h",
+        "tools/arch/x86/lib/x86-opcode-map.txt",
+        "tools/include/x.c",
+        "tools/objtool/check.c",
+    ] {
+        let read = key::is_read(path, arch::ALL[0]);
+        let refused = matches!(of(path, ChangeKind::Changed), Kind::Refused(_));
+        assert_eq!(read, refused, "{path}");
     }
 }

@@ -1,5 +1,6 @@
 //! What lp-build decides without a kernel: everything here runs on tiny made-up trees.
 
+mod absent;
 mod cache;
 mod commands;
 mod config;

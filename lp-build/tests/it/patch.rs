@@ -146,3 +146,57 @@ fn what_is_no_patch_is_an_error() {
     ));
     assert!(said.contains("names no file"), "{said}");
 }
+
+#[test]
+fn a_file_may_be_touched_twice() {
+    let orig = folder(&[("fs/x.c", X)]);
+    let second = "--- a/fs/x.c\n+++ b/fs/x.c\n@@ -1,3 +1,3 @@\n one\n-2\n+II\n three\n";
+    let work = folder(&[("fix.patch", &format!("{FIX}{second}"))]);
+    let dest = work.path().join("tree");
+    let applied = apply(orig.path(), &[work.path().join("fix.patch")], &dest).expect("it applies");
+    assert_eq!(applied.changes.len(), 1);
+    assert_eq!(
+        fs::read_to_string(dest.join("fs/x.c")).expect("the copy"),
+        "one\nII\nthree\n"
+    );
+}
+
+#[test]
+fn an_offset_is_a_note() {
+    let orig = folder(&[("fs/x.c", &format!("a\nb\nc\n{X}"))]);
+    let moved = "--- a/fs/x.c\n+++ b/fs/x.c\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n";
+    let work = folder(&[("fix.patch", &moved.replace("-1,3 +1,3", "-2,3 +2,3"))]);
+    let dest = work.path().join("tree");
+    let applied = apply(orig.path(), &[work.path().join("fix.patch")], &dest).expect("it applies");
+    assert!(applied.warnings.is_empty(), "{:?}", applied.warnings);
+    assert!(
+        applied
+            .notes
+            .iter()
+            .any(|note| note.contains("fs/x.c: Hunk #1 succeeded at 4 (offset 2 lines)")),
+        "{:?}",
+        applied.notes
+    );
+}
+
+#[test]
+fn a_binary_file_is_named() {
+    for (text, name) in [
+        (
+            "Binary files a/logo.bin and b/logo.bin differ\n",
+            "b/logo.bin",
+        ),
+        (
+            "diff --git a/fs/t.bin b/fs/t.bin\nGIT binary patch\nliteral 3\n",
+            "fs/t.bin",
+        ),
+    ] {
+        let said = message(touched_files(&format!("{FIX}{text}")));
+        assert_eq!(
+            said,
+            format!("changes the binary file {name}, which cannot be patched")
+        );
+    }
+    let inside = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+GIT binary patch\n";
+    assert!(touched_files(inside).is_ok());
+}

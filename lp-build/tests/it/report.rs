@@ -92,3 +92,35 @@ fn help_has_examples_and_exit_codes() {
         "{out}"
     );
 }
+
+#[test]
+fn a_full_disk_is_said_first() {
+    let full = std::io::Error::from_raw_os_error(28);
+    let error = anyhow::Error::new(full).context("cannot write x");
+    let text = lp_build::report::error_text(&error);
+    assert!(
+        text.starts_with("No space left on device: ") && text.contains("cannot write x"),
+        "{text}"
+    );
+    assert_eq!(
+        lp_build::report::error_text(&anyhow::anyhow!("other")),
+        "other"
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_an_error_and_no_panic() {
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device")
+    };
+    let status = Command::new(env!("CARGO_BIN_EXE_lp-build"))
+        .args(["kernel", "--nonsense", "--report", "json"])
+        .stdout(full())
+        .stderr(full())
+        .status()
+        .expect("lp-build runs");
+    assert_eq!(status.code(), Some(1));
+}

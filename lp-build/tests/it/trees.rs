@@ -116,3 +116,48 @@ fn a_path_that_make_would_split_is_refused() {
     )]);
     assert!(message(tree::open(&parent.path().join("with space"), "--orig")).contains("spaces"));
 }
+
+#[test]
+fn links_that_leave_the_trees_are_followed() {
+    let work = folder(&[
+        ("a/tree/x.c", ""),
+        ("b/tree/x.c", ""),
+        ("a/out.c", "1"),
+        ("b/out.c", "2"),
+        ("a/more/y.c", "1"),
+        ("b/more/y.c", "2"),
+    ]);
+    let trees = [work.path().join("a/tree"), work.path().join("b/tree")];
+    for tree in &trees {
+        symlink("../out.c", tree.join("link.c")).expect("a link");
+        symlink("x.c", tree.join("inside.c")).expect("a link");
+        symlink("nowhere", tree.join("dangling")).expect("a link");
+        symlink(work.path(), tree.join("one-place")).expect("a link");
+    }
+    assert_eq!(
+        paths(&differences(&trees[0], &trees[1])),
+        [("link.c", ChangeKind::Changed)]
+    );
+    write(work.path(), "b/out.c", "1");
+    assert_eq!(differences(&trees[0], &trees[1]), []);
+    for tree in &trees {
+        symlink("../more", tree.join("folder")).expect("a link");
+    }
+    let (ours, theirs) = (
+        list(&trees[0]).expect("a list"),
+        list(&trees[1]).expect("a list"),
+    );
+    let said = message(compare((&trees[0], &ours), (&trees[1], &theirs)));
+    assert!(said.contains("folder leads to"), "{said}");
+}
+
+#[test]
+fn a_path_is_resolved_as_far_as_it_exists() {
+    let work = folder(&[("real/x", "")]);
+    symlink("real", work.path().join("link")).expect("a link");
+    let real = fs::canonicalize(work.path()).expect("a path").join("real");
+    assert_eq!(
+        tree::resolved(&work.path().join("link/new/deep")).expect("a path"),
+        real.join("new/deep")
+    );
+}

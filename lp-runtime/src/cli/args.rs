@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 error, 2 refused by the kernel or the transition did not e
 
 /// Loads, watches and removes livepatches on the running kernel.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(name = "lp-ctl", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -64,18 +64,21 @@ pub(crate) fn outcome(outcome: &Outcome, format: Format) -> io::Result<()> {
 pub(crate) fn error(error: &anyhow::Error, format: Format) {
     let known = error.downcast_ref::<Error>();
     if format == Format::Json {
-        println!("{:#}", error_json(error, known));
+        // The exit code tells those who cannot be written to.
+        let _ = writeln!(io::stdout().lock(), "{:#}", error_json(error, known));
         return;
     }
-    eprintln!("error: {error:#}");
-    let Some(known) = known else { return };
-    for line in known.kernel_log() {
-        eprintln!("  kernel log: {line}");
+    let mut text = format!("error: {error:#}\n");
+    if let Some(known) = known {
+        for line in known.kernel_log() {
+            text += &format!("  kernel log: {line}\n");
+        }
+        text += &tasks(known.tasks());
+        if let Some(advice) = known.advice() {
+            text += &format!("  help: {advice}\n");
+        }
     }
-    eprint!("{}", tasks(known.tasks()));
-    if let Some(advice) = known.advice() {
-        eprintln!("  help: {advice}");
-    }
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn error_json(error: &anyhow::Error, known: Option<&Error>) -> serde_json::Value {

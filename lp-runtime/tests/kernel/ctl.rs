@@ -97,3 +97,30 @@ fn a_transition_that_does_not_end_exits_with_2() {
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["error"]["tasks"][0]["tid"], 42);
 }
+
+#[test]
+fn wrong_words_are_an_error_and_never_a_refusal() {
+    let kernel = FakeKernel::new();
+    let wrong = lp_ctl(&kernel, &["lode"]);
+    assert_eq!(wrong.status.code(), Some(1), "{}", text(&wrong.stderr));
+    let version = lp_ctl(&kernel, &["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    assert!(text(&version.stdout).starts_with("lp-ctl "));
+}
+
+#[test]
+fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
+    let kernel = FakeKernel::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full");
+    for format in ["text", "json"] {
+        let status = Command::new(env!("CARGO_BIN_EXE_lp-ctl"))
+            .arg("--root")
+            .arg(kernel.root())
+            .args(["list", "--format", format])
+            .stdout(full().unwrap())
+            .stderr(full().unwrap())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(1), "{format}");
+    }
+}

@@ -1,0 +1,200 @@
+//! What the kernel's Makefiles assign to which variable, as text: nothing is evaluated.
+//!
+//! Only make knows which of it counts in a configuration; this says what is written there at all. The tempting wrong
+//! way is to go on from here and become make.
+
+use crate::tree::walk::{Kind, Listing};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// One assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The variable as it is written, such as `obj-$(CONFIG_X)`.
+    pub variable: String,
+    /// What is assigned or added.
+    pub words: Vec<String>,
+}
+
+impl Assignment {
+    /// Whether it lists parts of the object or program: `NAME-y`, `NAME-objs`, `NAME-$(..)`.
+    pub fn is_part_of(&self, name: &str) -> bool {
+        let rest = self.variable.strip_prefix(name);
+        rest.and_then(|rest| rest.strip_prefix('-'))
+            .is_some_and(|suffix| {
+                ["y", "m", "objs"].contains(&suffix)
+                    || suffix.starts_with("$(")
+                    || suffix.starts_with("objs-")
+            })
+    }
+
+    /// Whether its words are what the build makes, rather than flags, goals of make or programs.
+    pub fn names_objects(&self) -> bool {
+        let others = ["targets", "clean-files", "hostprogs", "userprogs"];
+        !others.contains(&self.variable.as_str()) && !self.variable.contains("FLAGS")
+    }
+
+    /// The one option that its list of objects depends on.
+    pub fn descends_for(&self) -> Option<&str> {
+        let option = self.variable.strip_prefix("obj-$(")?.strip_suffix(')')?;
+        let plain = option.starts_with("CONFIG_")
+            && option
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        plain.then_some(option)
+    }
+
+    fn is_root(&self) -> bool {
+        ["obj-", "lib-", "extra-"]
+            .iter()
+            .any(|prefix| self.variable.starts_with(prefix))
+    }
+}
+
+/// The Makefiles that can take part in the kernel's build, by their paths.
+#[derive(Debug, Clone, Default)]
+pub struct Makefiles(BTreeMap<String, Vec<Assignment>>);
+
+impl Makefiles {
+    /// Reads a tree's Makefiles; one that cannot be read assigns nothing.
+    pub fn read(root: &Path, listing: &Listing, arch: &str) -> Self {
+        let paths: Vec<&String> = listing
+            .iter()
+            .filter(|(path, kind)| **kind == Kind::File && counts(path, arch))
+            .map(|(path, _)| path)
+            .collect();
+        let read = |path: &&String| {
+            let text = std::fs::read(root.join(path)).unwrap_or_default();
+            ((*path).clone(), parse(&String::from_utf8_lossy(&text)))
+        };
+        Self(paths.par_iter().map(read).collect())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &[Assignment])> {
+        let all = self.0.iter();
+        all.map(|(path, assignments)| (path.as_str(), assignments.as_slice()))
+    }
+
+    /// The one that the build reads in a folder.
+    pub fn of(&self, folder: &str) -> Option<&[Assignment]> {
+        let of = |name: &str| self.0.get(&normal(folder, name)).map(Vec::as_slice);
+        of("Kbuild").or_else(|| of("Makefile"))
+    }
+
+    /// Whether an object, by its path inside the folder, is in the folder's lists, directly or as a part of another object.
+    pub fn lists(&self, folder: &str, object: &str) -> bool {
+        let Some(assignments) = self.of(folder) else {
+            return false;
+        };
+        let mut reached = BTreeSet::new();
+        let mut pending: Vec<usize> = (0..assignments.len())
+            .filter(|&index| assignments.get(index).is_some_and(Assignment::is_root))
+            .collect();
+        while let Some(index) = pending.pop() {
+            let Some(assignment) = assignments.get(index).filter(|_| reached.insert(index)) else {
+                continue;
+            };
+            for word in &assignment.words {
+                let word = word.trim_start_matches("./");
+                let word = word.strip_prefix("$(obj)/").unwrap_or(word);
+                if word == object {
+                    return true;
+                }
+                let leads = |next: &Assignment| match word.strip_suffix(".o") {
+                    Some(stem) => next.is_part_of(stem),
+                    None => word.contains(&format!("$({})", next.variable)),
+                };
+                let next = assignments.iter().enumerate();
+                pending.extend(next.filter(|(_, next)| leads(next)).map(|(index, _)| index));
+            }
+        }
+        false
+    }
+
+    /// A word with the variable that it begins with replaced, where the same file says what it is.
+    pub fn expanded(&self, path: &str, word: &str) -> String {
+        let variable = word
+            .strip_prefix("$(")
+            .and_then(|rest| rest.split_once(')'));
+        let Some((name, rest)) = variable else {
+            return word.to_owned();
+        };
+        if ["obj", "src"].contains(&name) {
+            return rest.trim_start_matches('/').to_owned();
+        }
+        if name == "srctree" {
+            // As if from a folder of its own, so that it counts as reaching out.
+            return format!("..{rest}");
+        }
+        let value = self.0.get(path).into_iter().flatten();
+        let value = value.filter(|assignment| assignment.variable == name);
+        match value
+            .map(|assignment| assignment.words.join(" "))
+            .next_back()
+        {
+            Some(value) if !value.contains("$(") => format!("{value}{rest}"),
+            _ => word.to_owned(),
+        }
+    }
+}
+
+/// A path from a folder without `.` and `..`; what would climb out of the tree stays at its top.
+pub fn normal(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn counts(path: &str, arch: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let other_arch = path.strip_prefix("arch/").is_some_and(|rest| {
+        // What is under `um` is for the kernel that runs as a program.
+        rest.split('/').next().is_some_and(|name| name != arch) || rest.contains("/um/")
+    });
+    let outside = ["Documentation/", "samples/", "scripts/", "tools/"];
+    (name.starts_with("Makefile") || name.starts_with("Kbuild"))
+        && !other_arch
+        && !outside.iter().any(|top| path.starts_with(top))
+}
+
+/// The assignments of a Makefile.
+pub fn parse(text: &str) -> Vec<Assignment> {
+    let text = text.replace("\\\n", " ");
+    text.lines()
+        .filter_map(|line| {
+            let line = line.split('#').next().unwrap_or(line);
+            let (variable, value) = line.split_at_checked(operator(line)?)?;
+            let variable = variable.trim_end_matches(['+', ':', '?']).trim();
+            let variable = variable.strip_prefix("export ").unwrap_or(variable);
+            let words = value.trim_start_matches('=').split_ascii_whitespace();
+            Some(Assignment {
+                variable: variable.to_owned(),
+                words: words.map(str::to_owned).collect(),
+            })
+        })
+        .collect()
+}
+
+/// Where the `=` of an assignment is; those inside `$(..)` are none.
+fn operator(line: &str) -> Option<usize> {
+    let mut depth = 0_i32;
+    for (at, c) in line.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            '=' if depth == 0 => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
