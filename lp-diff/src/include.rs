@@ -116,7 +116,7 @@ impl Selector<'_, '_, '_> {
         if self.is_overridden(id) {
             self.selection.notes.push(format!("{name} changed, but it is __weak and the target uses another file's definition: it is left out"));
         } else if is_init(view.section_name(id)) {
-            self.refuse(RefusalCode::InitCode, name, "its code changed, but it runs once, before the patch can be loaded, and is freed: make the change in code that runs later, or in a callback");
+            self.refuse(RefusalCode::InitCode, name, "its code changed, but it is start-up or exit code: it has run and is freed, or runs when a module goes, without a site to redirect it. Make the change in other code, or in a callback");
         } else if let Some(parent) = bundle.parent {
             self.include(id, || format!("cold part of {}", view.name(parent)));
         } else if !self.comparer.has_fentry(id) {

@@ -25,7 +25,7 @@ pub trait Arch: Sync {
     fn width(&self, kind: u32) -> u64;
     /// The relocation kind that carries a 4-byte branch distance.
     fn branch_kind(&self) -> u32;
-    /// The relocation kind of a 32-bit distance in data.
+    /// The relocation kind that writes nothing, for what has no kind that fits.
     fn none_kind(&self) -> u32;
     /// For each relocation of a code section: the distance from the field to the end of its instruction, from where a
     /// PC-relative field counts. `starts` are offsets where an instruction is known to begin.
