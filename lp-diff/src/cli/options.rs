@@ -1,0 +1,64 @@
+//! What may be said on the command line.
+
+use clap::{Parser, ValueEnum};
+use lp_klp::name::ObjName;
+use std::path::PathBuf;
+
+/// Diffs two relocatable objects and writes an object with the changed functions.
+///
+/// Both must be compiled with -ffunction-sections -fdata-sections from the source before and after the change, by the
+/// same compiler with the same options.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Exit status: 0 written, 1 error, 2 refused (something changed that cannot be patched), 3 nothing changed.
+
+Examples:
+  lp-diff orig/meminfo.o patched/meminfo.o -o meminfo.lp.o --symbols vmlinux --symvers Module.symvers
+  lp-diff a.o b.o -o out.o --object nf_tables --symbols nf_tables.ko --report json
+  lp-diff a.o b.o -o out.o --symbols /proc/kallsyms --entry-size bug_entry=12 --entry-size alt_instr=14"
+)]
+pub(crate) struct Options {
+    /// The object compiled from the original source.
+    pub(crate) orig: PathBuf,
+    /// The object compiled from the patched source.
+    pub(crate) patched: PathBuf,
+    /// Where to write the object with the changed functions.
+    #[arg(short, long, value_name = "OUT.o")]
+    pub(crate) output: PathBuf,
+    /// The kernel image (vmlinux) or module that the objects belong to.
+    #[arg(long, value_name = "vmlinux|MODULE", default_value = "vmlinux")]
+    pub(crate) object: ObjName,
+    /// Symbols of the target: an ELF file, a System.map or a kallsyms text. Default: the original object's own.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) symbols: Option<PathBuf>,
+    /// What the kernel exports: its Module.symvers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) symvers: Option<PathBuf>,
+    /// Size of a struct that special sections are made of; overrides what --symbols says.
+    #[arg(long, value_name = "NAME=BYTES", value_parser = parse_entry_size)]
+    pub(crate) entry_size: Vec<(String, u64)>,
+    /// How to report.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) report: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+fn parse_entry_size(text: &str) -> Result<(String, u64), String> {
+    let (name, bytes) = text.split_once('=').ok_or("expected NAME=BYTES")?;
+    let bytes: u64 = bytes
+        .parse()
+        .map_err(|_| format!("'{bytes}' is not a number of bytes"))?;
+    if bytes == 0 {
+        return Err("an entry has at least one byte".to_owned());
+    }
+    Ok((name.to_owned(), bytes))
+}

@@ -1,0 +1,70 @@
+//! The report as text, for people.
+
+use lp_diff::{Report, Status, Verdict};
+use std::io::{self, Write};
+
+/// A line for each function, datum, note and refusal, then one that sums up.
+pub(super) fn print_text(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    for function in &report.functions {
+        let status = match function.status {
+            Status::Changed => "changed",
+            Status::New => "new    ",
+        };
+        let sympos = function
+            .sympos
+            .filter(|sympos| *sympos > 0)
+            .map(|sympos| format!(" (number {sympos} of its name)"));
+        writeln!(
+            out,
+            "{status}  {}{}: {}",
+            function.name,
+            sympos.unwrap_or_default(),
+            function.why
+        )?;
+    }
+    for datum in &report.data {
+        let fate = if datum.writable {
+            ", its value is lost when another patch replaces this one"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            "data     {} ({} bytes in {}){fate}",
+            datum.name, datum.size, datum.section
+        )?;
+    }
+    for note in &report.notes {
+        writeln!(out, "note     {note}")?;
+    }
+    for name in &report.undefined {
+        writeln!(
+            out,
+            "needs    {name}: neither the target nor this object has it, another object of the patch must"
+        )?;
+    }
+    for refusal in &report.refusals {
+        writeln!(out, "refused  {refusal}")?;
+    }
+    let count = |status| {
+        report
+            .functions
+            .iter()
+            .filter(|function| function.status == status)
+            .count()
+    };
+    match report.verdict {
+        Verdict::Written => writeln!(
+            out,
+            "{} changed, {} new",
+            count(Status::Changed),
+            count(Status::New)
+        ),
+        Verdict::Refused => writeln!(
+            out,
+            "refused: {} reason(s), nothing written",
+            report.refusals.len()
+        ),
+        Verdict::Same => writeln!(out, "nothing changed"),
+    }
+}
