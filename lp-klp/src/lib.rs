@@ -4,12 +4,26 @@
 //! |---|---|---|
 //! | [`name`] | object names, symbol positions, the names of klp symbols and sections | `kernel/livepatch/core.c` |
 //! | [`core`] | patches, objects, functions; nops; what the kernel refuses to register | `kernel/livepatch/core.c` |
+//! | [`core`] ([`core::Klp`]) | enabling, disabling, replacing, modules that come and go | `kernel/livepatch/core.c` |
+//! | [`patch`] | a function's versions, and which one a task runs | `kernel/livepatch/patch.c` |
+//! | [`transition`] | tasks switch one by one; reversing, forcing | `kernel/livepatch/transition.c` |
+//! | [`shadow`] | shadow variables | `kernel/livepatch/shadow.c` |
+//! | [`rules`] | what differs from one kernel to the next | |
+//! | [`simulated`] | a target of names, for tests and what-if | |
+//! | [`target`] | what is patched, seen from the core | ftrace, the scheduler |
 //! | [`state`] | system states and the rule of what may be installed over what | `kernel/livepatch/state.c` |
 //! | [`manifest`] | what a patch says of itself | ours |
 //! | [`note`] | the ELF note that carries the manifest | gABI, `load_module`'s notes |
 
 pub mod core;
+pub mod errno;
 pub mod manifest;
 pub mod name;
 pub mod note;
+pub mod patch;
+pub mod rules;
+pub mod shadow;
+pub mod simulated;
 pub mod state;
+pub mod target;
+pub mod transition;

@@ -4,8 +4,11 @@
 //! with the newest installed patch only (the kernel asks every one), and to refuse a state that no one had before
 //! (always allowed).
 
+use crate::core::Installed;
 use crate::core::KlpPatch;
+use crate::patch::PatchId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One state that a patch changes (`struct klp_state`).
@@ -78,9 +81,12 @@ pub fn is_state_compatible(patch: &KlpPatch, old: &KlpState) -> bool {
 
 /// Every state of the installed patches that stops `patch` from being enabled; none means compatible
 /// (`klp_is_patch_compatible`; the kernel answers -EINVAL).
-pub fn incompatibilities(patch: &KlpPatch, installed: &[KlpPatch]) -> Vec<Incompatible> {
+pub fn incompatibilities<'p>(
+    patch: &KlpPatch,
+    installed: impl IntoIterator<Item = &'p KlpPatch>,
+) -> Vec<Incompatible> {
     let states = installed
-        .iter()
+        .into_iter()
         .flat_map(|old| old.states.iter().map(move |state| (old, state)));
     states
         .filter(|(_, state)| !is_state_compatible(patch, state))
@@ -90,4 +96,53 @@ pub fn incompatibilities(patch: &KlpPatch, installed: &[KlpPatch]) -> Vec<Incomp
             known: get_state(patch, state.id).map(|ours| ours.version),
         })
         .collect()
+}
+
+/// What callbacks keep with the states of one patch (`klp_state.data`, an address in the kernel), by state id.
+pub type StateData = BTreeMap<u64, u64>;
+
+/// The states as a callback sees them: those of its own patch, and those of the patches before it.
+#[derive(Debug)]
+pub struct States<'p> {
+    older: Vec<(&'p KlpPatch, &'p mut StateData)>,
+    own: Option<(&'p KlpPatch, &'p mut StateData)>,
+}
+
+impl<'p> States<'p> {
+    /// The view of the patch with this number; `patches` from the oldest to the newest.
+    pub(crate) fn new<S>(patches: &'p mut [Installed<S>], id: PatchId) -> Self {
+        let (mut older, mut own) = (Vec::new(), None);
+        for installed in patches
+            .iter_mut()
+            .take_while(|installed| installed.id <= id)
+        {
+            let states = (&installed.patch, &mut installed.data);
+            match installed.id == id {
+                true => own = Some(states),
+                false => older.push(states),
+            }
+        }
+        Self { older, own }
+    }
+
+    /// The callback's own state of this id and what is kept with it (`klp_get_state`).
+    pub fn get_state(&self, id: u64) -> Option<(&KlpState, Option<u64>)> {
+        let (patch, data) = self.own.as_ref()?;
+        Some((get_state(patch, id)?, data.get(&id).copied()))
+    }
+
+    /// The newest state of this id among older patches and what is kept with it (`klp_get_prev_state`).
+    pub fn get_prev_state(&self, id: u64) -> Option<(&KlpState, Option<u64>)> {
+        let mut newest_first = self.older.iter().rev();
+        newest_first.find_map(|(patch, data)| Some((get_state(patch, id)?, data.get(&id).copied())))
+    }
+
+    /// Keeps something with the callback's own state of this id; without such a state there is nowhere to.
+    pub fn set_data(&mut self, id: u64, value: u64) {
+        if let Some((patch, data)) = &mut self.own
+            && get_state(patch, id).is_some()
+        {
+            data.insert(id, value);
+        }
+    }
 }

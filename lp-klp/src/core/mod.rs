@@ -4,6 +4,13 @@
 //! original code. The tempting wrong way is to compare functions by name alone: one object may patch two functions
 //! of one name, told apart by their positions, and two objects may patch functions of one name.
 
+mod installed;
+mod klp;
+mod object;
+
+pub use installed::{Installed, InstalledFunc, InstalledObject};
+pub use klp::Klp;
+
 use crate::name::{KSYM_NAME_LEN, ObjName, Sympos};
 use crate::state::KlpState;
 use serde::{Deserialize, Serialize};
