@@ -108,14 +108,12 @@ fn diff_views(
     );
 
     let twins = Twins::correlate((orig, &orig_entries), (patched, &patched_entries));
-    let comparer = Comparer {
-        orig,
-        patched,
-        twins: &twins,
-        orig_entries: &orig_entries,
-        patched_entries: &patched_entries,
+    let comparer = Comparer::new(
+        (orig, &orig_entries),
+        (patched, &patched_entries),
+        &twins,
         arch,
-    };
+    );
     let comparison = comparer.compare();
     let resolver = Resolver::new(
         (orig, patched, &twins),

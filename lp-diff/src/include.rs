@@ -321,7 +321,7 @@ impl Selector<'_, '_, '_> {
             {
                 continue;
             }
-            if self.comparer.anonymous_differs(id, self.comparison) {
+            if self.comparison.anonymous_differs(id) {
                 self.refuse(RefusalCode::ChangedSection, section, "the section differs, but the running kernel has read it already: leave what it lists as it is");
             }
         }

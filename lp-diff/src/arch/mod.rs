@@ -21,6 +21,9 @@ pub struct Branch {
 pub trait Arch: Sync {
     /// Whether the field holds a distance from itself rather than an address.
     fn is_pc_relative(&self, kind: u32) -> bool;
+    /// Whether relocations of these two kinds write the same value: a call through a linkage table that the kernel
+    /// does not have is a call.
+    fn same_kind(&self, one: u32, other: u32) -> bool;
     /// Bytes that a relocation of this kind writes.
     fn width(&self, kind: u32) -> u64;
     /// The relocation kind that carries a 4-byte branch distance.

@@ -30,6 +30,24 @@ impl Arch for X86_64 {
         .any(|known| known.0 == kind)
     }
 
+    fn same_kind(&self, one: u32, other: u32) -> bool {
+        // The bytes around the field say what is done with the value.
+        const ALIKE: [&[elf::RelocationType]; 3] = [
+            &[elf::R_X86_64_PC32, elf::R_X86_64_PLT32],
+            &[
+                elf::R_X86_64_GOTPCREL,
+                elf::R_X86_64_GOTPCRELX,
+                elf::R_X86_64_REX_GOTPCRELX,
+            ],
+            &[elf::R_X86_64_32, elf::R_X86_64_32S],
+        ];
+        let has = |kinds: &[elf::RelocationType], kind| kinds.iter().any(|known| known.0 == kind);
+        one == other
+            || ALIKE
+                .iter()
+                .any(|kinds| has(kinds, one) && has(kinds, other))
+    }
+
     fn width(&self, kind: u32) -> u64 {
         let is = |known: elf::RelocationType| known.0 == kind;
         if is(elf::R_X86_64_NONE) {

@@ -7,51 +7,53 @@
 //! stay later. The tempting wrong ways are a list of known callees, which is
 //! never complete, and to believe any changed constant, which would lose a fix.
 
+use super::Comparer;
 use super::source_lines::SourceLines;
-use super::{Comparer, Comparison};
 use crate::arch::ChangedConstant;
 use crate::bundle::{BundleId, Kind};
 use crate::reference::{Target, View};
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Line numbers before and after, of the functions that differ in nothing else.
 #[derive(Debug, Default)]
 pub(super) struct LineShifts {
-    shifts: BTreeMap<BundleId, Vec<(u64, u64)>>,
+    /// Each function's twin, and its lines before and after.
+    shifts: BTreeMap<BundleId, (BundleId, Vec<(u64, u64)>)>,
     /// Of the original and the patched object; read when first needed.
     lines: OnceCell<(Option<SourceLines>, Option<SourceLines>)>,
 }
 
 impl LineShifts {
-    /// Collects a function if line numbers are all that differs in it.
-    pub(super) fn collect(
-        &mut self,
-        comparer: &Comparer<'_, '_>,
-        twin: BundleId,
-        id: BundleId,
-        known: &Comparison,
-    ) {
+    /// Collects a function if line numbers are all that differs in its instructions.
+    pub(super) fn collect(&mut self, comparer: &Comparer<'_, '_>, twin: BundleId, id: BundleId) {
         let (old, new) = (comparer.orig.bytes_of(twin), comparer.patched.bytes_of(id));
         let Some(constants) = comparer.arch.changed_constants(old, new) else {
             return;
         };
-        let same = comparer.same_refs(twin, id, known, &mut HashSet::new())
-            && comparer.entries_differ(twin, id, known).is_none();
-        if same
-            && !constants.is_empty()
+        if !constants.is_empty()
             && constants.iter().all(|constant| {
                 is_line(comparer, id, constant) && self.known(comparer, twin, id, constant)
             })
         {
-            self.shifts.insert(
-                id,
-                constants
-                    .iter()
-                    .map(|constant| (constant.orig, constant.patched))
-                    .collect(),
-            );
+            let lines = constants.iter().map(|found| (found.orig, found.patched));
+            self.shifts.insert(id, (twin, lines.collect()));
         }
+    }
+
+    /// Whether a function was collected.
+    pub(super) fn has(&self, id: BundleId) -> bool {
+        self.shifts.contains_key(&id)
+    }
+
+    /// Whether none was.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shifts.is_empty()
+    }
+
+    /// Keeps those whose pair of original and patched function is wanted.
+    pub(super) fn retain(&mut self, wanted: impl Fn((BundleId, BundleId)) -> bool) {
+        self.shifts.retain(|id, (twin, _)| wanted((*twin, *id)));
     }
 
     /// Whether code of the function comes from the line that the constant says, on both sides. Without debug
@@ -80,21 +82,18 @@ impl LineShifts {
     }
 
     /// The functions whose line numbers agree with those of all the others.
-    pub(super) fn agreed(&self) -> Vec<BundleId> {
-        let all: BTreeMap<u64, u64> = self.shifts.values().flatten().copied().collect();
+    pub(super) fn agreed(&self) -> BTreeSet<BundleId> {
+        let lines = || self.shifts.values().flat_map(|(_, lines)| lines);
+        let all: BTreeMap<u64, u64> = lines().copied().collect();
         let in_order = all
             .values()
             .zip(all.values().skip(1))
             .all(|(one, next)| one < next);
-        let one_story = self
-            .shifts
-            .values()
-            .flatten()
-            .all(|(old, new)| all.get(old) == Some(new));
+        let one_story = lines().all(|(old, new)| all.get(old) == Some(new));
         if in_order && one_story {
             self.shifts.keys().copied().collect()
         } else {
-            Vec::new()
+            BTreeSet::new()
         }
     }
 }

@@ -6,16 +6,18 @@
 //! wrong way is to compare symbols: equal names can be different things, and different numbers the same thing.
 
 mod line;
+mod look;
+mod sameness;
 mod source_lines;
 
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
 use crate::correlate::Twins;
-use crate::name::canonical;
-use crate::reference::{Ref, Target, View};
-use crate::special::table::{Home, home, is_init};
-use crate::special::{Entries, Entry, refs_of};
-use std::collections::HashSet;
+use crate::reference::{Target, View};
+use crate::special::table::is_init;
+use crate::special::{Entries, refs_of};
+use sameness::{Pair, Sameness};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What became of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,9 @@ pub enum Reason {
     Flags,
 }
 
+/// So many of the original's sections of one name are tried for an unnamed table: an object has one, or a few.
+const SECTIONS_OF_A_NAME: usize = 8;
+
 /// The two objects with all that has been found out so far.
 pub struct Comparer<'v, 'd> {
     /// The original.
@@ -59,67 +64,147 @@ pub struct Comparer<'v, 'd> {
     pub patched_entries: &'v Entries,
     /// Instruction knowledge.
     pub arch: &'v dyn Arch,
+    /// Patched bundles that have a twin but may be copied into the patch all the same.
+    replaceable: HashSet<BundleId>,
+    /// The cold parts of patched functions.
+    cold_parts: BTreeMap<BundleId, Vec<BundleId>>,
 }
 
 /// The status of each bundle of the patched object.
 #[derive(Debug)]
-pub struct Comparison(Vec<Status>);
+pub struct Comparison {
+    statuses: Vec<Status>,
+    /// Unnamed tables of the patched object that the original has too.
+    known_tables: HashSet<BundleId>,
+}
 
 impl Comparison {
     /// The status of a bundle.
     pub fn status(&self, id: BundleId) -> &Status {
-        &self.0[id.0 as usize]
+        &self.statuses[id.0 as usize]
     }
 
     /// Whether it has a twin that it equals.
     pub fn is_same(&self, id: BundleId) -> bool {
         *self.status(id) == Status::Same
     }
+
+    /// Whether an unnamed table or piece of code of the patched object differs from what the original's section of
+    /// the same name has there.
+    pub fn anonymous_differs(&self, id: BundleId) -> bool {
+        !self.known_tables.contains(&id)
+    }
 }
 
-impl Comparer<'_, '_> {
-    /// Compares all bundles. What the patch can hold a copy of comes first, since what refers to such a thing that
-    /// changed is changed; those can refer to each other, so they are gone through until nothing more is found.
-    pub fn compare(&self) -> Comparison {
-        let mut result = Comparison(vec![Status::New; self.patched.bundles.len()]);
-        let twins = |id| self.twins.orig(id);
-        let (copied, kept): (Vec<_>, Vec<_>) = self
-            .patched
-            .bundles
-            .iter()
-            .map(|(id, _)| id)
-            .filter(|id| twins(*id).is_some())
-            .partition(|id| self.is_replaceable(*id));
-        for id in &copied {
-            result.0[id.0 as usize] = Status::Same;
-        }
-        let mut settled = false;
-        while !settled {
-            settled = true;
-            for id in &copied {
-                let Some(twin) = twins(*id).filter(|_| result.is_same(*id)) else {
-                    continue;
-                };
-                if self.differs(twin, *id, &result).is_some() {
-                    result.0[id.0 as usize] = Status::New;
-                    settled = false;
-                }
+impl<'v, 'd> Comparer<'v, 'd> {
+    /// Gets two objects ready to be compared.
+    pub fn new(
+        (orig, orig_entries): (&'v View<'d>, &'v Entries),
+        (patched, patched_entries): (&'v View<'d>, &'v Entries),
+        twins: &'v Twins,
+        arch: &'v dyn Arch,
+    ) -> Self {
+        let mut comparer = Self {
+            orig,
+            patched,
+            twins,
+            orig_entries,
+            patched_entries,
+            arch,
+            replaceable: HashSet::new(),
+            cold_parts: BTreeMap::new(),
+        };
+        for (id, bundle) in patched.bundles.iter() {
+            if let Some(parent) = bundle.parent {
+                comparer.cold_parts.entry(parent).or_default().push(id);
+            }
+            if twins.orig(id).is_some() && comparer.can_be_copied(id) {
+                comparer.replaceable.insert(id);
             }
         }
-        for id in &kept {
-            let Some(twin) = twins(*id) else { continue };
-            result.0[id.0 as usize] = self
-                .differs(twin, *id, &result)
-                .map_or(Status::Same, Status::Changed);
+        comparer
+    }
+
+    /// Compares all bundles.
+    pub fn compare(&self) -> Comparison {
+        let ids = || self.patched.bundles.iter().map(|(id, _)| id);
+        let twins = ids().filter_map(|id| Some((self.twins.orig(id)?, id)));
+        let tables = self.unnamed_tables();
+        let roots = twins.chain(tables.iter().copied());
+        let mut sameness = Sameness::of(roots, |pair| self.look(pair));
+        self.settle(&mut sameness);
+        let status = |id: BundleId| match self.twins.orig(id).map(|twin| (twin, id)) {
+            None => Status::New,
+            Some(pair) => match sameness.reason(pair) {
+                None => Status::Same,
+                Some(_) if self.is_replaceable(id) => Status::New,
+                Some(reason) => Status::Changed(reason),
+            },
+        };
+        Comparison {
+            statuses: ids().map(status).collect(),
+            known_tables: tables
+                .into_iter()
+                .filter(|pair| sameness.is_same(*pair))
+                .map(|(_, id)| id)
+                .collect(),
         }
-        self.forgive_lines(&mut result);
-        self.tell_parents(&mut result);
-        result
+    }
+
+    /// Decides what differs. Code in which nothing but line numbers does is the same, if these agree with each other.
+    fn settle(&self, sameness: &mut Sameness) {
+        let mut shifts = line::LineShifts::default();
+        for ((twin, id), look) in sameness.looks() {
+            let in_bytes = look.rest.is_none() && matches!(look.own, Some(Reason::Bytes(_)));
+            if in_bytes && self.patched.bundles.get(id).kind == Kind::Function {
+                shifts.collect(self, twin, id);
+            }
+        }
+        sameness.settle(|(_, id)| shifts.has(id));
+        if !shifts.is_empty() {
+            shifts.retain(|pair| sameness.is_same(pair));
+            let agreed = shifts.agreed();
+            sameness.settle(|(_, id)| agreed.contains(&id));
+        }
+    }
+
+    /// The unnamed tables and pieces of code of both objects that stand at the same place.
+    fn unnamed_tables(&self) -> Vec<Pair> {
+        let is_table = |kind, section: &crate::object::Section<'_>| {
+            matches!(kind, Kind::Anonymous | Kind::Fragment) && !section.is_mergeable()
+        };
+        let mut theirs: HashMap<(&str, u64, Kind), Vec<BundleId>> = HashMap::new();
+        for (id, bundle) in self.orig.bundles.iter() {
+            let section = self.orig.object.section(bundle.section);
+            if is_table(bundle.kind, section) {
+                let place = (section.name, bundle.start, bundle.kind);
+                theirs.entry(place).or_default().push(id);
+            }
+        }
+        let mut pairs = Vec::new();
+        for (id, bundle) in self.patched.bundles.iter() {
+            let section = self.patched.object.section(bundle.section);
+            if is_table(bundle.kind, section) {
+                let place = (section.name, bundle.start, bundle.kind);
+                let there = theirs.get(&place).into_iter().flatten();
+                pairs.extend(there.take(SECTIONS_OF_A_NAME).map(|twin| (*twin, id)));
+            }
+        }
+        pairs
+    }
+
+    /// The cold parts of a function.
+    fn cold_parts(&self, id: BundleId) -> &[BundleId] {
+        self.cold_parts.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_replaceable(&self, id: BundleId) -> bool {
+        self.replaceable.contains(&id)
     }
 
     /// Whether a change of it can be met by a copy in the patch, with all who use it: a constant, or a function that
     /// only this object sees and that ftrace cannot redirect (`static inline` is notrace in the kernel).
-    fn is_replaceable(&self, id: BundleId) -> bool {
+    fn can_be_copied(&self, id: BundleId) -> bool {
         let bundle = self.patched.bundles.get(id);
         let local = bundle
             .owner
@@ -163,28 +248,6 @@ impl Comparer<'_, '_> {
             )
     }
 
-    /// Whether an unnamed table or piece of code of the patched object differs from what the original's section of the
-    /// same name has there.
-    pub fn anonymous_differs(&self, id: BundleId, known: &Comparison) -> bool {
-        let (section, bundle) = (self.patched.section_name(id), self.patched.bundles.get(id));
-        let is_twin = |twin: BundleId| {
-            let other = self.orig.bundles.get(twin);
-            other.kind == bundle.kind
-                && other.start == bundle.start
-                && self.orig.section_name(twin) == section
-        };
-        let mut twins = self
-            .orig
-            .bundles
-            .iter()
-            .map(|(twin, _)| twin)
-            .filter(|twin| is_twin(*twin));
-        !twins.any(|twin| {
-            self.content_differs(twin, id, known, &mut HashSet::new())
-                .is_none()
-        })
-    }
-
     /// A datum that the patch may hold a copy of: nobody else can see it, and nothing but its bytes matters.
     fn is_constant(&self, id: BundleId) -> bool {
         let bundle = self.patched.bundles.get(id);
@@ -193,256 +256,5 @@ impl Comparer<'_, '_> {
             .is_none_or(|owner| self.patched.object.symbol(owner).is_local());
         let read_only = !self.patched.object.section(bundle.section).is_writable();
         bundle.kind == Kind::Data && local && read_only && self.patched.refs_of(id).is_empty()
-    }
-
-    fn forgive_lines(&self, result: &mut Comparison) {
-        let mut shifts = line::LineShifts::default();
-        for (id, bundle) in self.patched.bundles.iter() {
-            let differs_in_bytes = matches!(result.status(id), Status::Changed(Reason::Bytes(_)));
-            if let (Kind::Function, true, Some(twin)) =
-                (bundle.kind, differs_in_bytes, self.twins.orig(id))
-            {
-                shifts.collect(self, twin, id, result);
-            }
-        }
-        for id in shifts.agreed() {
-            result.0[id.0 as usize] = Status::Same;
-        }
-    }
-
-    fn tell_parents(&self, result: &mut Comparison) {
-        for (id, bundle) in self.patched.bundles.iter() {
-            let Some(parent) = bundle.parent else {
-                continue;
-            };
-            if !result.is_same(id) && result.is_same(parent) {
-                result.0[parent.0 as usize] = Status::Changed(Reason::ColdPart);
-            }
-        }
-    }
-
-    fn differs(&self, twin: BundleId, id: BundleId, known: &Comparison) -> Option<Reason> {
-        let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
-        let flags = |view: &View<'_>, section| {
-            let section = view.object.section(section);
-            let home = if section.is_exec() {
-                Home::Plain
-            } else {
-                home(section.name)
-            };
-            (section.is_writable(), section.is_exec(), home)
-        };
-        if flags(self.orig, before.section) != flags(self.patched, after.section) {
-            return Some(Reason::Flags);
-        }
-        self.content_differs(twin, id, known, &mut HashSet::new())
-            .or_else(|| self.entries_differ(twin, id, known))
-    }
-
-    fn content_differs(
-        &self,
-        twin: BundleId,
-        id: BundleId,
-        known: &Comparison,
-        open: &mut HashSet<(BundleId, BundleId)>,
-    ) -> Option<Reason> {
-        if !open.insert((twin, id)) {
-            // Being compared further up: it is what the rest is.
-            return None;
-        }
-        let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
-        if before.len != after.len {
-            return Some(Reason::Size(before.len, after.len));
-        }
-        if let Some(offset) = self.bytes_differ(twin, id) {
-            return Some(Reason::Bytes(offset));
-        }
-        let (ours, theirs) = (self.patched.refs_of(id), self.orig.refs_of(twin));
-        for (old, new) in theirs.iter().zip(ours) {
-            let in_place = old.offset - before.start == new.offset - after.start;
-            if !in_place || !self.same_ref(old, new, known, open) {
-                return Some(Reason::Reference(
-                    (new.offset - after.start).min(old.offset - before.start),
-                ));
-            }
-        }
-        let shorter = theirs.len().min(ours.len());
-        let extra = theirs
-            .get(shorter)
-            .map(|old| old.offset - before.start)
-            .or(ours.get(shorter).map(|new| new.offset - after.start));
-        extra.map(Reason::Reference)
-    }
-
-    /// The offset of the first byte that differs, fields that the assembler filled in for us aside.
-    fn bytes_differ(&self, twin: BundleId, id: BundleId) -> Option<u64> {
-        let (old, new) = (self.orig.bytes_of(twin), self.patched.bytes_of(id));
-        if old == new {
-            return None;
-        }
-        // All zeros may take no bytes in one of the two (.bss).
-        if old.is_empty() || new.is_empty() {
-            return old
-                .iter()
-                .chain(new)
-                .zip(0..)
-                .find(|(byte, _)| **byte != 0)
-                .map(|(_, offset)| offset);
-        }
-        let start = self.patched.bundles.get(id).start;
-        let filled: Vec<(u64, u64)> = self
-            .patched
-            .refs_of(id)
-            .iter()
-            .filter(|reference| reference.resolved)
-            .map(|reference| {
-                (
-                    reference.offset - start,
-                    reference.offset - start + u64::from(reference.bias),
-                )
-            })
-            .collect();
-        let is_filled = |offset: u64| {
-            filled
-                .iter()
-                .any(|(from, to)| (*from..*to).contains(&offset))
-        };
-        let differing = old
-            .iter()
-            .zip(new)
-            .zip(0u64..)
-            .find(|((a, b), offset)| a != b && !is_filled(*offset));
-        match differing {
-            Some((_, offset)) => Some(offset),
-            None if old.len() != new.len() => Some(old.len().min(new.len()) as u64),
-            None => None,
-        }
-    }
-
-    /// Whether two references mean the same.
-    pub fn same_ref(
-        &self,
-        old: &Ref,
-        new: &Ref,
-        known: &Comparison,
-        open: &mut HashSet<(BundleId, BundleId)>,
-    ) -> bool {
-        let same_form = old.kind == new.kind
-            || (self.arch.is_pc_relative(old.kind)
-                && self.arch.is_pc_relative(new.kind)
-                && self.arch.width(old.kind) == self.arch.width(new.kind));
-        same_form && self.same_target(&old.target, &new.target, known, open)
-    }
-
-    fn same_target(
-        &self,
-        old: &Target,
-        new: &Target,
-        known: &Comparison,
-        open: &mut HashSet<(BundleId, BundleId)>,
-    ) -> bool {
-        match (old, new) {
-            (Target::Bundle { id: a, offset: x }, Target::Bundle { id: b, offset: y }) => {
-                x == y && self.same_bundle(*a, *b, known, open)
-            }
-            (Target::Section { id: a, offset: x }, Target::Section { id: b, offset: y }) => {
-                x == y && self.orig.object.section(*a).name == self.patched.object.section(*b).name
-            }
-            (Target::Symbol { id: a, offset: x }, Target::Symbol { id: b, offset: y }) => {
-                x == y && self.orig.object.symbol(*a).name == self.patched.object.symbol(*b).name
-            }
-            _ => false,
-        }
-    }
-
-    fn same_bundle(
-        &self,
-        old: BundleId,
-        new: BundleId,
-        known: &Comparison,
-        open: &mut HashSet<(BundleId, BundleId)>,
-    ) -> bool {
-        let kind = self.patched.bundles.get(new).kind;
-        if self.orig.bundles.get(old).kind != kind {
-            return false;
-        }
-        if !kind.is_by_content() {
-            return self.twins.orig(new) == Some(old)
-                && (!self.is_replaceable(new) || known.is_same(new));
-        }
-        if kind == Kind::PerUse
-            && canonical(self.orig.name(old)) != canonical(self.patched.name(new))
-        {
-            return false;
-        }
-        match self.content_differs(old, new, known, open) {
-            None => true,
-            // A dynamic debug descriptor holds a line number among its bits; what it says is in its references.
-            Some(Reason::Bytes(_)) => {
-                matches!(self.patched.section_name(new), "__dyndbg" | "__verbose")
-                    && self.same_refs(old, new, known, open)
-            }
-            Some(_) => false,
-        }
-    }
-
-    fn same_refs(
-        &self,
-        old: BundleId,
-        new: BundleId,
-        known: &Comparison,
-        open: &mut HashSet<(BundleId, BundleId)>,
-    ) -> bool {
-        let (theirs, ours) = (self.orig.refs_of(old), self.patched.refs_of(new));
-        theirs.len() == ours.len()
-            && theirs
-                .iter()
-                .zip(ours)
-                .all(|(old, new)| self.same_ref(old, new, known, open))
-    }
-
-    fn entries_differ(&self, twin: BundleId, id: BundleId, known: &Comparison) -> Option<Reason> {
-        let compared = |entry: &&Entry| entry.special.compared;
-        let mut theirs = self.orig_entries.of(twin).iter().filter(compared);
-        let mut ours = self.patched_entries.of(id).iter().filter(compared);
-        loop {
-            match (theirs.next(), ours.next()) {
-                (None, None) => return None,
-                (Some(old), Some(new)) if self.same_entry(old, new, known) => {}
-                (Some(entry), _) | (_, Some(entry)) => {
-                    return Some(Reason::Entry(entry.special.name));
-                }
-            }
-        }
-    }
-
-    fn same_entry(&self, old: &Entry, new: &Entry, known: &Comparison) -> bool {
-        if old.special.name != new.special.name || old.len != new.len {
-            return false;
-        }
-        let line = old.special.line.unwrap_or((0, 0));
-        let bytes = |view: &View<'_>, entry: &Entry| -> Vec<u8> {
-            let bytes = view
-                .object
-                .section(entry.section)
-                .bytes(entry.start, entry.start + entry.len);
-            let (_, rest): (Vec<u64>, Vec<u8>) = (0..)
-                .zip(bytes)
-                .filter(|(at, _)| !(line.0..line.1).contains(at))
-                .unzip();
-            // The last entry of a section may lack its padding.
-            rest.into_iter()
-                .chain(std::iter::repeat(0))
-                .take(entry.len as usize)
-                .collect()
-        };
-        let (theirs, ours) = (refs_of(self.orig, old), refs_of(self.patched, new));
-        let mut open = HashSet::new();
-        bytes(self.orig, old) == bytes(self.patched, new)
-            && theirs.len() == ours.len()
-            && theirs.iter().zip(&ours).all(|(a, b)| {
-                a.offset - old.start == b.offset - new.start
-                    && self.same_ref(a, b, known, &mut open)
-            })
     }
 }

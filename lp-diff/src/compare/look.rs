@@ -1,0 +1,271 @@
+//! One look at a pair of pieces: what differs in them alone, and which other pairs they need to be the same.
+
+use super::sameness::{Look, Pair};
+use super::{Comparer, Reason};
+use crate::bundle::{BundleId, Kind};
+use crate::name::canonical;
+use crate::reference::{Ref, Target, View};
+use crate::special::table::{Home, home};
+use crate::special::{Entry, refs_of};
+
+/// Whether two references mean the same.
+enum Means {
+    Same,
+    Other,
+    /// If these two are the same.
+    If(Pair),
+}
+
+impl Comparer<'_, '_> {
+    /// Looks at a pair.
+    pub(super) fn look(&self, (twin, id): Pair) -> Look {
+        let mut look = Look::default();
+        let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
+        if !after.kind.is_by_content() && self.flags_differ(twin, id) {
+            look.own = Some(Reason::Flags);
+        } else if before.len != after.len {
+            look.own = Some(Reason::Size(before.len, after.len));
+        } else {
+            look.own = self.bytes_differ(twin, id).map(Reason::Bytes);
+            look.rest = self
+                .look_at_refs((twin, id), &mut look.needs)
+                .or_else(|| self.look_at_entries((twin, id), &mut look.needs));
+        }
+        for child in self.cold_parts(id) {
+            match self.twins.orig(*child) {
+                Some(twin) => look.needs.push(((twin, *child), Reason::ColdPart)),
+                None => look.rest = look.rest.or(Some(Reason::ColdPart)),
+            }
+        }
+        look
+    }
+
+    /// Data that is no longer written to may stay where it can be; all else would be used in a way that its place
+    /// does not allow.
+    fn flags_differ(&self, twin: BundleId, id: BundleId) -> bool {
+        let flags = |view: &View<'_>, id| {
+            let section = view.object.section(view.bundles.get(id).section);
+            let home = if section.is_exec() {
+                Home::Plain
+            } else {
+                home(section.name)
+            };
+            (section.is_writable(), section.is_exec(), home)
+        };
+        let (before, after) = (flags(self.orig, twin), flags(self.patched, id));
+        before != after && before != (true, after.1, after.2)
+    }
+
+    /// The offset of the first byte that differs, where bytes mean something: what a relocation fills in and what the
+    /// assembler filled in for us is the references' business.
+    fn bytes_differ(&self, twin: BundleId, id: BundleId) -> Option<u64> {
+        let (old, new) = (self.orig.bytes_of(twin), self.patched.bytes_of(id));
+        if old == new || is_line_only(self.patched.section_name(id)) {
+            return None;
+        }
+        let mut filled = self.filled(self.orig, twin);
+        filled.extend(self.filled(self.patched, id));
+        filled.sort_unstable();
+        let mut filled = filled.into_iter().peekable();
+        let mut means_nothing = |offset: u64| {
+            while filled.next_if(|(_, end)| *end <= offset).is_some() {}
+            filled.peek().is_some_and(|(start, _)| *start <= offset)
+        };
+        // All zeros may take no bytes in one of the two (.bss).
+        if old.is_empty() || new.is_empty() {
+            let mut all = (0..).zip(old.iter().chain(new));
+            return all
+                .find(|(offset, byte)| **byte != 0 && !means_nothing(*offset))
+                .map(|(offset, _)| offset);
+        }
+        let mut pairs = (0..).zip(old.iter().zip(new));
+        let differing = pairs.find(|(offset, (a, b))| a != b && !means_nothing(*offset));
+        let shorter = old.len().min(new.len()) as u64;
+        differing
+            .map(|(offset, _)| offset)
+            .or((old.len() != new.len()).then_some(shorter))
+    }
+
+    /// The ranges of a bundle whose bytes say nothing, from its start.
+    fn filled(&self, view: &View<'_>, id: BundleId) -> Vec<(u64, u64)> {
+        let start = view.bundles.get(id).start;
+        let reports = is_sanitizer_report(view.section_name(id));
+        let fields = view.refs_of(id).iter().map(|reference| {
+            let field = reference.offset - start;
+            let width = if reference.resolved {
+                u64::from(reference.bias)
+            } else {
+                self.arch.width(reference.kind)
+            };
+            // Behind the name of a source file come line and column.
+            let line = if reports && self.is_string(view, reference) {
+                8
+            } else {
+                0
+            };
+            (field, field + width + line)
+        });
+        fields.collect()
+    }
+
+    fn is_string(&self, view: &View<'_>, reference: &Ref) -> bool {
+        matches!(reference.target, Target::Bundle { id, .. } if view.bundles.get(id).kind == Kind::String)
+    }
+
+    fn look_at_refs(&self, (twin, id): Pair, needs: &mut Vec<(Pair, Reason)>) -> Option<Reason> {
+        let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
+        let (theirs, ours) = (self.orig.refs_of(twin), self.patched.refs_of(id));
+        for (old, new) in theirs.iter().zip(ours) {
+            let (was, is) = (old.offset - before.start, new.offset - after.start);
+            match self.means(old, new) {
+                Means::Same if was == is => {}
+                Means::If(pair) if was == is => needs.push((pair, Reason::Reference(is))),
+                _ => return Some(Reason::Reference(is.min(was))),
+            }
+        }
+        let shorter = theirs.len().min(ours.len());
+        let extra = theirs
+            .get(shorter)
+            .map(|old| old.offset - before.start)
+            .or(ours.get(shorter).map(|new| new.offset - after.start));
+        extra.map(Reason::Reference)
+    }
+
+    fn means(&self, old: &Ref, new: &Ref) -> Means {
+        if !self.arch.same_kind(old.kind, new.kind) {
+            return Means::Other;
+        }
+        match (old.target, new.target) {
+            (Target::Bundle { id: a, offset: x }, Target::Bundle { id: b, offset: y }) => {
+                self.bundles_mean((a, x), (b, y))
+            }
+            (Target::Section { id: a, offset: x }, Target::Section { id: b, offset: y }) => {
+                let name = |view: &View<'_>, id| view.object.section(id).name.to_owned();
+                same_if(x == y && name(self.orig, a) == name(self.patched, b))
+            }
+            (Target::Symbol { id: a, offset: x }, Target::Symbol { id: b, offset: y }) => same_if(
+                x == y && self.orig.object.symbol(a).name == self.patched.object.symbol(b).name,
+            ),
+            _ => Means::Other,
+        }
+    }
+
+    fn bundles_mean(&self, old: (BundleId, i64), new: (BundleId, i64)) -> Means {
+        let kind = self.patched.bundles.get(new.0).kind;
+        if self.orig.bundles.get(old.0).kind != kind {
+            return Means::Other;
+        }
+        // A string may be the end of another one.
+        if let (Kind::String, Some(was), Some(is)) =
+            (kind, text(self.orig, old), text(self.patched, new))
+        {
+            return same_if(was == is);
+        }
+        if old.1 != new.1 {
+            return Means::Other;
+        }
+        if kind.is_by_content() {
+            let named = |view: &View<'_>, id| {
+                let bundle: &crate::bundle::Bundle = view.bundles.get(id);
+                bundle.owner.map(|_| canonical(view.name(id)))
+            };
+            let other_name =
+                kind == Kind::PerUse && named(self.orig, old.0) != named(self.patched, new.0);
+            return if other_name {
+                Means::Other
+            } else {
+                Means::If((old.0, new.0))
+            };
+        }
+        if self.twins.orig(new.0) != Some(old.0) {
+            Means::Other
+        } else if self.is_replaceable(new.0) {
+            Means::If((old.0, new.0))
+        } else {
+            Means::Same
+        }
+    }
+
+    fn look_at_entries(&self, (twin, id): Pair, needs: &mut Vec<(Pair, Reason)>) -> Option<Reason> {
+        let compared = |entry: &&Entry| entry.special.compared;
+        let mut theirs = self.orig_entries.of(twin).iter().filter(compared);
+        let mut ours = self.patched_entries.of(id).iter().filter(compared);
+        loop {
+            match (theirs.next(), ours.next()) {
+                (None, None) => return None,
+                (Some(old), Some(new)) => {
+                    let reason = Reason::Entry(new.special.name);
+                    match self.entry_means(old, new) {
+                        Some(pairs) => {
+                            needs.extend(pairs.into_iter().map(|pair| (pair, reason.clone())))
+                        }
+                        None => return Some(reason),
+                    }
+                }
+                (Some(entry), _) | (_, Some(entry)) => {
+                    return Some(Reason::Entry(entry.special.name));
+                }
+            }
+        }
+    }
+
+    /// The pairs that two entries need to say the same; `None` if they do not anyway.
+    fn entry_means(&self, old: &Entry, new: &Entry) -> Option<Vec<Pair>> {
+        let (theirs, ours) = (refs_of(self.orig, old), refs_of(self.patched, new));
+        let same_shape = old.special.name == new.special.name
+            && old.len == new.len
+            && entry_bytes(self.orig, old) == entry_bytes(self.patched, new)
+            && theirs.len() == ours.len();
+        if !same_shape {
+            return None;
+        }
+        let mut pairs = Vec::new();
+        for (old_ref, new_ref) in theirs.iter().zip(&ours) {
+            let in_place = old_ref.offset - old.start == new_ref.offset - new.start;
+            match self.means(old_ref, new_ref) {
+                Means::Same if in_place => {}
+                Means::If(pair) if in_place => pairs.push(pair),
+                _ => return None,
+            }
+        }
+        Some(pairs)
+    }
+}
+
+fn same_if(same: bool) -> Means {
+    if same { Means::Same } else { Means::Other }
+}
+
+/// What is read of a string from an offset on.
+fn text<'v>(view: &'v View<'_>, (id, offset): (BundleId, i64)) -> Option<&'v [u8]> {
+    view.bytes_of(id).get(usize::try_from(offset).ok()?..)
+}
+
+/// An entry without its line number. The last one of a section may lack its padding.
+fn entry_bytes(view: &View<'_>, entry: &Entry) -> Vec<u8> {
+    let line = entry.special.line.unwrap_or((0, 0));
+    let bytes = view
+        .object
+        .section(entry.section)
+        .bytes(entry.start, entry.start + entry.len);
+    let (_, rest): (Vec<u64>, Vec<u8>) = (0..)
+        .zip(bytes)
+        .filter(|(at, _)| !(line.0..line.1).contains(at))
+        .unzip();
+    rest.into_iter()
+        .chain(std::iter::repeat(0))
+        .take(entry.len as usize)
+        .collect()
+}
+
+/// A dynamic debug descriptor holds a line number among its bits; what it says is in its references
+/// (`struct _ddebug`, include/linux/dynamic_debug.h).
+fn is_line_only(section: &str) -> bool {
+    matches!(section, "__dyndbg" | "__verbose")
+}
+
+/// The undefined behaviour sanitizer describes each place in a datum that begins with file, line and column
+/// (`struct source_location`, lib/ubsan.h).
+fn is_sanitizer_report(section: &str) -> bool {
+    section.contains(".Lubsan_data")
+}
