@@ -204,7 +204,11 @@ fn resolve_function(
         )
     })?;
     let found = resolver.target_symbol(owner)?;
-    Ok((found.name.clone(), symbols.sympos(found), owner.0 as usize))
+    Ok((
+        found.name.to_owned(),
+        symbols.sympos(&found),
+        owner.0 as usize,
+    ))
 }
 
 fn aliases(view: &View<'_>, changed: &[BundleId], unit: &str) -> BTreeMap<BundleId, String> {

@@ -114,11 +114,11 @@ impl<'r, 'd> Resolver<'r, 'd> {
             return self.global(symbol.name, false);
         }
         let found = self.target_symbol(id)?;
-        Ok(Reach::Klp(self.klp(found)))
+        Ok(Reach::Klp(self.klp(&found)))
     }
 
     /// The target's symbol for one that the original object defines.
-    pub fn target_symbol(&self, id: SymbolId) -> Result<&TargetSymbol, Refusal> {
+    pub fn target_symbol(&self, id: SymbolId) -> Result<TargetSymbol<'r>, Refusal> {
         let symbol = self.orig.object.symbol(id);
         if !symbol.is_local() {
             return self
@@ -128,8 +128,8 @@ impl<'r, 'd> Resolver<'r, 'd> {
         }
         if let Some(position) = self.places.get(&(id.0 as usize)) {
             let mut there = self.symbols.at(*position);
-            let same_name = |found: &&TargetSymbol| {
-                found.name == symbol.name || canonical(&found.name) == canonical(symbol.name)
+            let same_name = |found: &TargetSymbol<'_>| {
+                found.name == symbol.name || canonical(found.name) == canonical(symbol.name)
             };
             return there
                 .find(same_name)
@@ -141,7 +141,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
                 .local_in(file, symbol.name)
                 .ok_or_else(|| self.missing(symbol.name));
         }
-        let is_kind = |found: &&TargetSymbol| found.kind.is_none_or(|kind| kind == symbol.kind);
+        let is_kind = |found: &TargetSymbol<'_>| found.kind.is_none_or(|kind| kind == symbol.kind);
         let mut found = self
             .symbols
             .lookup(symbol.name)
@@ -156,7 +156,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
                 format!(
                     "{} has {} symbols of this name and none can be told to be the one of this source file",
                     self.object,
-                    self.symbols.lookup(symbol.name).count()
+                    self.symbols.lookup(symbol.name).len()
                 ),
             )),
         }
@@ -166,7 +166,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
     pub fn global(&self, name: &str, weak: bool) -> Result<Reach, Refusal> {
         // A module's own definition goes before an export of the same name.
         if let (false, Some(found)) = (self.object.is_vmlinux(), self.symbols.global(name)) {
-            return Ok(Reach::Klp(self.klp(found)));
+            return Ok(Reach::Klp(self.klp(&found)));
         }
         match self.exports.get(name) {
             Some(export) if export.owner.is_vmlinux() => Ok(Reach::Export {
@@ -180,11 +180,11 @@ impl<'r, 'd> Resolver<'r, 'd> {
                 sympos: self
                     .symbols
                     .global(name)
-                    .map_or(Sympos::UNIQUE, |found| Sympos(self.symbols.sympos(found))),
+                    .map_or(Sympos::UNIQUE, |found| Sympos(self.symbols.sympos(&found))),
             })),
             Some(export) => self.exported_by_module(name, &export.owner),
             None => Ok(match self.symbols.global(name) {
-                Some(found) => Reach::Klp(self.klp(found)),
+                Some(found) => Reach::Klp(self.klp(&found)),
                 None => Reach::Elsewhere(name.to_owned()),
             }),
         }
@@ -263,10 +263,10 @@ impl<'r, 'd> Resolver<'r, 'd> {
         }
     }
 
-    fn klp(&self, found: &TargetSymbol) -> KlpSymName {
+    fn klp(&self, found: &TargetSymbol<'_>) -> KlpSymName {
         KlpSymName {
             object: self.object.clone(),
-            symbol: found.name.clone(),
+            symbol: found.name.to_owned(),
             sympos: Sympos(self.symbols.sympos(found)),
         }
     }

@@ -4,13 +4,19 @@
 //! which is the order in which kallsyms walks them (`kallsyms_on_each_symbol` and `module_kallsyms_on_each_symbol`,
 //! Linux 6.1). The tempting wrong way is to count only functions, or only locals: the kernel counts every symbol of
 //! the name.
+//!
+//! A kernel has hundreds of thousands of symbols, so a row is small, all names are in one text, and an index of rows
+//! sorted by name answers every question in a few steps, however many symbols share the name.
 
 use object::Endianness;
 use object::elf;
-use object::read::elf::{ElfFile64, FileHeader, Sym};
+use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::read::{ReadRef, SymbolIndex};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use thiserror::Error;
+
+type Header = elf::FileHeader64<Endianness>;
 
 /// Why a symbol file cannot be used.
 #[derive(Debug, Error)]
@@ -26,62 +32,92 @@ pub enum SymbolsError {
     /// Addresses are hidden from this user.
     #[error("all its addresses are zero: read it as root (kptr_restrict hides them)")]
     Hidden,
+    /// More names than 32 bits count.
+    #[error("its symbol names take more than 4 GiB")]
+    TooLarge,
 }
 
 /// One symbol that the target defines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetSymbol {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetSymbol<'t> {
     /// Its name.
-    pub name: String,
+    pub name: &'t str,
     /// Its address in a linked image; in a module its index, which orders it.
     pub position: u64,
-    /// Bytes; 0 where the file does not say.
-    pub size: u64,
     /// Whether it is global or weak.
     pub global: bool,
     /// STT_*: `None` where the file does not say.
     pub kind: Option<u8>,
-    /// Index of the FILE symbol that it comes after.
-    file: Option<u32>,
+    /// The FILE symbol that it comes after.
+    pub file: Option<FileId>,
 }
+
+/// A source file of the target, by its FILE symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId(u32);
 
 /// All symbols of the target.
 #[derive(Debug, Default)]
 pub struct SymbolTable {
-    symbols: Vec<TargetSymbol>,
-    by_name: HashMap<String, Vec<u32>>,
-    by_position: Vec<u32>,
+    /// All names, one after the other.
+    names: String,
+    /// By position.
+    rows: Vec<Row>,
+    /// Rows by hash of the name, name, global ones first, position.
+    by_name: Vec<u32>,
     files: Vec<String>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    position: u64,
+    name_at: u32,
+    name_len: u32,
+    hash: u32,
+    file: Option<FileId>,
+    kind: Option<u8>,
+    global: bool,
 }
 
 impl SymbolTable {
     /// Reads the symbol table of an ELF file.
+    ///
+    /// # Errors
+    /// Where the file is damaged or has no symbols.
     pub fn from_elf<'d, R: ReadRef<'d>>(data: R) -> Result<Self, SymbolsError> {
-        let file = ElfFile64::<Endianness, R>::parse(data)?;
-        let endian = file.endian();
-        let relocatable = file.elf_header().e_type(endian) == elf::ET_REL;
-        let symtab = file.elf_symbol_table();
+        let header = Header::parse(data)?;
+        let endian = header.endian()?;
+        let relocatable = header.e_type(endian) == elf::ET_REL;
+        let sections = header.sections(endian, data)?;
+        let symtab = sections.symbols(endian, data, elf::SHT_SYMTAB)?;
+        // Read at once: a read for each name is a system call for each symbol where the file is not in memory.
+        let names: &[u8] = match symtab.string_section().0 {
+            0 => &[],
+            _ => sections
+                .section(symtab.string_section())?
+                .data(endian, data)?,
+        };
         let mut table = Self::default();
         for (SymbolIndex(index), sym) in symtab.enumerate() {
-            let name = String::from_utf8_lossy(symtab.symbol_name(endian, sym)?);
+            let name = String::from_utf8_lossy(text_at(names, sym.st_name(endian)));
             if sym.st_type() == elf::STT_FILE {
                 table.files.push(name.into_owned());
             } else if !name.is_empty()
                 && !sym.is_undefined(endian)
                 && sym.st_type() != elf::STT_SECTION
             {
-                table.symbols.push(TargetSymbol {
-                    name: name.into_owned(),
+                table.push(TargetSymbol {
+                    name: &name,
                     position: if relocatable {
                         index as u64
                     } else {
                         sym.st_value(endian)
                     },
-                    size: sym.st_size(endian),
                     global: sym.st_bind() != elf::STB_LOCAL,
                     kind: Some(sym.st_type().0),
-                    file: (table.files.len() as u32).checked_sub(1),
-                });
+                    file: (table.files.len() as u32).checked_sub(1).map(FileId),
+                })?;
             }
         }
         table.index()
@@ -89,6 +125,9 @@ impl SymbolTable {
 
     /// Reads lines of `ADDRESS TYPE NAME [MODULE]`: System.map or /proc/kallsyms. Of the latter, `module` chooses
     /// whose symbols; `None` takes the kernel image's.
+    ///
+    /// # Errors
+    /// Where no line is of that form, or all addresses are hidden.
     pub fn from_text(text: &str, module: Option<&str>) -> Result<Self, SymbolsError> {
         let mut table = Self::default();
         for (line, index) in text.lines().zip(0u64..) {
@@ -102,79 +141,85 @@ impl SymbolTable {
             let (Ok(address), true) = (u64::from_str_radix(address, 16), owner == module) else {
                 continue;
             };
-            table.symbols.push(TargetSymbol {
-                name: name.to_owned(),
+            table.push(TargetSymbol {
+                name,
                 position: if module.is_some() { index } else { address },
-                size: 0,
                 global: kind.chars().all(|letter| letter.is_ascii_uppercase()),
                 kind: None,
                 file: None,
-            });
+            })?;
         }
-        if !table.symbols.is_empty()
+        if !table.rows.is_empty()
             && module.is_none()
-            && table.symbols.iter().all(|symbol| symbol.position == 0)
+            && table.rows.iter().all(|row| row.position == 0)
         {
             return Err(SymbolsError::Hidden);
         }
         table.index()
     }
 
+    fn push(&mut self, symbol: TargetSymbol<'_>) -> Result<(), SymbolsError> {
+        let small = |size: usize| u32::try_from(size).map_err(|_| SymbolsError::TooLarge);
+        self.rows.push(Row {
+            position: symbol.position,
+            name_at: small(self.names.len())?,
+            name_len: small(symbol.name.len())?,
+            hash: self.hash(symbol.name),
+            file: symbol.file,
+            kind: symbol.kind,
+            global: symbol.global,
+        });
+        self.names.push_str(symbol.name);
+        Ok(())
+    }
+
     fn index(mut self) -> Result<Self, SymbolsError> {
-        if self.symbols.is_empty() {
+        if self.rows.is_empty() {
             return Err(SymbolsError::Empty);
         }
-        self.by_position = (0..self.symbols.len() as u32).collect();
-        self.by_position
-            .sort_by_key(|index| self.symbols[*index as usize].position);
-        for index in &self.by_position {
-            self.by_name
-                .entry(self.symbols[*index as usize].name.clone())
-                .or_default()
-                .push(*index);
-        }
+        self.rows.sort_by_key(|row| row.position);
+        let mut by_name: Vec<u32> = (0..self.rows.len() as u32).collect();
+        by_name.sort_unstable_by_key(|index| {
+            let row = self.row(*index);
+            (row.hash, self.name(row), !row.global, *index)
+        });
+        self.by_name = by_name;
         Ok(self)
     }
 
-    /// The symbols of a name, by position.
-    pub fn lookup(&self, name: &str) -> impl Iterator<Item = &TargetSymbol> {
-        self.by_name
-            .get(name)
-            .into_iter()
-            .flatten()
-            .map(|index| &self.symbols[*index as usize])
+    /// The symbols of a name, global ones first, then by position.
+    pub fn lookup(&self, name: &str) -> impl ExactSizeIterator<Item = TargetSymbol<'_>> {
+        self.of_name(name)
+            .iter()
+            .map(|index| self.symbol(self.row(*index)))
     }
 
     /// The global or weak symbol of a name.
-    pub fn global(&self, name: &str) -> Option<&TargetSymbol> {
-        self.lookup(name).find(|symbol| symbol.global)
+    pub fn global(&self, name: &str) -> Option<TargetSymbol<'_>> {
+        self.lookup(name).next().filter(|symbol| symbol.global)
     }
 
     /// The symbols at a position.
-    pub fn at(&self, position: u64) -> impl Iterator<Item = &TargetSymbol> {
-        let key = |index: &u32| self.symbols[*index as usize].position;
-        let first = self
-            .by_position
-            .partition_point(|index| key(index) < position);
-        self.by_position[first..]
+    pub fn at(&self, position: u64) -> impl Iterator<Item = TargetSymbol<'_>> {
+        let first = self.rows.partition_point(|row| row.position < position);
+        self.rows[first..]
             .iter()
-            .map(|index| &self.symbols[*index as usize])
-            .take_while(move |symbol| symbol.position == position)
+            .take_while(move |row| row.position == position)
+            .map(|row| self.symbol(row))
     }
 
     /// Position of a symbol among those of its name: 0 when it is the only one, else its rank from 1.
-    pub fn sympos(&self, symbol: &TargetSymbol) -> u32 {
-        let same: Vec<u64> = self
-            .lookup(&symbol.name)
-            .map(|other| other.position)
-            .collect();
-        match same
-            .iter()
-            .position(|position| *position == symbol.position)
-        {
-            Some(rank) if same.len() > 1 => rank as u32 + 1,
-            _ => 0,
+    pub fn sympos(&self, symbol: &TargetSymbol<'_>) -> u32 {
+        let same = self.of_name(symbol.name);
+        if same.len() < 2 {
+            return 0;
         }
+        let (globals, locals) =
+            same.split_at(same.partition_point(|index| self.row(*index).global));
+        let before = |part: &[u32]| {
+            part.partition_point(|index| self.row(*index).position < symbol.position)
+        };
+        (before(globals) + before(locals)) as u32 + 1
     }
 
     /// The local symbols of the one source file `name` that has the most of `locals`, if one has more than all others.
@@ -184,14 +229,16 @@ impl SymbolTable {
         name: &str,
         locals: impl Iterator<Item = &'n str>,
     ) -> Option<FileId> {
-        let mut score: HashMap<u32, usize> = HashMap::new();
+        let wanted: Vec<bool> = self.files.iter().map(|file| file == name).collect();
+        let mut names: HashMap<&str, usize> = HashMap::new();
         for local in locals {
+            *names.entry(local).or_default() += 1;
+        }
+        let mut score: HashMap<FileId, usize> = HashMap::new();
+        for (local, times) in names {
             for symbol in self.lookup(local).filter(|symbol| !symbol.global) {
-                if let Some(file) = symbol
-                    .file
-                    .filter(|file| self.files[*file as usize] == name)
-                {
-                    *score.entry(file).or_default() += 1;
+                if let Some(file) = symbol.file.filter(|file| wanted[file.0 as usize]) {
+                    *score.entry(file).or_default() += times;
                 }
             }
         }
@@ -201,19 +248,55 @@ impl SymbolTable {
             .filter(|(_, count)| **count == best)
             .map(|(file, _)| *file);
         let winner = winners.next()?;
-        winners.next().is_none().then_some(FileId(winner))
+        winners.next().is_none().then_some(winner)
     }
 
     /// The local symbol of a name in a source file.
-    pub fn local_in(&self, file: FileId, name: &str) -> Option<&TargetSymbol> {
+    pub fn local_in(&self, file: FileId, name: &str) -> Option<TargetSymbol<'_>> {
         let mut found = self
             .lookup(name)
-            .filter(|symbol| !symbol.global && symbol.file == Some(file.0));
+            .filter(|symbol| !symbol.global && symbol.file == Some(file));
         let symbol = found.next()?;
         found.next().is_none().then_some(symbol)
     }
+
+    /// The part of the index that has this name.
+    fn of_name(&self, name: &str) -> &[u32] {
+        let hash = self.hash(name);
+        let order = |index: &u32| {
+            let row = self.row(*index);
+            row.hash.cmp(&hash).then_with(|| self.name(row).cmp(name))
+        };
+        let first = self.by_name.partition_point(|index| order(index).is_lt());
+        let len = self.by_name[first..].partition_point(|index| order(index).is_eq());
+        &self.by_name[first..first + len]
+    }
+
+    fn hash(&self, name: &str) -> u32 {
+        self.hasher.hash_one(name) as u32
+    }
+
+    fn row(&self, index: u32) -> &Row {
+        &self.rows[index as usize]
+    }
+
+    fn name(&self, row: &Row) -> &str {
+        &self.names[row.name_at as usize..][..row.name_len as usize]
+    }
+
+    fn symbol(&self, row: &Row) -> TargetSymbol<'_> {
+        TargetSymbol {
+            name: self.name(row),
+            position: row.position,
+            global: row.global,
+            kind: row.kind,
+            file: row.file,
+        }
+    }
 }
 
-/// A source file of the target, by its FILE symbol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileId(u32);
+/// The text that begins at an offset of a string table; empty where there is none.
+fn text_at(names: &[u8], at: u32) -> &[u8] {
+    let rest = names.get(at as usize..).unwrap_or_default();
+    rest.split(|byte| *byte == 0).next().unwrap_or_default()
+}

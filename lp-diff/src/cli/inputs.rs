@@ -12,6 +12,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// The symbols of an ELF file that is read already.
+pub(super) fn symbols_of(elf: &[u8]) -> Result<(SymbolTable, EntrySizes)> {
+    Ok((SymbolTable::from_elf(elf)?, EntrySizes::from_elf(elf)))
+}
+
 /// A vmlinux has hundreds of megabytes of which a few are needed: it is read piece by piece.
 pub(super) fn read_symbols(path: &Path, object: &ObjName) -> Result<(SymbolTable, EntrySizes)> {
     let mut file = File::open(path).context("cannot open the symbol file")?;

@@ -18,8 +18,12 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let orig = inputs::read(&options.orig)?;
     let patched = inputs::read(&options.patched)?;
     let symbols_file = options.symbols.as_deref().unwrap_or(&options.orig);
-    let (symbols, mut entry_sizes) = inputs::read_symbols(symbols_file, &options.object)
-        .with_context(|| format!("{}", symbols_file.display()))?;
+    let (symbols, mut entry_sizes) = if symbols_file == options.orig {
+        inputs::symbols_of(&orig)
+    } else {
+        inputs::read_symbols(symbols_file, &options.object)
+    }
+    .with_context(|| format!("{}", symbols_file.display()))?;
     for (name, bytes) in &options.entry_size {
         entry_sizes.set(name, *bytes);
     }
