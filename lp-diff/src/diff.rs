@@ -4,6 +4,7 @@ use crate::arch::{self, Arch};
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Status as BundleStatus};
 use crate::correlate::Twins;
+use crate::dwarf::LazyDebugInfo;
 use crate::emit::{Emitted, Source, emit};
 use crate::entry_size::EntrySizes;
 use crate::exports::Exports;
@@ -108,9 +109,13 @@ fn diff_views(
     );
 
     let twins = Twins::correlate((orig, &orig_entries), (patched, &patched_entries));
+    let (orig_debug, patched_debug) = (
+        LazyDebugInfo::new(&orig.object),
+        LazyDebugInfo::new(&patched.object),
+    );
     let comparer = Comparer::new(
-        (orig, &orig_entries),
-        (patched, &patched_entries),
+        (orig, &orig_entries, &orig_debug),
+        (patched, &patched_entries, &patched_debug),
         &twins,
         arch,
     );

@@ -30,10 +30,10 @@ pub struct Selection {
 
 impl Selection {
     /// Selects from a comparison.
-    pub fn select(
-        comparer: &Comparer<'_, '_>,
+    pub fn select<'d>(
+        comparer: &Comparer<'_, 'd>,
         comparison: &Comparison,
-        resolver: &Resolver<'_, '_>,
+        resolver: &Resolver<'_, 'd>,
         overridden: &BTreeSet<usize>,
     ) -> Self {
         let mut selector = Selector {

@@ -4,6 +4,7 @@
 //! bytes is [`crate::bundle`]'s business. Everything borrows the file's bytes. All offsets and sizes are checked here,
 //! once, so that the later phases may slice without fear; the tempting wrong way is to check where one looks.
 
+use crate::packed::{Packed, unpacked_size};
 use object::elf;
 use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable, Sym, SymbolTable};
 use object::{Endianness, SectionIndex};
@@ -49,6 +50,7 @@ pub struct Object<'d> {
     pub sections: Vec<Section<'d>>,
     /// All symbols; index 0 is the null symbol.
     pub symbols: Vec<Symbol<'d>>,
+    packed: Packed,
 }
 
 /// A section with the relocations that apply to it, in order of offset.
@@ -168,6 +170,11 @@ impl Section<'_> {
         self.is_mergeable() && self.flags & elf::SHF_STRINGS.0 != 0
     }
 
+    /// Whether its bytes are compressed (`SHF_COMPRESSED`).
+    pub fn is_compressed(&self) -> bool {
+        self.flags & elf::SHF_COMPRESSED.0 != 0
+    }
+
     /// Whether it has a size but no bytes.
     pub fn is_nobits(&self) -> bool {
         self.kind == elf::SHT_NOBITS.0
@@ -203,7 +210,9 @@ impl<'d> Object<'d> {
             endian,
             sections: sections(&table, endian, data)?,
             symbols: Vec::new(),
+            packed: Packed::default(),
         };
+        object.packed = Packed::of(&object.sections);
         object.symbols = symbols(&symtab, endian, &object.sections)?;
         object.read_relocs(&table, data)?;
         object.mark_groups(&table, data)?;
@@ -213,6 +222,16 @@ impl<'d> Object<'d> {
     /// The section with this id.
     pub fn section(&self, id: SectionId) -> &Section<'d> {
         &self.sections[id.0 as usize]
+    }
+
+    /// The bytes of a section, unpacked if they are compressed; `None` where that cannot be done.
+    pub fn unpacked(&self, id: SectionId) -> Option<&[u8]> {
+        let section = self.section(id);
+        if section.is_compressed() {
+            self.packed.unpack(id, section, self.endian)
+        } else {
+            Some(section.data)
+        }
     }
 
     /// The symbol with this id.
@@ -245,6 +264,8 @@ impl<'d> Object<'d> {
                     "a relocation section applies to section {target}, which does not exist"
                 )));
             };
+            // Relocations of a compressed section count from the start of what it unpacks to.
+            let size = unpacked_size(section, self.endian).unwrap_or(section.size);
             section.relocs.reserve(relas.len());
             for rela in relas {
                 let reloc = Reloc {
@@ -253,8 +274,7 @@ impl<'d> Object<'d> {
                     symbol: SymbolId(rela.r_sym(self.endian, false)),
                     addend: rela.r_addend(self.endian),
                 };
-                let inside =
-                    reloc.offset < section.size && (reloc.symbol.0 as usize) < self.symbols.len();
+                let inside = reloc.offset < size && (reloc.symbol.0 as usize) < self.symbols.len();
                 if !inside {
                     return Err(out_of_bounds(format!(
                         "{}+{:#x}: relocation outside the section or symbol table",

@@ -8,11 +8,10 @@
 //! never complete, and to believe any changed constant, which would lose a fix.
 
 use super::Comparer;
-use super::source_lines::SourceLines;
 use crate::arch::ChangedConstant;
-use crate::bundle::{BundleId, Kind};
+use crate::bundle::{Bundle, BundleId, Kind};
+use crate::dwarf::DebugInfo;
 use crate::reference::{Target, View};
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Line numbers before and after, of the functions that differ in nothing else.
@@ -20,8 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct LineShifts {
     /// Each function's twin, and its lines before and after.
     shifts: BTreeMap<BundleId, (BundleId, Vec<(u64, u64)>)>,
-    /// Of the original and the patched object; read when first needed.
-    lines: OnceCell<(Option<SourceLines>, Option<SourceLines>)>,
 }
 
 impl LineShifts {
@@ -33,7 +30,7 @@ impl LineShifts {
         };
         if !constants.is_empty()
             && constants.iter().all(|constant| {
-                is_line(comparer, id, constant) && self.known(comparer, twin, id, constant)
+                is_line(comparer, id, constant) && known_line(comparer, twin, id, constant)
             })
         {
             let lines = constants.iter().map(|found| (found.orig, found.patched));
@@ -56,31 +53,6 @@ impl LineShifts {
         self.shifts.retain(|id, (twin, _)| wanted((*twin, *id)));
     }
 
-    /// Whether code of the function comes from the line that the constant says, on both sides. Without debug
-    /// information there is nothing to ask.
-    fn known(
-        &self,
-        comparer: &Comparer<'_, '_>,
-        twin: BundleId,
-        id: BundleId,
-        constant: &ChangedConstant,
-    ) -> bool {
-        let read = || {
-            (
-                SourceLines::read(&comparer.orig.object),
-                SourceLines::read(&comparer.patched.object),
-            )
-        };
-        match self.lines.get_or_init(read) {
-            (Some(orig), Some(patched)) => {
-                orig.has(comparer.orig.bundles.get(twin).section, constant.orig)
-                    && patched.has(comparer.patched.bundles.get(id).section, constant.patched)
-            }
-            (None, None) => true,
-            _ => false,
-        }
-    }
-
     /// The functions whose line numbers agree with those of all the others.
     pub(super) fn agreed(&self) -> BTreeSet<BundleId> {
         let lines = || self.shifts.values().flat_map(|(_, lines)| lines);
@@ -96,6 +68,31 @@ impl LineShifts {
             BTreeSet::new()
         }
     }
+}
+
+/// Whether code of the function comes from the line that the constant says, on both sides. Without debug information
+/// there is nothing to ask.
+fn known_line(
+    comparer: &Comparer<'_, '_>,
+    twin: BundleId,
+    id: BundleId,
+    constant: &ChangedConstant,
+) -> bool {
+    match (comparer.orig_debug.get(), comparer.patched_debug.get()) {
+        (Some(orig), Some(patched)) => {
+            has_line(orig, comparer.orig.bundles.get(twin), constant.orig)
+                && has_line(patched, comparer.patched.bundles.get(id), constant.patched)
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn has_line(debug: &DebugInfo<'_>, bundle: &Bundle, line: u64) -> bool {
+    let mut rows = debug
+        .lines()
+        .rows(bundle.section, bundle.start, bundle.end());
+    rows.any(|row| row.line.is_some_and(|(_, found)| u64::from(found) == line))
 }
 
 /// Whether the argument before the constant names a place in the source.

@@ -8,11 +8,11 @@
 mod line;
 mod look;
 mod sameness;
-mod source_lines;
 
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
 use crate::correlate::Twins;
+use crate::dwarf::LazyDebugInfo;
 use crate::reference::{Target, View};
 use crate::special::table::is_init;
 use crate::special::{Entries, refs_of};
@@ -62,6 +62,10 @@ pub struct Comparer<'v, 'd> {
     pub orig_entries: &'v Entries,
     /// The patched object's.
     pub patched_entries: &'v Entries,
+    /// The original's debug information.
+    pub orig_debug: &'v LazyDebugInfo<'v>,
+    /// The patched object's.
+    pub patched_debug: &'v LazyDebugInfo<'v>,
     /// Instruction knowledge.
     pub arch: &'v dyn Arch,
     /// Patched bundles that have a twin but may be copied into the patch all the same.
@@ -99,8 +103,12 @@ impl Comparison {
 impl<'v, 'd> Comparer<'v, 'd> {
     /// Gets two objects ready to be compared.
     pub fn new(
-        (orig, orig_entries): (&'v View<'d>, &'v Entries),
-        (patched, patched_entries): (&'v View<'d>, &'v Entries),
+        (orig, orig_entries, orig_debug): (&'v View<'d>, &'v Entries, &'v LazyDebugInfo<'v>),
+        (patched, patched_entries, patched_debug): (
+            &'v View<'d>,
+            &'v Entries,
+            &'v LazyDebugInfo<'v>,
+        ),
         twins: &'v Twins,
         arch: &'v dyn Arch,
     ) -> Self {
@@ -110,6 +118,8 @@ impl<'v, 'd> Comparer<'v, 'd> {
             twins,
             orig_entries,
             patched_entries,
+            orig_debug,
+            patched_debug,
             arch,
             replaceable: HashSet::new(),
             cold_parts: BTreeMap::new(),
