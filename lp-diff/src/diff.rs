@@ -1,8 +1,9 @@
 //! The whole of a diff: runs the phases one after the other and gathers the report.
 
 use crate::arch::{self, Arch};
+use crate::author::Author;
 use crate::bundle::{BundleId, Kind};
-use crate::compare::{Comparer, Comparison, Status as BundleStatus};
+use crate::compare::{Comparer, Comparison, Status as BundleStatus, ignored};
 use crate::correlate::Twins;
 use crate::dwarf::LazyDebugInfo;
 use crate::emit::{Emitted, Source, emit};
@@ -12,7 +13,7 @@ use crate::include::Selection;
 use crate::object::{Object, ParseError};
 use crate::reference::View;
 use crate::reloc::{Places, Resolver};
-use crate::report::{Datum, Function, Report, Status, Verdict};
+use crate::report::{Callback, Datum, Function, Report, Status, Verdict};
 use crate::special::Entries;
 use crate::symbols::SymbolTable;
 use lp_klp::name::ObjName;
@@ -108,26 +109,39 @@ fn diff_views(
             .collect::<Vec<_>>(),
     );
 
+    let mut misdeclared = Vec::new();
+    let mut author = Author::read(patched, arch, &mut misdeclared);
     let twins = Twins::correlate((orig, &orig_entries), (patched, &patched_entries));
     let (orig_debug, patched_debug) = (
         LazyDebugInfo::new(&orig.object),
         LazyDebugInfo::new(&patched.object),
     );
+    let mut before = Vec::new();
+    let orig_author = Author::read(orig, arch, &mut before);
+    misdeclared.retain(|refusal| !before.contains(refusal));
+    refusals.extend(before);
+    refusals.extend(author.take_known((patched, &twins), &orig_author));
     let comparer = Comparer::new(
         (orig, &orig_entries, &orig_debug),
         (patched, &patched_entries, &patched_debug),
         &twins,
         arch,
     );
-    let comparison = comparer.compare();
+    let comparison = comparer.compare(&author.ignores);
     let resolver = Resolver::new(
         (orig, patched, &twins),
         symbols,
         exports,
         (&config.object, &config.places),
     );
-    let mut selection = Selection::select(&comparer, &comparison, &resolver, &config.overridden);
+    let mut selection = Selection::select(
+        &comparer,
+        &comparison,
+        &resolver,
+        (&config.overridden, &author),
+    );
 
+    selection.refusals.extend(misdeclared);
     let changed = changed_functions(&comparer, &comparison, &selection);
     let unchanged = selection.bundles.is_empty() && selection.refusals.is_empty();
     if !unchanged {
@@ -140,7 +154,19 @@ fn diff_views(
             Err(refusal) => selection.refusals.push(refusal),
         }
     }
+    let callbacks: Vec<BundleId> = author
+        .callbacks
+        .values()
+        .copied()
+        .filter(|id| selection.bundles.contains_key(id))
+        .collect();
+    let callbacks = aliases(patched, &callbacks, &config.unit);
     let aliases = aliases(patched, &changed, &config.unit);
+    selection.notes.extend(ignored::notes(
+        &comparer,
+        &comparison,
+        (&author.ignores, &selection.left_alone),
+    ));
     let source = Source {
         view: patched,
         selection: &selection,
@@ -148,6 +174,7 @@ fn diff_views(
         resolver: &resolver,
         arch,
         aliases: &aliases,
+        callbacks: &callbacks,
     };
     let mut emitted = Emitted::default();
     let mut more = Vec::new();
@@ -163,6 +190,8 @@ fn diff_views(
         selection: &selection,
         sympos: &sympos,
         aliases: &aliases,
+        author: &author,
+        callbacks: &callbacks,
         emitted: &emitted,
     }
     .report(more);
@@ -245,6 +274,8 @@ struct Gathered<'g, 'v, 'd> {
     selection: &'g Selection,
     sympos: &'g BTreeMap<BundleId, (String, u32, usize)>,
     aliases: &'g BTreeMap<BundleId, String>,
+    author: &'g Author,
+    callbacks: &'g BTreeMap<BundleId, String>,
     emitted: &'g Emitted,
 }
 
@@ -264,6 +295,8 @@ impl Gathered<'_, '_, '_> {
             verdict,
             functions,
             data: self.data(),
+            callbacks: self.callbacks(),
+            shadow_ids: self.author.shadow_ids.iter().copied().collect(),
             refusals,
             notes: self.selection.notes.clone(),
             undefined: self.emitted.undefined.iter().cloned().collect(),
@@ -318,6 +351,21 @@ impl Gathered<'_, '_, '_> {
                     writable: view.object.section(bundle.section).is_writable(),
                 }
             })
+            .collect()
+    }
+
+    fn callbacks(&self) -> Vec<Callback> {
+        let callback = |(kind, id): (_, &BundleId)| {
+            let alias = self.callbacks.get(id)?.clone();
+            Some(Callback {
+                kind,
+                function: self.comparer.patched.name(*id).to_owned(),
+                alias,
+            })
+        };
+        let callbacks = self.author.callbacks.iter();
+        callbacks
+            .filter_map(|(kind, id)| callback((*kind, id)))
             .collect()
     }
 

@@ -1,7 +1,7 @@
 //! Writes what was selected as a relocatable object that links into a patch module.
 //!
-//! Functions keep their names as local symbols, so that a stack trace reads as before; each changed one has a global
-//! alias besides, by which the module's tables refer to it. Sections that were pools stay pools of what is kept of
+//! Functions keep their names as local symbols, so that a stack trace reads as before; each changed one and each
+//! callback has a global alias besides, by which the module's tables refer to it. Sections that were pools stay pools of what is kept of
 //! them. Everything is written in the order of the patched object: same inputs, same bytes. The tempting wrong way is
 //! to copy sections whole and to strip later: that carries references to things that nobody has.
 
@@ -50,6 +50,8 @@ pub struct Source<'s, 'd> {
     pub arch: &'s dyn Arch,
     /// The alias of each changed function.
     pub aliases: &'s BTreeMap<BundleId, String>,
+    /// The alias of each callback.
+    pub callbacks: &'s BTreeMap<BundleId, String>,
 }
 
 /// Writes the object, or says what cannot be resolved.
@@ -299,7 +301,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
 
     fn define_aliases(&mut self, sections: &[OutSection]) {
         let view = self.source.view;
-        for (id, alias) in self.source.aliases {
+        for (id, alias) in self.source.aliases.iter().chain(self.source.callbacks) {
             let (Some(spot), bundle) = (self.spots.get(id), view.bundles.get(*id)) else {
                 continue;
             };

@@ -5,6 +5,7 @@
 //! about every piece of code that comes. The tempting wrong way is to follow every reference: that would carry the
 //! whole file. Whatever changed and cannot be patched is refused here, all of it at once.
 
+use crate::author::Author;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Reason, Status};
 use crate::name::{self, canonical};
@@ -26,6 +27,8 @@ pub struct Selection {
     pub refusals: Vec<Refusal>,
     /// What the author should know.
     pub notes: Vec<String>,
+    /// Tables that differ and that the author says to leave as they are.
+    pub left_alone: BTreeSet<String>,
 }
 
 impl Selection {
@@ -34,17 +37,19 @@ impl Selection {
         comparer: &Comparer<'_, 'd>,
         comparison: &Comparison,
         resolver: &Resolver<'_, 'd>,
-        overridden: &BTreeSet<usize>,
+        (overridden, author): (&BTreeSet<usize>, &Author),
     ) -> Self {
         let mut selector = Selector {
             comparer,
             comparison,
             resolver,
             overridden,
+            author,
             selection: Self::default(),
             work: Vec::new(),
         };
         selector.seed();
+        selector.seed_callbacks();
         while let Some(id) = selector.work.pop() {
             selector.follow(id);
         }
@@ -67,6 +72,7 @@ struct Selector<'s, 'v, 'd> {
     comparison: &'s Comparison,
     resolver: &'s Resolver<'s, 'd>,
     overridden: &'s BTreeSet<usize>,
+    author: &'s Author,
     selection: Selection,
     work: Vec<BundleId>,
 }
@@ -92,6 +98,21 @@ impl Selector<'_, '_, '_> {
                     self.seed_new(id);
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// The livepatch core calls the patch's copy of a callback, so it must be the patch's own.
+    fn seed_callbacks(&mut self) {
+        let view = self.comparer.patched;
+        for (kind, id) in &self.author.callbacks {
+            let name = view.name(*id);
+            if is_init(view.section_name(*id)) {
+                self.refuse(RefusalCode::Callback, name, &format!("the {kind} callback is start-up or exit code, which is gone when the kernel calls it: take __init or __exit off it"));
+            } else if *self.comparison.status(*id) != Status::New {
+                self.refuse(RefusalCode::Callback, name, &format!("the {kind} callback is a function that the running system has already: write a new one that calls it"));
+            } else {
+                self.include(*id, || format!("the {kind} callback"));
             }
         }
     }
@@ -311,7 +332,7 @@ impl Selector<'_, '_, '_> {
             let listed = bundle.kind == Kind::Data
                 && *self.comparison.status(id) == Status::New
                 && is_list(section);
-            if listed && !self.selection.bundles.contains_key(&id) {
+            if listed && !self.selection.bundles.contains_key(&id) && !self.leave_alone(section) {
                 self.refuse(RefusalCode::ChangedSection, &format!("{} in {section}", view.name(id)), "the running kernel has read this list already: nothing can be added to it by a patch");
             }
             if !matches!(bundle.kind, Kind::Anonymous | Kind::Fragment)
@@ -321,10 +342,19 @@ impl Selector<'_, '_, '_> {
             {
                 continue;
             }
-            if self.comparison.anonymous_differs(id) {
+            if self.comparison.anonymous_differs(id) && !self.leave_alone(section) {
                 self.refuse(RefusalCode::ChangedSection, section, "the section differs, but the running kernel has read it already: leave what it lists as it is");
             }
         }
+    }
+
+    /// Whether the author says that a difference in this section is harmless.
+    fn leave_alone(&mut self, section: &str) -> bool {
+        let ignored = self.author.ignores.section(section);
+        if ignored {
+            self.selection.left_alone.insert(section.to_owned());
+        }
+        ignored
     }
 
     fn describe(&self, id: BundleId, reason: &Reason) -> String {

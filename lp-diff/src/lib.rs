@@ -3,10 +3,11 @@
 //! The phases are files; each borrows the earlier ones and adds a table of its own:
 //! [`object`] (parse) → [`bundle`] (cut into pieces) → [`reference`] (what each relocation means) → [`correlate`]
 //! (twins) → [`compare`] (same, changed, new) → [`include`] (what must come along) → [`reloc`] (how the target's own
-//! symbols are reached) → [`emit`] (write). [`special`] is the table of special sections, [`arch`] what depends on the
+//! symbols are reached) → [`emit`] (write). [`author`] reads what the source says to the tool; [`special`] is the table of special sections, [`arch`] what depends on the
 //! architecture.
 
 pub mod arch;
+pub mod author;
 pub mod bundle;
 pub mod compare;
 pub mod correlate;
@@ -31,5 +32,5 @@ pub use entry_size::EntrySizes;
 pub use exports::Exports;
 pub use refusal::{Refusal, RefusalCode};
 pub use reloc::Places;
-pub use report::{Datum, Function, Report, Status, Verdict};
+pub use report::{Callback, Datum, Function, Report, Status, Verdict};
 pub use symbols::SymbolTable;

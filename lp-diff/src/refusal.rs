@@ -33,6 +33,8 @@ pub enum RefusalCode {
     StaticCall,
     /// A short branch into another function of the same section.
     ShortBranch,
+    /// A callback is declared that the livepatch core cannot be given.
+    Callback,
 }
 
 /// One thing that cannot be done.

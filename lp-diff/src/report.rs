@@ -2,6 +2,7 @@
 
 use crate::refusal::Refusal;
 use lp_klp::name::ObjName;
+use lp_klp::target;
 use serde::{Deserialize, Serialize};
 
 /// The outcome in a word.
@@ -59,6 +60,17 @@ pub struct Datum {
     pub writable: bool,
 }
 
+/// A function that the livepatch core calls around the patching of the object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// When it is called.
+    pub kind: target::Callback,
+    /// Its name.
+    pub function: String,
+    /// Global symbol of it in the output.
+    pub alias: String,
+}
+
 /// Everything that a diff found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -68,6 +80,10 @@ pub struct Report {
     pub functions: Vec<Function>,
     /// New data.
     pub data: Vec<Datum>,
+    /// The callbacks of the object, one of a kind at most, in the order of a patch's life.
+    pub callbacks: Vec<Callback>,
+    /// The ids of the shadow variables that the patched source declares.
+    pub shadow_ids: Vec<u64>,
     /// What cannot be done.
     pub refusals: Vec<Refusal>,
     /// What the author should know.

@@ -9,10 +9,12 @@ use crate::name::ObjName;
 use crate::patch::Version;
 use crate::state::States;
 use crate::transition::PatchState;
-use std::fmt::Debug;
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Debug};
 
 /// When a callback runs (`struct klp_callbacks`, `include/linux/livepatch.h`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Callback {
     /// Before an object is patched; an error stops the enabling.
     PrePatch,
@@ -22,6 +24,32 @@ pub enum Callback {
     PreUnpatch,
     /// After no task runs the patched code any more.
     PostUnpatch,
+}
+
+impl Callback {
+    /// All of them, in the order of a patch's life.
+    pub const ALL: [Self; 4] = [
+        Self::PrePatch,
+        Self::PostPatch,
+        Self::PreUnpatch,
+        Self::PostUnpatch,
+    ];
+
+    /// The kernel's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PrePatch => "pre_patch",
+            Self::PostPatch => "post_patch",
+            Self::PreUnpatch => "pre_unpatch",
+            Self::PostUnpatch => "post_unpatch",
+        }
+    }
+}
+
+impl fmt::Display for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Something whose functions can be redirected while it runs.

@@ -3,7 +3,7 @@
 use lp_diff::{Report, Status, Verdict};
 use std::io::{self, Write};
 
-/// A line for each function, datum, note and refusal, then one that sums up.
+/// A line for each function, datum, callback, note and refusal, then one that sums up.
 pub(super) fn print_text(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for function in &report.functions {
         let status = match function.status {
@@ -33,6 +33,9 @@ pub(super) fn print_text(out: &mut impl Write, report: &Report) -> io::Result<()
             "data     {} ({} bytes in {}){fate}",
             datum.name, datum.size, datum.section
         )?;
+    }
+    for callback in &report.callbacks {
+        writeln!(out, "callback {}: {}", callback.kind, callback.function)?;
     }
     for note in &report.notes {
         writeln!(out, "note     {note}")?;

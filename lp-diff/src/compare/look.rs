@@ -2,6 +2,7 @@
 
 use super::sameness::{Look, Pair};
 use super::{Comparer, Reason};
+use crate::author::Ignores;
 use crate::bundle::{BundleId, Kind};
 use crate::name::canonical;
 use crate::reference::{Ref, Target, View};
@@ -17,8 +18,17 @@ enum Means {
 }
 
 impl Comparer<'_, '_> {
-    /// Looks at a pair.
-    pub(super) fn look(&self, (twin, id): Pair) -> Look {
+    /// Looks at a pair. What the author says to leave alone has no difference.
+    pub(super) fn look(&self, pair: Pair, ignores: &Ignores) -> Look {
+        let look = self.look_closely(pair, ignores);
+        let kind = self.patched.bundles.get(pair.1).kind;
+        if ignores.statement(self.patched, pair.1).is_some() && can_be_ignored(kind, &look) {
+            return Look::default();
+        }
+        look
+    }
+
+    fn look_closely(&self, (twin, id): Pair, ignores: &Ignores) -> Look {
         let mut look = Look::default();
         let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
         if !after.kind.is_by_content() && self.flags_differ(twin, id) {
@@ -29,7 +39,7 @@ impl Comparer<'_, '_> {
             look.own = self.bytes_differ(twin, id).map(Reason::Bytes);
             look.rest = self
                 .look_at_refs((twin, id), &mut look.needs)
-                .or_else(|| self.look_at_entries((twin, id), &mut look.needs));
+                .or_else(|| self.look_at_entries((twin, id), ignores, &mut look.needs));
         }
         for child in self.cold_parts(id) {
             match self.twins.orig(*child) {
@@ -186,8 +196,14 @@ impl Comparer<'_, '_> {
         }
     }
 
-    fn look_at_entries(&self, (twin, id): Pair, needs: &mut Vec<(Pair, Reason)>) -> Option<Reason> {
-        let compared = |entry: &&Entry| entry.special.compared;
+    fn look_at_entries(
+        &self,
+        (twin, id): Pair,
+        ignores: &Ignores,
+        needs: &mut Vec<(Pair, Reason)>,
+    ) -> Option<Reason> {
+        let compared =
+            |entry: &&Entry| entry.special.compared && !ignores.section(entry.special.name);
         let mut theirs = self.orig_entries.of(twin).iter().filter(compared);
         let mut ours = self.patched_entries.of(id).iter().filter(compared);
         loop {
@@ -230,6 +246,12 @@ impl Comparer<'_, '_> {
         }
         Some(pairs)
     }
+}
+
+/// Whether the author may call a difference harmless. Of data only the content: code that was compiled for another
+/// size, or for data that can be written, must not meet the running system's.
+fn can_be_ignored(kind: Kind, look: &Look) -> bool {
+    kind != Kind::Data || !matches!(look.own, Some(Reason::Size(..) | Reason::Flags))
 }
 
 fn same_if(same: bool) -> Means {

@@ -5,11 +5,13 @@
 //! name of its own (strings, constants, fragments) is compared by content wherever it is referred to. The tempting
 //! wrong way is to compare symbols: equal names can be different things, and different numbers the same thing.
 
+pub mod ignored;
 mod line;
 mod look;
 mod sameness;
 
 use crate::arch::Arch;
+use crate::author::Ignores;
 use crate::bundle::{BundleId, Kind};
 use crate::correlate::Twins;
 use crate::dwarf::LazyDebugInfo;
@@ -135,13 +137,13 @@ impl<'v, 'd> Comparer<'v, 'd> {
         comparer
     }
 
-    /// Compares all bundles.
-    pub fn compare(&self) -> Comparison {
+    /// Compares all bundles, but for the differences that the author calls harmless.
+    pub fn compare(&self, ignores: &Ignores) -> Comparison {
         let ids = || self.patched.bundles.iter().map(|(id, _)| id);
         let twins = ids().filter_map(|id| Some((self.twins.orig(id)?, id)));
         let tables = self.unnamed_tables();
         let roots = twins.chain(tables.iter().copied());
-        let mut sameness = Sameness::of(roots, |pair| self.look(pair));
+        let mut sameness = Sameness::of(roots, |pair| self.look(pair, ignores));
         self.settle(&mut sameness);
         let status = |id: BundleId| match self.twins.orig(id).map(|twin| (twin, id)) {
             None => Status::New,

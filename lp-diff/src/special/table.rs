@@ -136,7 +136,9 @@ const IGNORED: [&str; 11] = [
     ".gnu.linkonce.this_module",
     ".llvm_addrsig",
 ];
-const IGNORED_PREFIXES: [&str; 6] = [
+const IGNORED_PREFIXES: [&str; 7] = [
+    // What the author says, see `crate::author`.
+    ".livepatch.",
     ".discard",
     ".note",
     ".llvm.",
