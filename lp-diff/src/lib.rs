@@ -24,6 +24,7 @@ pub mod reference;
 pub mod refusal;
 pub mod reloc;
 pub mod report;
+pub mod source_file;
 pub mod special;
 pub mod symbols;
 
