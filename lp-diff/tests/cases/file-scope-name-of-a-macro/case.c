@@ -1,6 +1,4 @@
 // A variable of the file is state, whatever macros call their own.
-//#Known: clang-19 wrong because a field of a struct of the file, split off by clang, is taken for a static local
-//#Known: clang-14 wrong because a field of a struct of the file, split off by clang, is taken for a static local
 
 struct state { int count; };
 static struct state _rs, descriptor;
