@@ -14,6 +14,7 @@ use crate::object::{Object, ParseError};
 use crate::reference::View;
 use crate::reloc::{Places, Resolver};
 use crate::report::{Callback, Datum, Function, Report, Status, Verdict};
+use crate::show::{Gathering, SideBySide, Wanted, gather};
 use crate::special::Entries;
 use crate::symbols::SymbolTable;
 use lp_klp::name::ObjName;
@@ -76,6 +77,34 @@ pub fn diff(
     exports: &Exports,
     config: &Config,
 ) -> Result<Outcome, DiffError> {
+    run((orig, patched), symbols, exports, config, |_| ()).map(|(outcome, ())| outcome)
+}
+
+/// Diffs two relocatable objects and shows both versions of the functions that are wanted.
+///
+/// # Errors
+/// As [`diff`].
+pub fn diff_and_show(
+    orig: &[u8],
+    patched: &[u8],
+    symbols: &SymbolTable,
+    exports: &Exports,
+    config: &Config,
+    wanted: &Wanted,
+) -> Result<(Outcome, SideBySide), DiffError> {
+    run((orig, patched), symbols, exports, config, |found| {
+        gather(found, wanted)
+    })
+}
+
+/// Diffs, and lets `look` look at what was found before it is gone.
+fn run<T>(
+    (orig, patched): (&[u8], &[u8]),
+    symbols: &SymbolTable,
+    exports: &Exports,
+    config: &Config,
+    look: impl FnOnce(&Gathering<'_, '_, '_>) -> T,
+) -> Result<(Outcome, T), DiffError> {
     let (orig, patched) = rayon::join(|| Object::parse(orig), || Object::parse(patched));
     let (orig, patched) = (
         orig.map_err(DiffError::Orig)?,
@@ -86,17 +115,24 @@ pub fn diff(
     }
     let arch = arch::of(patched.machine).ok_or(DiffError::Unsupported(patched.machine))?;
     let (orig, patched) = rayon::join(|| View::new(orig, arch), || View::new(patched, arch));
-    Ok(diff_views(&orig, &patched, arch, symbols, exports, config))
+    Ok(diff_views(
+        (&orig, &patched),
+        arch,
+        symbols,
+        exports,
+        config,
+        look,
+    ))
 }
 
-fn diff_views(
-    orig: &View<'_>,
-    patched: &View<'_>,
+fn diff_views<T>(
+    (orig, patched): (&View<'_>, &View<'_>),
     arch: &dyn Arch,
     symbols: &SymbolTable,
     exports: &Exports,
     config: &Config,
-) -> Outcome {
+    look: impl FnOnce(&Gathering<'_, '_, '_>) -> T,
+) -> (Outcome, T) {
     let mut refusals = Vec::new();
     let orig_entries = Entries::read(orig, &config.entry_sizes, &mut refusals);
     // The same section cannot be read in both: one refusal is enough.
@@ -184,7 +220,7 @@ fn diff_views(
             Err(unresolved) => more = unresolved,
         }
     }
-    let report = Gathered {
+    let gathered = Gathered {
         comparer: &comparer,
         comparison: &comparison,
         selection: &selection,
@@ -193,10 +229,16 @@ fn diff_views(
         author: &author,
         callbacks: &callbacks,
         emitted: &emitted,
-    }
-    .report(more);
+    };
+    let report = gathered.report(more);
+    let looked = look(&Gathering {
+        comparer: &comparer,
+        comparison: &comparison,
+        functions: gathered.function_ids().collect(),
+        report: &report,
+    });
     let object = (report.verdict == Verdict::Written).then_some(emitted.bytes);
-    Outcome { report, object }
+    (Outcome { report, object }, looked)
 }
 
 /// The functions that the patch redirects: changed ones that are no part of another.
@@ -306,28 +348,31 @@ impl Gathered<'_, '_, '_> {
         }
     }
 
+    fn function_ids(&self) -> impl Iterator<Item = BundleId> {
+        let bundles = &self.comparer.patched.bundles;
+        let is_function = |id: BundleId| {
+            bundles.get(id).kind == Kind::Function && bundles.get(id).parent.is_none()
+        };
+        let ids = self.selection.bundles.keys().copied();
+        ids.filter(move |id| is_function(*id))
+    }
+
     fn functions(&self) -> Vec<Function> {
         let view = self.comparer.patched;
-        let is_function = |id: BundleId| {
-            view.bundles.get(id).kind == Kind::Function && view.bundles.get(id).parent.is_none()
-        };
-        self.selection
-            .bundles
-            .iter()
-            .filter(|(id, _)| is_function(**id))
-            .map(|(id, why)| {
-                let known = self.sympos.get(id);
-                let changed = matches!(self.comparison.status(*id), BundleStatus::Changed(_));
+        self.function_ids()
+            .map(|id| {
+                let known = self.sympos.get(&id);
+                let changed = matches!(self.comparison.status(id), BundleStatus::Changed(_));
                 Function {
-                    name: known.map_or(view.name(*id), |(name, ..)| name).to_owned(),
+                    name: known.map_or(view.name(id), |(name, ..)| name).to_owned(),
                     status: if changed {
                         Status::Changed
                     } else {
                         Status::New
                     },
                     sympos: known.map(|(_, sympos, _)| *sympos),
-                    why: why.clone(),
-                    alias: self.aliases.get(id).cloned(),
+                    why: self.selection.bundles[&id].clone(),
+                    alias: self.aliases.get(&id).cloned(),
                     orig_symbol: known.map(|(.., symbol)| *symbol),
                 }
             })

@@ -24,11 +24,11 @@ pub mod reference;
 pub mod refusal;
 pub mod reloc;
 pub mod report;
-pub mod source_file;
+pub mod show;
 pub mod special;
 pub mod symbols;
 
-pub use diff::{Config, DiffError, Outcome, diff};
+pub use diff::{Config, DiffError, Outcome, diff, diff_and_show};
 pub use entry_size::EntrySizes;
 pub use exports::Exports;
 pub use refusal::{Refusal, RefusalCode};

@@ -129,8 +129,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
         if let Some(position) = self.places.get(&(id.0 as usize)) {
             let mut there = self.symbols.at(*position);
             let same_name = |found: &TargetSymbol<'_>| {
-                let stem = |name| canonical(name, self.orig.object.compiler);
-                found.name == symbol.name || stem(found.name) == stem(symbol.name)
+                found.name == symbol.name || canonical(found.name) == canonical(symbol.name)
             };
             return there
                 .find(same_name)

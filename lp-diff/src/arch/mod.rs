@@ -2,9 +2,12 @@
 //!
 //! The phases ask through [`Arch`] and know no instruction; another architecture is another file here.
 
+pub mod text;
 mod x86_64;
+mod x86_64_text;
 
 use crate::object::{Object, Section};
+use text::{Insn, Syntax};
 
 /// A branch that the assembler resolved itself, so that no relocation tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,9 @@ pub trait Arch: Sync {
     fn fentry_reach(&self) -> u64;
     /// The first instruction that differs and a rendering of both sides, for the report.
     fn first_difference(&self, orig: &[u8], patched: &[u8]) -> Option<Difference>;
+    /// The instructions of `code`, which lies at `start` of its section, as text. `fields` are the offsets in the section
+    /// where references have their fields, in order.
+    fn instructions(&self, code: &[u8], start: u64, fields: &[u64], syntax: Syntax) -> Vec<Insn>;
     /// Which argument the instruction that holds the field at `field` loads, decoding from `start`.
     fn argument_at(&self, code: &[u8], start: u64, field: u64) -> Option<usize>;
     /// The constants that differ where two codes are otherwise equal, instruction for instruction: pairs of

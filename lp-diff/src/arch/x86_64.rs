@@ -1,6 +1,7 @@
 //! x86-64: relocation kinds from the psABI, instructions by iced-x86.
 
-use super::{Arch, Branch, ChangedConstant, Difference};
+use super::text::{Insn, Syntax};
+use super::{Arch, Branch, ChangedConstant, Difference, x86_64_text};
 use crate::object::{Object, Section};
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Formatter, Instruction, IntelFormatter, Mnemonic, OpKind,
@@ -150,6 +151,10 @@ impl Arch for X86_64 {
                 });
             }
         }
+    }
+
+    fn instructions(&self, code: &[u8], start: u64, fields: &[u64], syntax: Syntax) -> Vec<Insn> {
+        x86_64_text::instructions(code, start, fields, syntax)
     }
 
     fn argument_at(&self, code: &[u8], start: u64, field: u64) -> Option<usize> {

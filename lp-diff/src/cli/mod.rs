@@ -1,17 +1,23 @@
 //! The `lp-diff` command: options are parsed first, interpreted second.
 //!
-//! [`inputs`] reads files, [`output`] writes them, [`print`] is the report for people.
+//! [`inputs`] reads files, [`output`] writes them, [`print`] is the report for people,
+//! [`show`] the two versions side by side on a [`terminal`], with the text of [`sources`].
 
 mod inputs;
 mod options;
 mod output;
 mod print;
+mod show;
+mod sources;
+mod terminal;
 
 pub(crate) use options::{Format, Options};
 
-use anyhow::{Context, Result};
-use lp_diff::{Config, Exports, Outcome, Verdict, diff};
+use anyhow::{Context, Result, bail};
+use lp_diff::show::SideBySide;
+use lp_diff::{Config, Exports, Outcome, Verdict, diff, diff_and_show};
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Does what the options say.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
@@ -31,32 +37,48 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
         .symvers
         .as_deref()
         .map_or(Ok(Exports::default()), inputs::read_exports)?;
-    let unit = options
-        .output
-        .file_stem()
-        .map_or_else(|| "out".into(), |stem| stem.to_string_lossy());
     let config = Config {
         object: options.object.clone(),
         entry_sizes,
-        unit: unit.into_owned(),
+        unit: unit(options.output.as_deref()),
         places: Default::default(),
         overridden: Default::default(),
     };
-    let outcome = diff(&orig, &patched, &symbols, &exports, &config).with_context(|| {
+    let wanted = show::wanted(options)?;
+    let outcome = match &wanted {
+        None => diff(&orig, &patched, &symbols, &exports, &config).map(|outcome| (outcome, None)),
+        Some(wanted) => diff_and_show(&orig, &patched, &symbols, &exports, &config, wanted)
+            .map(|(outcome, shown)| (outcome, Some(shown))),
+    };
+    let (outcome, shown) = outcome.with_context(|| {
         format!(
             "cannot diff {} and {}",
             options.orig.display(),
             options.patched.display()
         )
     })?;
-    finish(options, &outcome)?;
+    finish(options, &outcome, shown.as_ref())?;
     Ok(outcome.report.verdict)
 }
 
-fn finish(options: &Options, outcome: &Outcome) -> Result<()> {
-    if let Some(object) = &outcome.object {
-        output::write_whole(&options.output, object)
-            .with_context(|| format!("cannot write {}", options.output.display()))?;
+fn unit(output: Option<&Path>) -> String {
+    let stem = output.and_then(Path::file_stem);
+    stem.map_or_else(|| "out".into(), |stem| stem.to_string_lossy())
+        .into_owned()
+}
+
+fn finish(options: &Options, outcome: &Outcome, shown: Option<&SideBySide>) -> Result<()> {
+    if let (Some(shown), Some(name)) = (shown, show::named(options))
+        && shown.functions.is_empty()
+    {
+        bail!("neither object has a function {name}");
+    }
+    if let (Some(object), Some(path)) = (&outcome.object, &options.output) {
+        output::write_whole(path, object)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let (Some(shown), Some(_)) = (shown, &options.view.show) {
+        return show::page(options, &outcome.report, shown);
     }
     let mut out = io::stdout().lock();
     match options.report {

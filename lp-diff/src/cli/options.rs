@@ -1,6 +1,6 @@
 //! What may be said on the command line.
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use lp_klp::name::ObjName;
 use std::path::PathBuf;
 
@@ -17,7 +17,9 @@ Exit status: 0 written, 1 error, 2 refused (something changed that cannot be pat
 Examples:
   lp-diff orig/meminfo.o patched/meminfo.o -o meminfo.lp.o --symbols vmlinux --symvers Module.symvers
   lp-diff a.o b.o -o out.o --object nf_tables --symbols nf_tables.ko --report json
-  lp-diff a.o b.o -o out.o --symbols /proc/kallsyms --entry-size bug_entry=12 --entry-size alt_instr=14"
+  lp-diff a.o b.o -o out.o --symbols /proc/kallsyms --entry-size bug_entry=12 --entry-size alt_instr=14
+  lp-diff a.o b.o --show                  what changed, side by side, in a pager
+  lp-diff a.o b.o --show=tcp_close --context 20"
 )]
 pub(crate) struct Options {
     /// The object compiled from the original source.
@@ -25,8 +27,8 @@ pub(crate) struct Options {
     /// The object compiled from the patched source.
     pub(crate) patched: PathBuf,
     /// Where to write the object with the changed functions.
-    #[arg(short, long, value_name = "OUT.o")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "OUT.o", required_unless_present = "show")]
+    pub(crate) output: Option<PathBuf>,
     /// The kernel image (vmlinux) or module that the objects belong to.
     #[arg(long, value_name = "vmlinux|MODULE", default_value = "vmlinux")]
     pub(crate) object: ObjName,
@@ -42,6 +44,41 @@ pub(crate) struct Options {
     /// How to report.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) report: Format,
+    #[command(flatten)]
+    pub(crate) view: View,
+}
+
+/// How to look at what changed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Looking at what changed")]
+pub(crate) struct View {
+    /// Show both versions of each changed function side by side, or of this one.
+    #[arg(long, value_name = "FUNCTION", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) show: Option<String>,
+    /// Instructions to show around each one that differs.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) context: usize,
+    /// How to spell instructions.
+    #[arg(long, value_enum, default_value_t = Spelling::Att)]
+    pub(crate) syntax: Spelling,
+    /// Whether to use colours: on a terminal, unless NO_COLOR is set.
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Spelling {
+    /// Source first, as objdump and the kernel have it.
+    Att,
+    /// Destination first, as the processor's manuals have it.
+    Intel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
