@@ -326,10 +326,15 @@ impl Cutter<'_, '_> {
     fn kind(&self, owner: Option<SymbolId>) -> Kind {
         match owner.map(|id| self.object.symbol(id)) {
             Some(symbol) if symbol.is_function() => Kind::Function,
-            Some(symbol) if name::is_per_use(symbol.name, self.section.name) => Kind::PerUse,
+            Some(symbol)
+                if name::is_per_use(symbol.name, self.section.name, self.object.compiler) =>
+            {
+                Kind::PerUse
+            }
             Some(_) => Kind::Data,
             None if self.section.is_strings() => Kind::String,
             None if self.section.is_exec() => Kind::Fragment,
+            None if name::is_per_use_section(self.section.name) => Kind::PerUse,
             None => Kind::Anonymous,
         }
     }

@@ -222,7 +222,7 @@ impl Selector<'_, '_, '_> {
             self.refuse(RefusalCode::Unresolved, view.name(user), &format!("it refers to a place in {} where one variable ends and another begins ({}), and what follows the one is not what followed it before: it cannot be told which is meant", section.name, view.name(id)));
         }
         if self.comparer.twins.is_ambiguous(id) && self.is_redirected(user) {
-            self.refuse(RefusalCode::StaticLocal, view.name(user), &format!("it has several static variables called {} and changed: which is which cannot be told. Give them different names in both trees", canonical(view.name(id))));
+            self.refuse(RefusalCode::StaticLocal, view.name(user), &format!("it has several static variables called {} and changed: which is which cannot be told. Give them different names in both trees", canonical(view.name(id), view.object.compiler)));
         }
         if bundle.kind.is_by_content() || new || bundle.parent.is_some() {
             if new && is_init(view.section_name(id)) {

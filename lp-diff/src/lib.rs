@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod reloc;
 pub mod report;
 pub mod show;
+pub mod source_file;
 pub mod special;
 pub mod symbols;
 

@@ -4,6 +4,7 @@
 //! bytes is [`crate::bundle`]'s business. Everything borrows the file's bytes. All offsets and sizes are checked here,
 //! once, so that the later phases may slice without fear; the tempting wrong way is to check where one looks.
 
+use crate::name::Compiler;
 use crate::packed::{Packed, unpacked_size};
 use object::elf;
 use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable, Sym, SymbolTable};
@@ -46,6 +47,8 @@ pub struct Object<'d> {
     pub flags: u32,
     /// Little or big endian.
     pub endian: Endianness,
+    /// Who wrote it.
+    pub compiler: Compiler,
     /// All sections; index 0 is the null section.
     pub sections: Vec<Section<'d>>,
     /// All symbols; index 0 is the null symbol.
@@ -208,11 +211,13 @@ impl<'d> Object<'d> {
             machine: header.e_machine(endian).0,
             flags: header.e_flags(endian).0,
             endian,
+            compiler: Compiler::Gcc,
             sections: sections(&table, endian, data)?,
             symbols: Vec::new(),
             packed: Packed::default(),
         };
         object.packed = Packed::of(&object.sections);
+        object.compiler = compiler(&object.sections);
         object.symbols = symbols(&symtab, endian, &object.sections)?;
         object.read_relocs(&table, data)?;
         object.mark_groups(&table, data)?;
@@ -304,6 +309,20 @@ impl<'d> Object<'d> {
             }
         }
         Ok(())
+    }
+}
+
+/// clang leaves a table of its own, or says its name in `.comment`.
+fn compiler(sections: &[Section<'_>]) -> Compiler {
+    const NAME: &[u8] = b"clang version";
+    let names_clang = |section: &Section<'_>| {
+        section.name == ".comment" && section.data.windows(NAME.len()).any(|text| text == NAME)
+    };
+    let is_clang = |section: &Section<'_>| section.name == ".llvm_addrsig" || names_clang(section);
+    if sections.iter().any(is_clang) {
+        Compiler::Clang
+    } else {
+        Compiler::Gcc
     }
 }
 

@@ -129,7 +129,8 @@ impl<'r, 'd> Resolver<'r, 'd> {
         if let Some(position) = self.places.get(&(id.0 as usize)) {
             let mut there = self.symbols.at(*position);
             let same_name = |found: &TargetSymbol<'_>| {
-                found.name == symbol.name || canonical(found.name) == canonical(symbol.name)
+                let stem = |name| canonical(name, self.orig.object.compiler);
+                found.name == symbol.name || stem(found.name) == stem(symbol.name)
             };
             return there
                 .find(same_name)

@@ -1,6 +1,7 @@
 //! What the debug information says is read the same from each DWARF version, compiler and compression.
 
 use lp_diff::dwarf::DebugInfo;
+use lp_diff::dwarf::variable::Scope;
 use lp_diff::object::{Object, SectionId};
 use std::process::Command;
 
@@ -98,5 +99,103 @@ fn an_address_leads_back_to_its_place() {
         let beyond = object.section(section).size + 1;
         assert_eq!(debug.place(debug.address(section, beyond)), None, "{build}");
         assert_eq!(debug.place(4), None, "{build}");
+    }
+}
+
+const LOCALS: &str = r#"extern void use(int *, int *);
+int counter;
+static inline __attribute__((always_inline)) void tick(void)
+{
+	static int count;
+	{
+		static int last;
+		use(&count, &last);
+	}
+}
+void one(int x)
+{
+	static int count;
+	if (x) {
+		static int last;
+		use(&count, &last);
+	} else {
+		static int last;
+		use(&last, &counter);
+	}
+}
+void two(void)
+{
+	tick();
+}
+void three(void)
+{
+	tick();
+	counter++;
+}
+"#;
+
+#[test]
+fn static_locals_belong_to_the_function_that_declares_them() {
+    for (build, bytes) in objects(LOCALS) {
+        let object = Object::parse(&bytes).expect(&build);
+        let debug = DebugInfo::load(&object).expect(&build);
+        let mut seen: Vec<(String, String, u32, u32, u32)> = object
+            .symbols()
+            .filter(|(_, symbol)| symbol.kind == object::elf::STT_OBJECT.0)
+            .map(|(_, symbol)| {
+                let section = symbol.section().expect(&build);
+                let variable = debug.variable_at(section, symbol.value).expect(&build);
+                let function = match &variable.scope {
+                    Scope::File => "-",
+                    Scope::Function { name, .. } => name,
+                    Scope::Nameless if build.contains("clang") => "tick",
+                    Scope::Nameless => "?",
+                };
+                (
+                    function.to_owned(),
+                    variable.name.clone(),
+                    variable.nth,
+                    variable.of,
+                    variable.declared.as_ref().expect(&build).line,
+                )
+            })
+            .collect();
+        seen.sort();
+        let want = [
+            ("-", "counter", 0, 1, 2),
+            ("one", "count", 0, 1, 13),
+            ("one", "last", 0, 2, 15),
+            ("one", "last", 1, 2, 18),
+            ("tick", "count", 0, 1, 5),
+            ("tick", "last", 0, 1, 7),
+        ];
+        let want = want.map(|(f, v, nth, of, line)| (f.to_owned(), v.to_owned(), nth, of, line));
+        assert_eq!(seen, want, "{build}");
+    }
+}
+
+#[test]
+fn inlined_functions_are_open_where_their_code_is() {
+    for (build, bytes) in objects(LOCALS) {
+        let object = Object::parse(&bytes).expect(&build);
+        let debug = DebugInfo::load(&object).expect(&build);
+        let (section, start, size) = symbol(&object, "three");
+        let relocs = &object.section(section).relocs;
+        let inside = object.section(section).relocs_in(start, start + size);
+        let wanted = [
+            ("tick".to_owned(), Some("fs/case.c:28".to_owned())),
+            ("three".to_owned(), None),
+        ];
+        let frames = |offset| -> Vec<(String, Option<String>)> {
+            debug
+                .frames(section, offset)
+                .into_iter()
+                .map(|frame| (frame.function, frame.call.map(|call| call.to_string())))
+                .collect()
+        };
+        let of_tick = relocs[inside]
+            .iter()
+            .any(|reloc| frames(reloc.offset) == wanted);
+        assert!(of_tick, "{build}");
     }
 }

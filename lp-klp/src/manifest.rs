@@ -8,6 +8,7 @@
 use crate::core::{KlpFunc, KlpObject, KlpPatch};
 use crate::name::{ObjName, Sympos};
 use crate::state::KlpState;
+use crate::target::Callback;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -155,6 +156,20 @@ impl Object {
 }
 
 impl Callbacks {
+    /// Which of them there are, in the order of `struct klp_callbacks`.
+    pub fn kinds(&self) -> Vec<Callback> {
+        let all = [
+            (Callback::PrePatch, &self.pre_patch),
+            (Callback::PostPatch, &self.post_patch),
+            (Callback::PreUnpatch, &self.pre_unpatch),
+            (Callback::PostUnpatch, &self.post_unpatch),
+        ];
+        all.into_iter()
+            .filter(|(_, name)| name.is_some())
+            .map(|(kind, _)| kind)
+            .collect()
+    }
+
     /// Whether the object has no callback.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,13 +1,15 @@
 //! `lp-verify`: may this livepatch be installed over those that are installed?
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use lp_verify::finding::Finding;
+use lp_verify::patch::Patch;
 use lp_verify::reader::Module;
+use lp_verify::reader::layout::Layout;
 use lp_verify::rules;
 use serde::Serialize;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Says whether a livepatch module may be installed over those that are installed.
@@ -22,6 +24,9 @@ struct Cli {
     /// The modules that are installed, from the oldest to the newest
     #[arg(long, value_name = "OLD.ko", num_args = 1..)]
     installed: Vec<PathBuf>,
+    /// The kernel's types: its vmlinux, or a file like /sys/kernel/btf/vmlinux
+    #[arg(long, value_name = "FILE")]
+    vmlinux: Option<PathBuf>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -74,11 +79,12 @@ fn print_error(error: &anyhow::Error, format: Format) {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    let new = Module::open(&cli.new)?;
+    let layout = cli.vmlinux.as_deref().map(read_layout).transpose()?;
+    let new = Module::open(&cli.new, layout.as_ref())?;
     let installed = cli
         .installed
         .iter()
-        .map(|path| Module::open(path))
+        .map(|path| Module::open(path, layout.as_ref()))
         .collect::<Result<Vec<_>, _>>()?;
     let findings = rules::check(&new, &installed);
     match cli.format {
@@ -102,10 +108,15 @@ fn print_text(new: &Module, findings: &[Finding], installed: usize) -> Result<()
     } else {
         "may not"
     };
-    let (name, version) = (&new.manifest.name, &new.manifest.version);
+    let Patch { name, version, .. } = new.patch();
+    let version = if version.is_empty() {
+        version
+    } else {
+        format!(" {version}")
+    };
     writeln!(
         out,
-        "{name} {version} {verdict} be installed over {installed} installed patches"
+        "{name}{version} {verdict} be installed over {installed} installed patches"
     )?;
     Ok(())
 }
@@ -116,13 +127,21 @@ fn print_json(new: &Module, findings: &[Finding]) -> Result<()> {
     } else {
         Verdict::Refused
     };
+    let patch = new.patch();
     let report = Report {
         verdict,
-        name: &new.manifest.name,
-        version: &new.manifest.version,
+        name: &patch.name,
+        version: &patch.version,
         findings,
     };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     Ok(())
+}
+
+/// Large files are read in pieces: only the types of a vmlinux are needed.
+fn read_layout(path: &Path) -> Result<Layout> {
+    let file = || path.display().to_string();
+    let layout = Layout::read(path).with_context(file)?;
+    layout.with_context(|| format!("{}: no types of the livepatch core in its BTF", file()))
 }

@@ -14,6 +14,10 @@
 //!    such a section is against a livepatch symbol, and no section of a module refers to vmlinux
 //!    (`klp_resolve_symbols`, `kernel/livepatch/core.c`, 6.1).
 //!
+//! 5. **tables**: N's manifest says what the livepatch core will read out of N: `replace`, states, functions,
+//!    callbacks. A module without manifest is taken for what its tables say; what its code sets only when it is
+//!    loaded is not known, and N is refused where the answer hangs on it.
+//!
 //! What is not promised yet: that the functions named exist in the target and have the code whose hash the manifest
 //! gives, and anything about what the new code does.
 
@@ -32,6 +36,8 @@ pub enum Promise {
     States,
     /// The livepatch core can resolve what the module leaves to it.
     Relocations,
+    /// The manifest says what the tables say.
+    Tables,
 }
 
 impl fmt::Display for Promise {
@@ -41,6 +47,7 @@ impl fmt::Display for Promise {
             Self::Release => "release",
             Self::States => "states",
             Self::Relocations => "relocations",
+            Self::Tables => "tables",
         })
     }
 }

@@ -1,10 +1,12 @@
 //! The rules on modules made by hand, and the command on files.
 
+use lp_klp::core::KlpObject;
 use lp_klp::manifest::{Callbacks, FORMAT, Function, Manifest, Object, Target};
 use lp_klp::name::Sympos;
 use lp_klp::note;
 use lp_klp::state::KlpState;
 use lp_verify::promise::Promise;
+use lp_verify::reader::tables::{TableObject, Tables, Unknown};
 use lp_verify::reader::{KlpSection, KlpSymbol, Module, ReadError};
 use lp_verify::rules::check;
 use std::path::{Path, PathBuf};
@@ -56,7 +58,8 @@ fn module(name: &str, replace: bool, states: &[(u64, u32)]) -> Module {
     let symbol = klp_symbol(".klp.sym.vmlinux.helper,0");
     Module {
         path: PathBuf::from(format!("{name}.ko")),
-        manifest: manifest(name, replace, states),
+        tables: tables(&manifest(name, replace, states)),
+        manifest: Some(manifest(name, replace, states)),
         modinfo: info
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec(),
@@ -68,6 +71,21 @@ fn module(name: &str, replace: bool, states: &[(u64, u32)]) -> Module {
             target: ".text.show".to_owned(),
             symbols: vec![symbol],
         }],
+    }
+}
+
+/// The tables that a module with this manifest has.
+fn tables(manifest: &Manifest) -> Tables {
+    let patch = manifest.patch();
+    let object = |object: KlpObject| TableObject {
+        name: object.name,
+        funcs: Ok(object.funcs),
+        callbacks: Vec::new(),
+    };
+    Tables {
+        replace: Ok(patch.replace),
+        states: Ok(patch.states),
+        objects: Ok(patch.objects.into_iter().map(object).collect()),
     }
 }
 
@@ -122,7 +140,7 @@ fn states_follow_the_kernels_rule() {
 #[test]
 fn one_kernel_release_for_all() {
     let mut other = module("old", true, &[]);
-    other.manifest.target.release = "6.1.0-52-cloud-amd64".to_owned();
+    other.manifest.as_mut().unwrap().target.release = "6.1.0-52-cloud-amd64".to_owned();
     assert_eq!(
         broken(&module("new", true, &[]), &[other]),
         [Promise::Release]
@@ -198,18 +216,9 @@ fn assemble(dir: &Path, name: &str, note: &[u8], modinfo: &[&str]) -> PathBuf {
     object
 }
 
-fn build(dir: &Path, name: &str, states: &[(u64, u32)]) -> PathBuf {
-    let note = note::encode(&manifest(name, true, states)).unwrap();
-    assemble(
-        dir,
-        name,
-        &note,
-        &[
-            "livepatch=Y",
-            &format!("name={name}"),
-            &format!("vermagic={RELEASE} SMP "),
-        ],
-    )
+fn build(dir: &Path, name: &str, state: (u64, u32)) -> PathBuf {
+    let note = note::encode(&manifest(name, true, &[state])).unwrap();
+    module_with_tables(dir, name, 1, state, "nop", Some(&note))
 }
 
 fn verify(args: &[&str], files: &[&Path]) -> Output {
@@ -220,12 +229,123 @@ fn verify(args: &[&str], files: &[&Path]) -> Output {
         .unwrap()
 }
 
+/// A livepatch module as the assembler writes it: the tables of a patch to vmlinux's `show`, and what `init` does.
+fn module_with_tables(
+    dir: &Path,
+    name: &str,
+    replace: u8,
+    state: (u64, u32),
+    init: &str,
+    note: Option<&[u8]>,
+) -> PathBuf {
+    let (source, object) = (
+        dir.join(format!("{name}.s")),
+        dir.join(format!("{name}.ko")),
+    );
+    let note = note.map_or(String::new(), |note| {
+        let bytes: Vec<String> = note.iter().map(u8::to_string).collect();
+        format!(
+            ".section .note.livepatch,\"a\",@note\n.balign 4\n.byte {}\n",
+            bytes.join(",")
+        )
+    });
+    let (id, version) = state;
+    let text = format!(
+        ".section .modinfo,\"a\"\n.asciz \"livepatch=Y\"\n.asciz \"name={name}\"\n.asciz \"vermagic={RELEASE} SMP \"\n\
+         .text\nnew_show: ret\ninit: {init}\nmov $patch, %rdi\njmp klp_enable_patch\n\
+         .data\n.balign 8\n\
+         .type other,@object\nother: .quad __this_module, new_show\n.size other, . - other\n\
+         .type patch,@object\npatch: .quad __this_module, objs, states\n.byte {replace}\n.zero 200\n.size patch, . - patch\n\
+         .balign 8\n.type objs,@object\nobjs: .quad 0, funcs\n.zero 184\n.zero 200\n.size objs, . - objs\n\
+         .type funcs,@object\nfuncs: .quad old_name, new_show, 0\n.zero 144\n.zero 168\n.size funcs, . - funcs\n\
+         .type states,@object\nstates: .quad {id}\n.long {version}, 0\n.quad 0\n.zero 24\n.size states, . - states\n\
+         .section .rodata\nold_name: .asciz \"show\"\n{note}"
+    );
+    std::fs::write(&source, text).unwrap();
+    let mut gcc = Command::new("gcc");
+    let status = gcc
+        .arg("-c")
+        .arg("-o")
+        .arg(&object)
+        .arg(&source)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    object
+}
+
+#[test]
+fn any_livepatch_is_read_from_its_own_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let foreign = module_with_tables(dir.path(), "foreign", 1, (7, 2), "nop", None);
+    let foreign = Module::open(&foreign, None).unwrap();
+    assert_eq!(
+        foreign.tables,
+        tables(&manifest("foreign", true, &[(7, 2)]))
+    );
+    assert_eq!(
+        broken(&module("new", true, &[]), std::slice::from_ref(&foreign)),
+        [Promise::States]
+    );
+    assert_eq!(broken(&foreign, &[]), []);
+}
+
+#[test]
+fn what_code_sets_at_load_is_not_guessed() {
+    let dir = tempfile::tempdir().unwrap();
+    let set_replace = "mov %al, patch+24(%rip)";
+    let foreign = module_with_tables(dir.path(), "foreign", 0, (7, 2), set_replace, None);
+    let foreign = Module::open(&foreign, None).unwrap();
+    assert_eq!(foreign.tables.replace, Err(Unknown::AtRunTime));
+    // Whether it replaces is all the same here, and not there.
+    assert_eq!(broken(&foreign, &[module("old", true, &[(7, 1)])]), []);
+    assert_eq!(
+        broken(&foreign, &[module("old", true, &[(8, 1)])]),
+        [Promise::States]
+    );
+    let set_state = "movl $3, states+8(%rip)";
+    let foreign = module_with_tables(dir.path(), "foreign", 0, (7, 2), set_state, None);
+    let foreign = Module::open(&foreign, None).unwrap();
+    assert_eq!(foreign.tables.states, Err(Unknown::AtRunTime));
+    assert_eq!(
+        broken(&module("new", true, &[(7, 9)]), &[foreign]),
+        [Promise::States]
+    );
+}
+
+#[test]
+fn a_note_that_disagrees_with_the_tables_is_a_finding() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = |replace, states: &[(u64, u32)]| {
+        let note = note::encode(&manifest("new", replace, states)).unwrap();
+        let file = module_with_tables(dir.path(), "new", 1, (7, 2), "nop", Some(&note));
+        broken(&Module::open(&file, None).unwrap(), &[])
+    };
+    assert_eq!(found(true, &[(7, 2)]), []);
+    assert_eq!(found(false, &[(7, 2)]), [Promise::Tables]);
+    assert_eq!(found(true, &[(7, 1)]), [Promise::Tables]);
+    let mut other = manifest("new", true, &[(7, 2)]);
+    other.objects[0].functions[0].name = "hide".to_owned();
+    let file = module_with_tables(
+        dir.path(),
+        "new",
+        1,
+        (7, 2),
+        "nop",
+        Some(&note::encode(&other).unwrap()),
+    );
+    assert_eq!(
+        broken(&Module::open(&file, None).unwrap(), &[]),
+        [Promise::Tables]
+    );
+}
+
 #[test]
 fn the_command_accepts_refuses_and_fails() {
     let dir = tempfile::tempdir().unwrap();
     let (old, new) = (
-        build(dir.path(), "old", &[(7, 2)]),
-        build(dir.path(), "new", &[(7, 1)]),
+        build(dir.path(), "old", (7, 2)),
+        build(dir.path(), "new", (7, 1)),
     );
     let accepted = verify(&[], &[&new]);
     assert_eq!(accepted.status.code(), Some(0));
@@ -266,15 +386,15 @@ fn files_that_are_not_ours_are_errors() {
         &["livepatch=Y"],
     );
     assert!(matches!(
-        Module::open(&foreign),
+        Module::open(&foreign, None),
         Err(ReadError::Note { .. })
     ));
     assert!(matches!(
-        Module::parse(Path::new("x"), b"#!/bin/sh"),
+        Module::parse(Path::new("x"), b"#!/bin/sh", None),
         Err(ReadError::Elf { .. })
     ));
     assert!(matches!(
-        Module::open(&dir.path().join("none")),
+        Module::open(&dir.path().join("none"), None),
         Err(ReadError::Io { .. })
     ));
 }
@@ -282,7 +402,7 @@ fn files_that_are_not_ours_are_errors() {
 #[test]
 fn damaged_modules_are_errors_and_never_panic() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = std::fs::read(build(dir.path(), "new", &[(7, 1)])).unwrap();
+    let whole = std::fs::read(build(dir.path(), "new", (7, 1))).unwrap();
     let mut seed = 3u64;
     let mut random = move || {
         seed = seed
@@ -301,7 +421,7 @@ fn damaged_modules_are_errors_and_never_panic() {
         } else {
             whole.len()
         });
-        if let Ok(module) = Module::parse(Path::new("damaged.ko"), &bytes) {
+        if let Ok(module) = Module::parse(Path::new("damaged.ko"), &bytes, None) {
             let _ = check(&module, std::slice::from_ref(&module));
         }
     }

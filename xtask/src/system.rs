@@ -1,4 +1,4 @@
-//! The system packages that building patches and running virtual machines needs.
+//! The system packages that the tests, building patches and running virtual machines need.
 //!
 //! As root they are installed; otherwise the one line that installs them is named. Calling `sudo` on our own would be the
 //! tempting way, and asks people for a password in the middle of a test run.
@@ -9,11 +9,13 @@ use anyhow::{Result, bail};
 
 use crate::command;
 
-const PACKAGES: [&str; 16] = [
+const PACKAGES: [&str; 18] = [
     "bc",
     "binutils",
     "bison",
     "busybox-static",
+    "clang-14",
+    "clang-19",
     "dpkg-dev",
     "dwarves",
     "flex",

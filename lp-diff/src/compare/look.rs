@@ -8,6 +8,7 @@ use crate::name::canonical;
 use crate::reference::{Ref, Target, View};
 use crate::special::table::{Home, home};
 use crate::special::{Entry, refs_of};
+use std::borrow::Cow;
 
 /// Whether two references mean the same.
 enum Means {
@@ -175,12 +176,8 @@ impl Comparer<'_, '_> {
             return Means::Other;
         }
         if kind.is_by_content() {
-            let named = |view: &View<'_>, id| {
-                let bundle: &crate::bundle::Bundle = view.bundles.get(id);
-                bundle.owner.map(|_| canonical(view.name(id)))
-            };
-            let other_name =
-                kind == Kind::PerUse && named(self.orig, old.0) != named(self.patched, new.0);
+            let other_name = kind == Kind::PerUse
+                && per_use_name(self.orig, old.0) != per_use_name(self.patched, new.0);
             return if other_name {
                 Means::Other
             } else {
@@ -252,6 +249,12 @@ impl Comparer<'_, '_> {
 /// size, or for data that can be written, must not meet the running system's.
 fn can_be_ignored(kind: Kind, look: &Look) -> bool {
     kind != Kind::Data || !matches!(look.own, Some(Reason::Size(..) | Reason::Flags))
+}
+
+/// What a datum of one use is called, if anything.
+fn per_use_name<'v>(view: &'v View<'_>, id: BundleId) -> Option<Cow<'v, str>> {
+    let named = view.bundles.get(id).owner;
+    named.map(|_| canonical(view.name(id), view.object.compiler))
 }
 
 fn same_if(same: bool) -> Means {

@@ -135,18 +135,7 @@ impl<'o> Lines<'o> {
     /// The name of a file.
     pub fn file(&self, id: FileId) -> Option<String> {
         let header = &self.table(id.program)?.header;
-        let file = header.file(id.file)?;
-        let directory = (file.directory_index() != 0)
-            .then(|| file.directory(header))
-            .flatten();
-        let text = |value| {
-            let reader = self.dwarf.attr_line_string(value).ok()?;
-            Some(String::from_utf8_lossy(reader.inner().slice()).into_owned())
-        };
-        let name = text(file.path_name())?;
-        let directory = directory.and_then(text).unwrap_or_default();
-        let compiled_in = header.directory(0).and_then(text).unwrap_or_default();
-        Some(path(&compiled_in, &directory, &name))
+        file_name(&self.dwarf, header, id.file)
     }
 
     /// The folder that the compiler ran in when it read a file, from which relative names count.
@@ -221,6 +210,26 @@ impl<'o> Lines<'o> {
             rows: sorted,
         })
     }
+}
+
+/// The name of a line program's n-th file.
+pub(super) fn file_name<'o>(
+    dwarf: &Dwarf<Reader<'o>>,
+    header: &LineProgramHeader<Reader<'o>>,
+    index: u64,
+) -> Option<String> {
+    let file = header.file(index)?;
+    let directory = (file.directory_index() != 0)
+        .then(|| file.directory(header))
+        .flatten();
+    let text = |value| {
+        let reader = dwarf.attr_line_string(value).ok()?;
+        Some(String::from_utf8_lossy(reader.inner().slice()).into_owned())
+    };
+    let name = text(file.path_name())?;
+    let directory = directory.and_then(text).unwrap_or_default();
+    let compiled_in = header.directory(0).and_then(text).unwrap_or_default();
+    Some(path(&compiled_in, &directory, &name))
 }
 
 /// Where the programs begin: each says how long it is.

@@ -9,7 +9,10 @@
 //! DWARF 4 and 5 of gcc and clang are read. Compressed sections (`SHF_COMPRESSED`, zlib or zstd) are unpacked, GNU's older
 //! `.zdebug_*` and split debug information (`.dwo` files) count as absent.
 
+pub mod function;
 pub mod line;
+mod scope;
+pub mod variable;
 
 use crate::arch;
 use crate::object::{Object, Reloc, Section, SectionId};
@@ -29,6 +32,9 @@ pub struct DebugInfo<'o> {
     object: &'o Object<'o>,
     dwarf: Arc<gimli::Dwarf<Reader<'o>>>,
     lines: OnceLock<line::Lines<'o>>,
+    scopes: OnceLock<scope::Scopes<'o>>,
+    functions: OnceLock<function::Functions>,
+    variables: OnceLock<variable::Variables>,
 }
 
 /// An object's debug information, not loaded before something asks for it.
@@ -84,6 +90,9 @@ impl<'o> DebugInfo<'o> {
             object,
             dwarf: Arc::new(dwarf),
             lines: OnceLock::new(),
+            scopes: OnceLock::new(),
+            functions: OnceLock::new(),
+            variables: OnceLock::new(),
         })
     }
 
@@ -96,6 +105,20 @@ impl<'o> DebugInfo<'o> {
     pub fn lines(&self) -> &line::Lines<'o> {
         self.lines
             .get_or_init(|| line::Lines::index(self.object, &self.dwarf))
+    }
+
+    fn scopes(&self) -> &scope::Scopes<'o> {
+        self.scopes.get_or_init(|| scope::Scopes::read(self))
+    }
+
+    fn functions(&self) -> &function::Functions {
+        self.functions
+            .get_or_init(|| function::Functions::read(self, self.scopes()))
+    }
+
+    fn variables(&self) -> &variable::Variables {
+        self.variables
+            .get_or_init(|| variable::Variables::read(self, self.scopes()))
     }
 
     /// The virtual address of a place in a section.

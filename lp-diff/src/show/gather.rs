@@ -117,9 +117,11 @@ impl<'v, 'd> Gatherer<'_, 'v, 'd> {
 
     /// Whether a function is asked for by this name: the compiler's suffixes may be left out.
     fn names(&self, name: &str) -> bool {
+        let compiler = self.patched().object.compiler;
         let wanted = self.wanted.function.as_deref();
-        wanted
-            .is_some_and(|wanted| [name, &canonical(name), source_function(name)].contains(&wanted))
+        wanted.is_some_and(|wanted| {
+            [name, &*canonical(name, compiler), source_function(name)].contains(&wanted)
+        })
     }
 
     fn reported(&self, id: BundleId, function: &report::Function) -> FunctionPair {

@@ -139,7 +139,7 @@ impl Side<'_, '_> {
     fn name_content(&self, id: BundleId, offset: i64) -> Named {
         let bytes = self.view.bytes_of(id);
         let refs = self.view.refs_of(id);
-        let section = canonical(self.view.section_name(id));
+        let section = canonical(self.view.section_name(id), self.view.object.compiler);
         let is_plain = refs.is_empty() && bytes.len() <= CONSTANT_BYTES;
         let words = if is_plain && offset == 0 {
             let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -162,7 +162,7 @@ impl Side<'_, '_> {
 
     /// Data that a macro or the compiler makes for each use: nothing but name and content matters.
     fn name_per_use(&self, id: BundleId, offset: i64) -> Named {
-        let name = canonical(self.view.name(id));
+        let name = canonical(self.view.name(id), self.view.object.compiler);
         let content = match self.view.section_name(id) {
             // A line number is among the bytes.
             "__dyndbg" | "__verbose" => 0,

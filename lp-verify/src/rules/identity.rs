@@ -8,10 +8,13 @@ use crate::reader::Module;
 pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
     let place = new.path.display().to_string();
     let finding = |message: String| Finding::new(Identity, place.clone(), message);
-    let patch = new.manifest.patch();
+    let patch = new.patch();
     let mut findings: Vec<_> = patch
-        .defects()
+        .possible()
         .iter()
+        .filter_map(|possible| possible.first())
+        .filter(|_| patch.objects.is_ok())
+        .flat_map(|patch| patch.defects())
         .map(|defect| finding(defect.to_string()))
         .collect();
     match new.info("name") {
@@ -31,7 +34,7 @@ pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
     }
     if let Some(other) = installed
         .iter()
-        .find(|other| other.manifest.name == patch.name)
+        .find(|other| other.patch().name == patch.name)
     {
         let path = other.path.display();
         findings.push(finding(format!(

@@ -4,6 +4,7 @@ pub mod identity;
 pub mod release;
 pub mod relocations;
 pub mod states;
+pub mod tables;
 
 use crate::finding::Finding;
 use crate::reader::Module;
@@ -15,5 +16,6 @@ pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
     findings.extend(release::check(new, installed));
     findings.extend(states::check(new, installed));
     findings.extend(relocations::check(new));
+    findings.extend(tables::check(new));
     findings
 }

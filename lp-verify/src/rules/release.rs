@@ -9,10 +9,11 @@ use crate::reader::Module;
 
 /// The manifest's release, `vermagic`'s, and those of what is installed.
 pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
-    let release = new.manifest.target.release.as_str();
+    let patch = new.patch();
+    let release = patch.release.as_str();
     let mut findings = Vec::new();
     let place = new.path.display().to_string();
-    match new.info("vermagic").and_then(|magic| magic.split(' ').next()) {
+    match new.release() {
         Some(word) if word == release => {}
         Some(word) => findings.push(Finding::new(
             Release,
@@ -21,11 +22,11 @@ pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
         )),
         None => findings.push(Finding::new(Release, place, "'.modinfo' has no vermagic: the kernel would refuse it")),
     }
-    for other in installed
-        .iter()
-        .filter(|other| other.manifest.target.release != release)
-    {
-        let theirs = &other.manifest.target.release;
+    for other in installed {
+        let theirs = other.patch().release;
+        if theirs == release {
+            continue;
+        }
         let message = format!(
             "it is for '{theirs}', the new patch for '{release}': they cannot be on one machine"
         );

@@ -1,24 +1,61 @@
 //! Can the new patch deal with what the installed ones changed?
 //!
-//! The rule itself is the kernel's, in [`lp_klp::state`].
+//! The rule itself is the kernel's, in [`lp_klp::state`]. Where a part of a patch is set only when it is loaded, every
+//! value that it may have must be fine.
 
 use crate::finding::Finding;
+use crate::patch::Patch;
 use crate::promise::Promise::States;
 use crate::reader::Module;
+use lp_klp::core::KlpPatch;
 use lp_klp::state::incompatibilities;
 
 /// Every state that stops the new patch.
 pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
-    let installed: Vec<_> = installed
+    let place = new.path.display().to_string();
+    let finding = |message: String| Finding::new(States, place.clone(), message);
+    let (known, unknown): (Vec<_>, Vec<_>) = installed
         .iter()
-        .map(|module| module.manifest.patch())
+        .map(Module::patch)
+        .partition(|patch| patch.states.is_ok());
+    let patch = new.patch();
+    let mut findings: Vec<Finding> = unknown
+        .iter()
+        .map(|old| finding(unknown_states(old)))
         .collect();
-    let stopped = incompatibilities(&new.manifest.patch(), &installed);
-    let finding = |incompatible: &lp_klp::state::Incompatible| {
-        let message = format!(
-            "{incompatible}: the kernel would answer -EINVAL; declare the state in that version or a later one"
-        );
-        Finding::new(States, new.path.display().to_string(), message)
-    };
-    stopped.iter().map(finding).collect()
+    let installed: Vec<KlpPatch> = known
+        .iter()
+        .flat_map(|old| old.possible().ok()?.pop())
+        .collect();
+    match patch.possible() {
+        Ok(possible) => {
+            let mut messages: Vec<String> = Vec::new();
+            for patch in &possible {
+                for stopped in incompatibilities(patch, &installed) {
+                    let message = format!("{stopped}: the kernel would answer -EINVAL; declare the state in that version or a later one");
+                    if !messages.contains(&message) {
+                        messages.push(message);
+                    }
+                }
+            }
+            findings.extend(messages.into_iter().map(finding));
+        }
+        // Whatever the states are, over none all are fine.
+        Err(_) if installed.iter().all(|old| old.states.is_empty()) => {}
+        Err(why) => findings.push(finding(format!("its states are not known: {why}. Whether it can deal with those of the installed patches cannot be told"))),
+    }
+    findings
+}
+
+fn unknown_states(old: &Patch) -> String {
+    let why = old
+        .states
+        .as_ref()
+        .err()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    format!(
+        "the states of the installed patch '{}' are not known: {why}. Whether the new one can deal with them cannot be told",
+        old.name
+    )
 }

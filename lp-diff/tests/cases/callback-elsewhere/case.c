@@ -1,4 +1,4 @@
-/* A callback is declared in the file that defines it. */
+// A callback is declared in the file that defines it.
 #include "../../../../templates/livepatch.h"
 int counter;
 

@@ -1,4 +1,4 @@
-/* Init code is gone when the kernel calls a callback. */
+// Init code is gone when the kernel calls a callback.
 #include "../../../../templates/livepatch.h"
 int counter;
 

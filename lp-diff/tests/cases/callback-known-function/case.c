@@ -1,4 +1,4 @@
-/* The kernel calls the patch's own copy of a callback, so a function that it has already can be none. */
+// The kernel calls the patch's own copy of a callback, so a function that it has already can be none.
 #include "../../../../templates/livepatch.h"
 int counter;
 

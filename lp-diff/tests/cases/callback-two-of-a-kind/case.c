@@ -1,4 +1,4 @@
-/* An object has one callback of each kind. */
+// An object has one callback of each kind.
 #include "../../../../templates/livepatch.h"
 int counter;
 

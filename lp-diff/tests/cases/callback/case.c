@@ -1,4 +1,4 @@
-/* Callbacks and what they call come along as new code; they make a patch without any changed function. */
+// Callbacks and what they call come along as new code; they make a patch without any changed function.
 #include "../../../../templates/livepatch.h"
 int limit = 3;
 

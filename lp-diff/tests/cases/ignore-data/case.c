@@ -1,4 +1,4 @@
-/* Ignored data keeps the running value and is never carried; another size is refused all the same. */
+// Ignored data keeps the running value and is never carried; another size is refused all the same.
 #include "../../../../templates/livepatch.h"
 #define TABLE(name) __attribute__((section(name)))
 #ifdef PATCHED

@@ -1,4 +1,4 @@
-/* A function that the author says to ignore stays the running one; a changed neighbour is patched and calls it there. */
+// A function that the author says to ignore stays the running one; a changed neighbour is patched and calls it there.
 #include "../../../../templates/livepatch.h"
 int counter;
 

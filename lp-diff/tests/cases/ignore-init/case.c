@@ -1,4 +1,4 @@
-/* Init code that differs is no obstacle where the author says so. */
+// Init code that differs is no obstacle where the author says so.
 #include "../../../../templates/livepatch.h"
 int counter;
 

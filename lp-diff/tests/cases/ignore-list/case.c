@@ -1,4 +1,4 @@
-/* A list that the kernel has read already may differ where the author says so. */
+// A list that the kernel has read already may differ where the author says so.
 #include "../../../../templates/livepatch.h"
 struct entry { int number; };
 __attribute__((used, section("_entries"))) static struct entry one = { 1 };

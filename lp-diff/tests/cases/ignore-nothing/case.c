@@ -1,4 +1,4 @@
-/* A statement without effect is said, and what is ignored can leave nothing to patch. */
+// A statement without effect is said, and what is ignored can leave nothing to patch.
 #include "../../../../templates/livepatch.h"
 int counter;
 

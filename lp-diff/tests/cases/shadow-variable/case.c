@@ -1,4 +1,4 @@
-/* The typed functions of a shadow variable are inlined, and its id is in the report. */
+// The typed functions of a shadow variable are inlined, and its id is in the report.
 #include "../../../../templates/livepatch.h"
 typedef unsigned int gfp_t;
 #define NULL ((void *)0)

@@ -1,4 +1,4 @@
-// Functions that share a section by attribute are taken out one by one, with the calls between them that have no relocation.
+// Functions that share a section by attribute are taken out one by one, calls without relocation included.
 
 #define __sched __attribute__((section(".sched.text")))
 

@@ -3,14 +3,24 @@
 //! Nothing is judged here. A file that cannot be read at all is an error; a name that is wrong is kept as it is,
 //! for the rules to find. The tempting wrong way is to stop at the first oddity and hide the others.
 
+mod btf;
+mod image;
+pub mod layout;
+pub mod tables;
+
+use crate::patch::Patch;
 use goblin::elf::{Elf, SectionHeader, Sym, header, section_header};
+use image::Image;
+use layout::Layout;
+use lp_klp::core::KlpObject;
 use lp_klp::manifest::Manifest;
 use lp_klp::name::{SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 use lp_klp::note::{self, NOTE_SECTION, NoteError};
 use std::path::{Path, PathBuf};
+use tables::{Known, TableObject, Tables};
 use thiserror::Error;
 
-/// Why a file is not a livepatch module of ours.
+/// Why a file is not a livepatch module.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// It cannot be read.
@@ -29,13 +39,13 @@ pub enum ReadError {
         /// What is wrong with it.
         message: String,
     },
-    /// It has no note of ours.
-    #[error("{}: no section {NOTE_SECTION}: only modules that lp-build made can be verified", path.display())]
-    NoNote {
+    /// It is some other module.
+    #[error("{}: not a livepatch: its .modinfo has no livepatch=Y and it has no section {NOTE_SECTION}", path.display())]
+    NoLivepatch {
         /// The file.
         path: PathBuf,
     },
-    /// It has one that cannot be read.
+    /// It has a note of ours that cannot be read.
     #[error("{}: {source}", path.display())]
     Note {
         /// The file.
@@ -50,8 +60,10 @@ pub enum ReadError {
 pub struct Module {
     /// The file.
     pub path: PathBuf,
-    /// What it says of itself.
-    pub manifest: Manifest,
+    /// What it says of itself, if lp-build made it.
+    pub manifest: Option<Manifest>,
+    /// What the livepatch core will read.
+    pub tables: Tables,
     /// The `KEY=VALUE` entries of `.modinfo`.
     pub modinfo: Vec<(String, String)>,
     /// The symbols that the livepatch core resolves, or that are named as if it did.
@@ -85,17 +97,17 @@ pub struct KlpSection {
 }
 
 impl Module {
-    /// Reads a module file.
-    pub fn open(path: &Path) -> Result<Self, ReadError> {
+    /// Reads a module file; `layout` is that of the kernel's structs, where its types are at hand.
+    pub fn open(path: &Path, layout: Option<&Layout>) -> Result<Self, ReadError> {
         let data = std::fs::read(path).map_err(|source| ReadError::Io {
             path: path.to_owned(),
             source,
         })?;
-        Self::parse(path, &data)
+        Self::parse(path, &data, layout)
     }
 
     /// Reads a module's bytes; `path` is what errors call it.
-    pub fn parse(path: &Path, data: &[u8]) -> Result<Self, ReadError> {
+    pub fn parse(path: &Path, data: &[u8], layout: Option<&Layout>) -> Result<Self, ReadError> {
         let wrong = |message: String| ReadError::Elf {
             path: path.to_owned(),
             message,
@@ -104,17 +116,27 @@ impl Module {
         if elf.header.e_type != header::ET_REL {
             return Err(wrong("it is no relocatable object".to_owned()));
         }
-        let note = section(&elf, data, NOTE_SECTION).ok_or(ReadError::NoNote {
-            path: path.to_owned(),
-        })?;
-        let manifest = note::decode(note).map_err(|source| ReadError::Note {
+        let note = section(&elf, data, NOTE_SECTION)
+            .map(note::decode)
+            .transpose();
+        let manifest = note.map_err(|source| ReadError::Note {
             path: path.to_owned(),
             source,
         })?;
+        let modinfo = modinfo(section(&elf, data, ".modinfo").unwrap_or_default());
+        if manifest.is_none() && first(&modinfo, "livepatch") != Some("Y") {
+            return Err(ReadError::NoLivepatch {
+                path: path.to_owned(),
+            });
+        }
+        let release = release(&modinfo).unwrap_or_default();
+        let assumed = Layout::of_release(release);
+        let tables = Tables::read(&Image::new(&elf, data), layout.unwrap_or(&assumed));
         Ok(Self {
             path: path.to_owned(),
             manifest,
-            modinfo: modinfo(section(&elf, data, ".modinfo").unwrap_or_default()),
+            tables,
+            modinfo,
             klp_symbols: elf
                 .syms
                 .iter()
@@ -132,11 +154,68 @@ impl Module {
 
     /// The value of a `.modinfo` key; the first one, as the kernel takes it.
     pub fn info(&self, key: &str) -> Option<&str> {
-        self.modinfo
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+        first(&self.modinfo, key)
     }
+
+    /// The release that `vermagic` begins with.
+    pub fn release(&self) -> Option<&str> {
+        release(&self.modinfo)
+    }
+
+    /// The patch that it holds: what its manifest says, else its tables.
+    pub fn patch(&self) -> Patch {
+        if let Some(manifest) = &self.manifest {
+            let patch = manifest.patch();
+            return Patch {
+                name: patch.name,
+                version: patch.version,
+                release: manifest.target.release.clone(),
+                replace: Ok(patch.replace),
+                states: Ok(patch.states),
+                objects: Ok(patch.objects),
+            };
+        }
+        let name = self.info("name").map(str::to_owned);
+        Patch {
+            name: name.unwrap_or_else(|| file_stem(&self.path)),
+            version: self.info("version").unwrap_or_default().to_owned(),
+            release: self.release().unwrap_or_default().to_owned(),
+            replace: self.tables.replace,
+            states: self.tables.states.clone(),
+            objects: self.patch_of_tables(),
+        }
+    }
+
+    /// The objects that the livepatch core will read.
+    pub(crate) fn patch_of_tables(&self) -> Known<Vec<KlpObject>> {
+        let object = |object: &TableObject| {
+            Ok(KlpObject {
+                name: object.name.clone(),
+                funcs: object.funcs.clone()?,
+            })
+        };
+        self.tables
+            .objects
+            .as_ref()
+            .map_err(|why| *why)?
+            .iter()
+            .map(object)
+            .collect()
+    }
+}
+
+fn first<'m>(modinfo: &'m [(String, String)], key: &str) -> Option<&'m str> {
+    let mut entries = modinfo.iter().filter(|(name, _)| name == key);
+    entries.next().map(|(_, value)| value.as_str())
+}
+
+fn release(modinfo: &[(String, String)]) -> Option<&str> {
+    first(modinfo, "vermagic")?.split(' ').next()
+}
+
+fn file_stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().replace('-', "_")
 }
 
 impl KlpSymbol {

@@ -1,0 +1,75 @@
+//! What holds for every case, whatever its report.
+
+use crate::built::{self, Built, Side};
+use crate::compiler::Compiler;
+use lp_diff::{Report, Verdict};
+use rayon::prelude::*;
+use std::collections::BTreeSet;
+
+fn each(check: impl Fn(&Built) + Sync + Send) {
+    built::all().par_iter().for_each(check);
+}
+
+#[test]
+fn an_object_equals_itself() {
+    each(|built| {
+        for object in [&built.orig, &built.patched] {
+            let report = built.diff_of(object, object).report;
+            assert_eq!(
+                report.verdict,
+                Verdict::Same,
+                "{}: {report:?}",
+                built.name()
+            );
+        }
+    });
+}
+
+#[test]
+fn same_input_gives_the_same_bytes() {
+    each(|built| {
+        let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        let alone = one_thread.expect("a thread").install(|| built.diff());
+        let among_many = built.diff();
+        assert_eq!(alone.object, among_many.object, "{}", built.name());
+        assert_eq!(alone.report, among_many.report, "{}", built.name());
+    });
+}
+
+/// Nothing may go wrong on the way back, where everything new is gone and the old is new.
+#[test]
+fn the_way_back_is_a_report_too() {
+    each(|built| {
+        let back = built.diff_of(&built.patched, &built.orig);
+        let written = back.report.verdict == Verdict::Written;
+        assert_eq!(back.object.is_some(), written, "{}", built.name());
+    });
+}
+
+#[test]
+fn debug_information_decides_nothing_but_where_a_case_says_so() {
+    each(|built| {
+        if built.compiler != Compiler::Gcc {
+            return;
+        }
+        let without =
+            |side| built::object(built.case, built.compiler, side, &["-g0"]).expect("an object");
+        let (orig, patched) = (without(Side::Orig), without(Side::Patched));
+        let (with, without) = (
+            summary(&built.diff().report),
+            summary(&built.diff_of(&orig, &patched).report),
+        );
+        let decides = built.case.directives.debug_decides;
+        assert_eq!(
+            with != without,
+            decides,
+            "{}: {with:?} with, {without:?} without",
+            built.name()
+        );
+    });
+}
+
+fn summary(report: &Report) -> (Verdict, BTreeSet<String>) {
+    let names = report.functions.iter().map(|one| one.name.clone());
+    (report.verdict, names.collect())
+}

@@ -1,0 +1,60 @@
+//! A report as lines of text: what was decided and how the output reaches what it does not hold.
+//!
+//! Offsets, sizes of code and the order of things are the compiler's business and are left out.
+
+use lp_diff::Outcome;
+use object::{Object, ObjectSymbol};
+
+/// The lines of a report.
+pub(crate) fn render(outcome: &Outcome) -> String {
+    let report = &outcome.report;
+    let functions = report.functions.iter().map(|function| {
+        assert!(!function.why.is_empty(), "{} has no reason", function.name);
+        format!(
+            "function {} {:?} {:?}",
+            function.name, function.status, function.sympos
+        )
+    });
+    let data = report.data.iter().map(|datum| {
+        format!(
+            "data {} {} writable={}",
+            datum.name, datum.size, datum.writable
+        )
+    });
+    let callbacks = report
+        .callbacks
+        .iter()
+        .map(|callback| format!("callback {} {}", callback.kind, callback.function));
+    let shadow_ids = report.shadow_ids.iter();
+    let statements = report.notes.iter();
+    let statements = statements.filter(|note| note.starts_with("LP_"));
+    let refusals = report.refusals.iter().map(|refusal| {
+        assert!(!refusal.message.is_empty(), "{refusal:?}");
+        format!("refused {} {}", refusal.code, refusal.place)
+    });
+    let reaches = outcome.object.iter().flat_map(|object| undefined(object));
+    let reaches = reaches.map(|name| format!("reaches {name}"));
+    let mut text = format!("{:?}\n", report.verdict);
+    for mut lines in [
+        functions.collect::<Vec<String>>(),
+        data.collect(),
+        callbacks.collect(),
+        shadow_ids.map(|id| format!("shadow id {id:#x}")).collect(),
+        statements.map(|note| format!("note {note}")).collect(),
+        refusals.collect(),
+        reaches.collect(),
+    ] {
+        lines.sort();
+        lines.iter().for_each(|line| text += &format!("{line}\n"));
+    }
+    text
+}
+
+fn undefined(object: &[u8]) -> Vec<String> {
+    let file = object::File::parse(object).expect("our own output");
+    file.symbols()
+        .filter(|symbol| symbol.is_undefined())
+        .map(|symbol| symbol.name().expect("a name").to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
