@@ -12,6 +12,8 @@
 //! | `Symvers` | one export, as `NAME OWNER [NAMESPACE]` |
 //! | `EntrySize` | `struct=bytes` of an entry of a special section |
 //! | `Overridden` | weak functions, by name, that the target takes from another file |
+//! | `Run` | calls that prove the output by running, see [`crate::run`]: `f(1); void g("x")` |
+//! | `State` | `fresh`, where the state of what is called begins when the patch is loaded |
 //! | `Known` | `COMPILER wrong because ..`: the report is right and the differ is not, for now |
 //! | `WithoutDebug` | `differs`, where the debug information is what decides |
 
@@ -30,6 +32,8 @@ pub(crate) struct Directives {
     pub(crate) symvers: Vec<String>,
     pub(crate) entry_sizes: Vec<(String, u64)>,
     pub(crate) overridden: Vec<String>,
+    pub(crate) run: Vec<String>,
+    pub(crate) fresh_state: bool,
     pub(crate) known_wrong: Vec<Compiler>,
     pub(crate) debug_decides: bool,
 }
@@ -72,6 +76,10 @@ impl Directives {
             "Symvers" => self.symvers.push(symvers(value)?),
             "EntrySize" => self.entry_sizes.push(entry_size(value)?),
             "Overridden" => self.overridden.extend(words()),
+            "Run" => self
+                .run
+                .extend(value.split(';').map(|call| call.trim().to_owned())),
+            "State" if value == "fresh" => self.fresh_state = true,
             "Known" => self.known_wrong.push(known(value)?),
             "WithoutDebug" if value == "differs" => self.debug_decides = true,
             _ => return Err(format!("unknown directive `{text}`")),

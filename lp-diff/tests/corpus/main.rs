@@ -12,3 +12,4 @@ mod directive;
 mod golden;
 mod properties;
 mod render;
+mod run;

@@ -1,4 +1,5 @@
 // Zeros that take bytes and zeros that take none are the same initial value.
+//#Run: void set(-9); f(3); f(-3)
 
 #ifdef PATCHED
 __attribute__((section(".data..read_mostly")))

@@ -1,4 +1,5 @@
 // A changed constant is one changed function; its neighbour stays.
+//#Run: f(1)
 
 int f(int x)
 {

@@ -1,4 +1,5 @@
 // A function and its cold part are one: a change in the cold part alone changes the function.
+//#Run: f(1); f(-5)
 
 extern void oops(const char *) __attribute__((cold));
 extern int outside(int);

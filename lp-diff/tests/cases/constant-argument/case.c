@@ -1,4 +1,5 @@
 // A changed constant argument without the name of a source is a change.
+//#Run: void f()
 
 extern void set(const char *what, int value);
 

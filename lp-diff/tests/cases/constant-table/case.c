@@ -1,4 +1,5 @@
 // A changed constant table that only this object sees is carried as a copy, with its users.
+//#Run: f(3)
 
 static const unsigned char step[4] = {
 #ifdef PATCHED

@@ -1,4 +1,5 @@
 // The address of a changed function is that of the original: it may outlive the patch.
+//#Run: void f()
 
 extern void keep(int (*)(int));
 

@@ -1,4 +1,5 @@
 // A line number that is passed with the name of the source is no change.
+//#Run: void g()
 
 extern void warn(const char *file, int line);
 extern void say(const char *);

@@ -1,4 +1,5 @@
 // A new static function comes along with the function that calls it.
+//#Run: f(3)
 
 extern int outside(int);
 

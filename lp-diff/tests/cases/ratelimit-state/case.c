@@ -1,4 +1,5 @@
 // The state of a rate limit belongs to its use: the patched function has its own.
+//#Run: f(5)
 
 struct ratelimit { int interval, burst, missed; };
 extern int limited(struct ratelimit *);

@@ -1,4 +1,5 @@
 // Functions that share a section by attribute are taken out one by one, calls without relocation included.
+//#Run: f(1); g(1)
 
 #define __sched __attribute__((section(".sched.text")))
 

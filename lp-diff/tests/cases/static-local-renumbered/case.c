@@ -1,4 +1,5 @@
 // A static local goes by who uses it: the new one before it takes its number, not its value.
+//#Run: f()
 
 #ifdef PATCHED
 int new_one(void)
@@ -12,7 +13,8 @@ int f(void)
 {
 	static int count = 7;
 #ifdef PATCHED
-	count += 2;
-#endif
+	return 100 + count++;
+#else
 	return count++;
+#endif
 }

@@ -1,4 +1,6 @@
 // A static local taken out of one function and another of its name put into a second are two variables.
+//#Run: f(); g(); g()
+//#State: fresh
 
 int f(void)
 {

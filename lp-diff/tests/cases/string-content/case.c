@@ -1,4 +1,5 @@
 // A function whose code is the same but whose string is not has changed.
+//#Run: void f(); void g()
 
 extern void say(const char *);
 

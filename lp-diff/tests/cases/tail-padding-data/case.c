@@ -1,4 +1,6 @@
 // A datum added behind another one in a shared section does not make the other longer.
+//#Run: f(1); f(2); f(1)
+//#State: fresh
 
 #define __read_mostly __attribute__((section(".data..read_mostly")))
 #ifdef PATCHED
