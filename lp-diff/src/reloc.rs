@@ -10,12 +10,13 @@ use crate::compare::Comparison;
 use crate::correlate::Twins;
 use crate::exports::Exports;
 use crate::name::canonical;
-use crate::object::{Place, SymbolId};
+use crate::object::{Object, Place, SymbolId};
 use crate::reference::{Target, View};
 use crate::refusal::{Refusal, RefusalCode};
+use crate::source_file::{FileIndex, SourceFiles};
 use crate::symbols::{FileId, SymbolTable, TargetSymbol};
 use lp_klp::name::{KlpSymName, ObjName, Sympos};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Where the original object's symbols were found in the running binary: ELF symbol index to position, see
 /// [`TargetSymbol::position`]. A proof that our build equals the running one gives it.
@@ -62,7 +63,7 @@ pub struct Resolver<'r, 'd> {
     exports: &'r Exports,
     places: &'r Places,
     object: &'r ObjName,
-    file: Option<FileId>,
+    files: TargetFiles<'d>,
 }
 
 impl<'r, 'd> Resolver<'r, 'd> {
@@ -73,7 +74,6 @@ impl<'r, 'd> Resolver<'r, 'd> {
         exports: &'r Exports,
         (object, places): (&'r ObjName, &'r Places),
     ) -> Self {
-        let file = source_file(orig).and_then(|name| symbols.file_with(name, locals(orig)));
         Self {
             orig,
             patched,
@@ -82,7 +82,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
             exports,
             places,
             object,
-            file,
+            files: TargetFiles::find(&orig.object, symbols),
         }
     }
 
@@ -136,7 +136,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
                 .find(same_name)
                 .ok_or_else(|| self.missing(symbol.name));
         }
-        if let Some(file) = self.file {
+        if let Some(file) = self.files.of(id) {
             return self
                 .symbols
                 .local_in(file, symbol.name)
@@ -284,22 +284,35 @@ impl<'r, 'd> Resolver<'r, 'd> {
     }
 }
 
-fn source_file<'d>(view: &View<'d>) -> Option<&'d str> {
-    let mut files = view
-        .object
-        .symbols()
-        .filter(|(_, symbol)| symbol.kind == object::elf::STT_FILE.0 && !symbol.name.is_empty());
-    files.next().map(|(_, symbol)| symbol.name)
+/// The original's source files as the target knows them. An object linked from several has as many.
+struct TargetFiles<'d> {
+    sources: SourceFiles<'d>,
+    found: BTreeMap<FileIndex, FileId>,
 }
 
-fn locals<'v>(view: &'v View<'_>) -> impl Iterator<Item = &'v str> {
-    view.object
-        .symbols()
-        .filter(|(_, symbol)| {
-            symbol.is_local()
+impl<'d> TargetFiles<'d> {
+    fn find(object: &Object<'d>, symbols: &SymbolTable) -> Self {
+        let sources = SourceFiles::read(object);
+        let mut locals: BTreeMap<FileIndex, Vec<&str>> = BTreeMap::new();
+        for (id, symbol) in object.symbols() {
+            let is_named = symbol.is_local()
                 && !symbol.is_section()
                 && matches!(symbol.place, Place::Section(_))
-                && !symbol.name.starts_with('.')
-        })
-        .map(|(_, symbol)| symbol.name)
+                && !symbol.name.starts_with('.');
+            if let (Some(file), true) = (sources.of(id), is_named) {
+                locals.entry(file).or_default().push(symbol.name);
+            }
+        }
+        let find = |(index, name)| {
+            let locals = locals.get(&index)?.iter().copied();
+            Some((index, symbols.file_with(name, locals)?))
+        };
+        let found = sources.iter().filter_map(find).collect();
+        Self { sources, found }
+    }
+
+    /// The file that a local symbol comes from.
+    fn of(&self, symbol: SymbolId) -> Option<FileId> {
+        self.found.get(&self.sources.of(symbol)?).copied()
+    }
 }

@@ -1,0 +1,6 @@
+static int state = 70;
+
+int other(int x)
+{
+	return state += x;
+}
