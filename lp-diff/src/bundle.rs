@@ -9,7 +9,9 @@ use crate::name;
 use crate::object::{Object, Section, SectionId, Symbol, SymbolId};
 use crate::special::table::{Class, classify};
 use object::elf;
-use std::collections::{BTreeSet, HashMap};
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// Index of a bundle among those of its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,8 +54,8 @@ pub struct Bundle {
     pub kind: Kind,
     /// The symbol it is known by.
     pub owner: Option<SymbolId>,
-    /// All symbols that it defines, by value.
-    pub symbols: Vec<SymbolId>,
+    /// All symbols that it defines, see [`Bundles::symbols`].
+    symbols: Range<u32>,
     /// For a function's `.cold` part: the function.
     pub parent: Option<BundleId>,
 }
@@ -69,41 +71,42 @@ impl Bundle {
 #[derive(Debug, Default)]
 pub struct Bundles {
     list: Vec<Bundle>,
-    by_section: Vec<std::ops::Range<u32>>,
+    by_section: Vec<Range<u32>>,
+    /// Named symbols by section and value.
+    symbols: Vec<SymbolId>,
 }
 
 impl Bundles {
-    /// Cuts all sections of code and data. `targets` are the (section, offset) pairs that relocations refer to; code
-    /// without symbols is cut at them.
-    pub fn cut(object: &Object<'_>, targets: &BTreeSet<(SectionId, u64)>) -> Self {
-        let mut symbols: Vec<Vec<SymbolId>> = vec![Vec::new(); object.sections.len()];
-        for (id, symbol) in object.symbols() {
-            if let (Some(section), false) = (
-                symbol.section(),
-                symbol.is_section() || symbol.name.is_empty(),
-            ) {
-                symbols[section.0 as usize].push(id);
-            }
-        }
-        let mut bundles = Bundles::default();
+    /// Cuts all sections of code and data. `targets` are the (section, offset) pairs that relocations refer to, in
+    /// order; code without symbols is cut at them.
+    pub fn cut(object: &Object<'_>, targets: &[(SectionId, u64)]) -> Self {
+        let mut bundles = Bundles {
+            symbols: named_symbols(object),
+            ..Bundles::default()
+        };
         bundles.by_section.push(0..0);
+        let mut next = 0;
         for (id, section) in object.sections() {
+            let is_inside = |symbol: &&SymbolId| object.symbol(**symbol).section() == Some(id);
+            let own = bundles.symbols[next..].iter().take_while(is_inside).count();
             let first = bundles.list.len() as u32;
             if matches!(classify(section), Class::Body) && holds_bytes(section) {
-                let mut cutter = Cutter {
+                let cutter = Cutter {
                     object,
                     id,
                     section,
-                    symbols: std::mem::take(&mut symbols[id.0 as usize]),
+                    symbols: &bundles.symbols[next..next + own],
+                    first_symbol: next as u32,
+                    names: OnceCell::new(),
                     targets,
                 };
-                cutter
-                    .symbols
-                    .sort_by_key(|id| (object.symbol(*id).value, id.0));
-                bundles.list.extend(cutter.cut());
+                let cut = cutter.cut();
+                bundles.list.extend(cut);
             }
+            next += own;
             bundles.by_section.push(first..bundles.list.len() as u32);
         }
+        bundles.list.shrink_to_fit();
         bundles.adopt_cold_parts(object);
         bundles
     }
@@ -111,6 +114,12 @@ impl Bundles {
     /// The bundle with this id.
     pub fn get(&self, id: BundleId) -> &Bundle {
         &self.list[id.0 as usize]
+    }
+
+    /// All symbols that a bundle defines, by value.
+    pub fn symbols(&self, id: BundleId) -> &[SymbolId] {
+        let range = self.get(id).symbols.clone();
+        &self.symbols[range.start as usize..range.end as usize]
     }
 
     /// All bundles with their ids.
@@ -168,6 +177,19 @@ impl Bundles {
     }
 }
 
+/// The symbols that name a place in a section, by section, value and index.
+fn named_symbols(object: &Object<'_>) -> Vec<SymbolId> {
+    let named = object.symbols().filter(|(_, symbol)| {
+        symbol.section().is_some() && !symbol.is_section() && !symbol.name.is_empty()
+    });
+    let mut ids: Vec<SymbolId> = named.map(|(id, _)| id).collect();
+    ids.sort_unstable_by_key(|id| {
+        let symbol = object.symbol(*id);
+        (symbol.section(), symbol.value, *id)
+    });
+    ids
+}
+
 fn holds_bytes(section: &Section<'_>) -> bool {
     section.kind == elf::SHT_PROGBITS.0 || section.is_nobits() || section.kind >= elf::SHT_LOOS
 }
@@ -176,8 +198,13 @@ struct Cutter<'o, 'd> {
     object: &'o Object<'d>,
     id: SectionId,
     section: &'o Section<'d>,
-    symbols: Vec<SymbolId>,
-    targets: &'o BTreeSet<(SectionId, u64)>,
+    /// Those of the section, by value.
+    symbols: &'o [SymbolId],
+    /// Index of the first of them among all.
+    first_symbol: u32,
+    /// Their names, once asked for.
+    names: OnceCell<HashSet<&'d str>>,
+    targets: &'o [(SectionId, u64)],
 }
 
 impl Cutter<'_, '_> {
@@ -221,11 +248,11 @@ impl Cutter<'_, '_> {
     fn code_cuts(&self) -> Vec<(u64, Option<SymbolId>)> {
         let mut cuts = self.owner_cuts(|symbol| symbol.is_function());
         if cuts.is_empty() {
-            let inside = (self.id, 0)..(self.id, self.section.size.max(1));
-            let starts: BTreeSet<u64> = std::iter::once(0)
-                .chain(self.targets.range(inside).map(|(_, offset)| *offset))
-                .collect();
-            return starts.into_iter().map(|start| (start, None)).collect();
+            let last = (self.id, self.section.size.max(1));
+            let first = self.targets.partition_point(|at| *at <= (self.id, 0));
+            let inside = self.targets[first..].iter().take_while(|at| **at < last);
+            let starts = std::iter::once(0).chain(inside.map(|(_, offset)| *offset));
+            return starts.map(|start| (start, None)).collect();
         }
         // What stands before the first function is its padding.
         cuts[0].0 = 0;
@@ -245,7 +272,7 @@ impl Cutter<'_, '_> {
         let mut cuts: Vec<(u64, Option<SymbolId>)> = Vec::new();
         let mut reach = 0;
         let mut prefix: Option<u64> = None;
-        for id in &self.symbols {
+        for id in self.symbols {
             let symbol = self.object.symbol(*id);
             if !wanted(symbol) {
                 continue;
@@ -273,9 +300,8 @@ impl Cutter<'_, '_> {
     }
 
     fn defines(&self, name: &str) -> bool {
-        self.symbols
-            .iter()
-            .any(|id| self.object.symbol(*id).name == name)
+        let all = || self.symbols.iter().map(|id| self.object.symbol(*id).name);
+        self.names.get_or_init(|| all().collect()).contains(name)
     }
 
     fn bundles(&self, cuts: &[(u64, Option<SymbolId>)]) -> Vec<Bundle> {
@@ -284,21 +310,20 @@ impl Cutter<'_, '_> {
             .skip(1)
             .map(|(start, _)| *start)
             .chain(std::iter::once(self.section.size));
-        let mut symbols = self.symbols.iter().copied().peekable();
+        let mut symbols = 0;
         let mut bundles = Vec::with_capacity(cuts.len());
         for ((start, owner), end) in cuts.iter().zip(ends) {
             let last = bundles.len() + 1 == cuts.len();
-            let mut own = Vec::new();
-            while let Some(id) = symbols.next_if(|id| last || self.object.symbol(*id).value < end) {
-                own.push(id);
-            }
+            let is_own = |id: &&SymbolId| last || self.object.symbol(**id).value < end;
+            let first = symbols;
+            symbols += self.symbols[first..].iter().take_while(is_own).count();
             bundles.push(Bundle {
                 section: self.id,
                 start: *start,
-                len: self.trimmed(*start, end, *owner, &own) - *start,
+                len: self.trimmed(*start, end, *owner, &self.symbols[first..symbols]) - *start,
                 kind: self.kind(*owner),
                 owner: *owner,
-                symbols: own,
+                symbols: self.first_symbol + first as u32..self.first_symbol + symbols as u32,
                 parent: None,
             });
         }

@@ -273,7 +273,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             let bundle = view.bundles.get(*id);
             // A second global definition of what the target has would be another function to every other object.
             let is_new = *self.source.comparison.status(*id) == Status::New;
-            for symbol_id in &bundle.symbols {
+            for symbol_id in view.bundles.symbols(*id) {
                 let symbol = view.object.symbol(*symbol_id);
                 if (is_new && !symbol.is_local()) != global {
                     continue;

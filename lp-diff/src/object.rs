@@ -1,19 +1,26 @@
 //! Parses one relocatable object into plain tables.
 //!
-//! Sections and symbols keep their ELF indices as typed ids, nothing is interpreted here: which symbol owns which
+//! Symbols keep their ELF indices as typed ids, nothing is interpreted here: which symbol owns which
 //! bytes is [`crate::bundle`]'s business. Everything borrows the file's bytes. All offsets and sizes are checked here,
 //! once, so that the later phases may slice without fear; the tempting wrong way is to check where one looks.
+//!
+//! With a section for each function, half of all sections are relocation sections: they are no sections here, but
+//! [`Relocs`] of those that they apply to, read from the file where they are needed.
+
+mod relocs;
+
+pub use relocs::{Reloc, Relocs};
 
 use crate::name::Compiler;
 use crate::packed::{Packed, unpacked_size};
 use object::elf;
-use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable, Sym, SymbolTable};
+use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
 use object::{Endianness, SectionIndex};
 use thiserror::Error;
 
 type Header = elf::FileHeader64<Endianness>;
 
-/// Index of a section in the object's section table.
+/// Index of a section in [`Object::sections`], which has the order of the file but no relocation sections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SectionId(pub u32);
 
@@ -49,7 +56,7 @@ pub struct Object<'d> {
     pub endian: Endianness,
     /// Who wrote it.
     pub compiler: Compiler,
-    /// All sections; index 0 is the null section.
+    /// All sections but those of relocations; index 0 is the null section.
     pub sections: Vec<Section<'d>>,
     /// All symbols; index 0 is the null symbol.
     pub symbols: Vec<Symbol<'d>>,
@@ -73,23 +80,10 @@ pub struct Section<'d> {
     pub size: u64,
     /// The bytes; empty for SHT_NOBITS.
     pub data: &'d [u8],
-    /// From all SHT_RELA sections whose `sh_info` is this section, by offset.
-    pub relocs: Vec<Reloc>,
+    /// What applies to it.
+    pub relocs: Relocs<'d>,
     /// Whether a section group (COMDAT) holds it.
     pub grouped: bool,
-}
-
-/// One entry of a SHT_RELA section.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reloc {
-    /// `r_offset`, inside the section.
-    pub offset: u64,
-    /// Relocation type.
-    pub kind: u32,
-    /// The symbol; id 0 when there is none.
-    pub symbol: SymbolId,
-    /// `r_addend`.
-    pub addend: i64,
 }
 
 /// Where a symbol is defined.
@@ -183,11 +177,9 @@ impl Section<'_> {
         self.kind == elf::SHT_NOBITS.0
     }
 
-    /// The relocations inside `start..end`.
+    /// The relocations inside `start..end`, as indices of [`Section::relocs`].
     pub fn relocs_in(&self, start: u64, end: u64) -> std::ops::Range<usize> {
-        let first = self.relocs.partition_point(|reloc| reloc.offset < start);
-        let last = self.relocs.partition_point(|reloc| reloc.offset < end);
-        first..last.max(first)
+        self.relocs.within(start, end)
     }
 
     /// The bytes of `start..end`, cut to what the section has.
@@ -207,20 +199,18 @@ impl<'d> Object<'d> {
         }
         let table = header.sections(endian, data)?;
         let symtab = table.symbols(endian, data, elf::SHT_SYMTAB)?;
+        let (sections, ids) = sections(&table, endian, data)?;
         let mut object = Object {
             machine: header.e_machine(endian).0,
             flags: header.e_flags(endian).0,
             endian,
-            compiler: Compiler::Gcc,
-            sections: sections(&table, endian, data)?,
-            symbols: Vec::new(),
-            packed: Packed::default(),
+            symbols: symbols(&symtab, (endian, data), &sections, &ids)?,
+            compiler: compiler(&sections),
+            packed: Packed::of(&sections),
+            sections,
         };
-        object.packed = Packed::of(&object.sections);
-        object.compiler = compiler(&object.sections);
-        object.symbols = symbols(&symtab, endian, &object.sections)?;
-        object.read_relocs(&table, data)?;
-        object.mark_groups(&table, data)?;
+        object.read_relocs(&table, data, &ids)?;
+        object.mark_groups(&table, data, &ids)?;
         Ok(object)
     }
 
@@ -258,38 +248,34 @@ impl<'d> Object<'d> {
         &mut self,
         table: &SectionTable<'d, Header>,
         data: &'d [u8],
+        ids: &SectionIds,
     ) -> Result<(), ParseError> {
         for header in table.iter() {
             let Some((relas, _)) = header.rela(self.endian, data)? else {
                 continue;
             };
             let target = header.sh_info(self.endian) as usize;
-            let Some(section) = self.sections.get_mut(target) else {
+            let Some(id) = ids.get(target) else {
                 return Err(out_of_bounds(format!(
                     "a relocation section applies to section {target}, which does not exist"
                 )));
             };
+            let section = &mut self.sections[id.0 as usize];
             // Relocations of a compressed section count from the start of what it unpacks to.
             let size = unpacked_size(section, self.endian).unwrap_or(section.size);
-            section.relocs.reserve(relas.len());
-            for rela in relas {
-                let reloc = Reloc {
-                    offset: rela.r_offset(self.endian),
-                    kind: rela.r_type(self.endian, false).0,
-                    symbol: SymbolId(rela.r_sym(self.endian, false)),
-                    addend: rela.r_addend(self.endian),
-                };
-                let inside = reloc.offset < size && (reloc.symbol.0 as usize) < self.symbols.len();
-                if !inside {
-                    return Err(out_of_bounds(format!(
-                        "{}+{:#x}: relocation outside the section or symbol table",
-                        section.name, reloc.offset
-                    )));
-                }
-                section.relocs.push(reloc);
-            }
-            section.relocs.sort_by_key(|reloc| reloc.offset);
+            section
+                .relocs
+                .add(relas, size, self.symbols.len())
+                .map_err(|offset| {
+                    out_of_bounds(format!(
+                        "{}+{offset:#x}: relocation outside the section or symbol table",
+                        section.name
+                    ))
+                })?;
         }
+        self.sections
+            .iter_mut()
+            .for_each(|section| section.relocs.sort());
         Ok(())
     }
 
@@ -297,14 +283,15 @@ impl<'d> Object<'d> {
         &mut self,
         table: &SectionTable<'d, Header>,
         data: &'d [u8],
+        ids: &SectionIds,
     ) -> Result<(), ParseError> {
         for header in table.iter() {
             let Some((_, members)) = header.group(self.endian, data)? else {
                 continue;
             };
             for member in members {
-                if let Some(section) = self.sections.get_mut(member.get(self.endian) as usize) {
-                    section.grouped = true;
+                if let Some(id) = ids.get(member.get(self.endian) as usize) {
+                    self.sections[id.0 as usize].grouped = true;
                 }
             }
         }
@@ -326,29 +313,77 @@ fn compiler(sections: &[Section<'_>]) -> Compiler {
     }
 }
 
+/// The ids of the file's sections, by index in the file.
+struct SectionIds(Vec<Option<SectionId>>);
+
+impl SectionIds {
+    fn get(&self, index: usize) -> Option<SectionId> {
+        self.0.get(index).copied().flatten()
+    }
+}
+
 fn out_of_bounds(what: String) -> ParseError {
     ParseError::OutOfBounds(what)
 }
 
-fn text(bytes: &[u8], what: impl Fn() -> String) -> Result<&str, ParseError> {
-    std::str::from_utf8(bytes).map_err(|_| ParseError::Name(what()))
+/// Reads names. Many may share their end in the string table, but not so many that a small file could ask for any
+/// amount of work.
+struct Names {
+    /// Bytes that may still be read.
+    left: usize,
+}
+
+impl Names {
+    fn of(data: &[u8]) -> Self {
+        Self {
+            left: data.len().saturating_mul(16),
+        }
+    }
+
+    fn read<'d>(
+        &mut self,
+        bytes: &'d [u8],
+        what: impl Fn() -> String,
+    ) -> Result<&'d str, ParseError> {
+        self.left = self
+            .left
+            .checked_sub(bytes.len())
+            .ok_or_else(|| out_of_bounds("its names overlap".to_owned()))?;
+        std::str::from_utf8(bytes).map_err(|_| ParseError::Name(what()))
+    }
 }
 
 fn sections<'d>(
     table: &SectionTable<'d, Header>,
     endian: Endianness,
     data: &'d [u8],
-) -> Result<Vec<Section<'d>>, ParseError> {
-    let mut sections = Vec::with_capacity(table.len());
+) -> Result<(Vec<Section<'d>>, SectionIds), ParseError> {
+    let is_kept =
+        |header: &elf::SectionHeader64<Endianness>| header.sh_type(endian) != elf::SHT_RELA;
+    let kept = table.iter().filter(|header| is_kept(header)).count();
+    let mut sections = Vec::with_capacity(kept);
+    let mut ids = Vec::with_capacity(table.len());
+    let mut names = Names::of(data);
+    let mut taken = 0;
     for (index, header) in table.enumerate() {
+        let bytes = header.data(endian, data)?;
+        taken += bytes.len();
+        // Else a small file could ask for any amount of work.
+        if taken > data.len() {
+            return Err(out_of_bounds("its sections overlap".to_owned()));
+        }
+        if !is_kept(header) {
+            ids.push(None);
+            continue;
+        }
+        ids.push(Some(SectionId(sections.len() as u32)));
         let name = if index == SectionIndex(0) {
             ""
         } else {
-            text(table.section_name(endian, header)?, || {
+            names.read(table.section_name(endian, header)?, || {
                 format!("section {}", index.0)
             })?
         };
-        let bytes = header.data(endian, data)?;
         sections.push(Section {
             name,
             kind: header.sh_type(endian).0,
@@ -357,34 +392,40 @@ fn sections<'d>(
             entsize: header.sh_entsize(endian),
             size: header.sh_size(endian),
             data: bytes,
-            relocs: Vec::new(),
+            relocs: Relocs::new(endian),
             grouped: false,
         });
     }
-    Ok(sections)
+    Ok((sections, SectionIds(ids)))
 }
 
 fn symbols<'d>(
     table: &SymbolTable<'d, Header>,
-    endian: Endianness,
+    (endian, data): (Endianness, &'d [u8]),
     sections: &[Section<'d>],
+    ids: &SectionIds,
 ) -> Result<Vec<Symbol<'d>>, ParseError> {
+    let mut names = Names::of(data);
     let mut symbols = Vec::with_capacity(table.len());
     for (index, sym) in table.enumerate() {
-        let mut name = text(table.symbol_name(endian, sym)?, || {
+        let mut name = names.read(table.symbol_name(endian, sym)?, || {
             format!("symbol {}", index.0)
         })?;
         let place = match table.symbol_section(endian, sym, index)? {
-            Some(section) => Place::Section(SectionId(section.0 as u32)),
+            Some(section) => match ids.get(section.0) {
+                Some(id) => Place::Section(id),
+                None => {
+                    return Err(out_of_bounds(format!(
+                        "symbol {name} is in section {}, which does not exist or holds relocations",
+                        section.0
+                    )));
+                }
+            },
             None if sym.is_undefined(endian) => Place::Undefined,
             None => Place::Reserved(sym.st_shndx(endian).0),
         };
-        if let Place::Section(SectionId(section)) = place {
-            let Some(section) = sections.get(section as usize) else {
-                return Err(out_of_bounds(format!(
-                    "symbol {name} is in section {section}, which does not exist"
-                )));
-            };
+        if let Place::Section(id) = place {
+            let section = &sections[id.0 as usize];
             if sym.st_value(endian) > section.size {
                 return Err(out_of_bounds(format!(
                     "symbol {name} lies outside its section {}",

@@ -6,9 +6,9 @@
 
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Bundles, Kind};
+use crate::name;
 use crate::object::{Object, Place, Reloc, Section, SectionId, SymbolId};
 use crate::special::table::{Class, classify};
-use std::collections::BTreeSet;
 
 /// What a reference refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +53,19 @@ pub struct Ref {
     pub target: Target,
 }
 
-/// The references of an object, by section and offset.
+/// The references of an object, by section and offset; those of debug information are not among them.
 #[derive(Debug)]
-pub struct Refs(Vec<Vec<Ref>>);
+pub struct Refs {
+    list: Vec<Ref>,
+    /// Where each section's begin; one more at the end.
+    first: Vec<u32>,
+}
 
 impl Refs {
     /// The references with a field in `start..end` of a section.
     pub fn of(&self, section: SectionId, start: u64, end: u64) -> &[Ref] {
-        let refs = &self.0[section.0 as usize];
+        let section = section.0 as usize;
+        let refs = &self.list[self.first[section] as usize..self.first[section + 1] as usize];
         let first = refs.partition_point(|reference| reference.offset < start);
         let last = refs.partition_point(|reference| reference.offset < end);
         &refs[first..last.max(first)]
@@ -80,26 +85,13 @@ pub struct View<'d> {
 impl<'d> View<'d> {
     /// Cuts the object and resolves its references.
     pub fn new(object: Object<'d>, arch: &dyn Arch) -> Self {
-        let biases = biases(&object, arch);
+        let biases = Biases::read(&object, arch);
         let bundles = Bundles::cut(&object, &targets(&object, &biases));
-        let mut refs: Vec<Vec<Ref>> = object
-            .sections
-            .iter()
-            .zip(&biases)
-            .map(|(section, biases)| {
-                section
-                    .relocs
-                    .iter()
-                    .zip(biases)
-                    .map(|(reloc, bias)| resolve(&object, &bundles, reloc, *bias))
-                    .collect()
-            })
-            .collect();
-        add_local_branches(&object, &bundles, arch, &mut refs);
+        let refs = Refs::resolve(&object, &bundles, &biases, arch);
         Self {
             object,
             bundles,
-            refs: Refs(refs),
+            refs,
         }
     }
 
@@ -152,54 +144,92 @@ impl<'d> View<'d> {
     }
 }
 
-/// For each relocation of each section that is part of the image: what its field's value counts from.
-fn biases(object: &Object<'_>, arch: &dyn Arch) -> Vec<Vec<u8>> {
-    let mut starts: Vec<Vec<u64>> = vec![Vec::new(); object.sections.len()];
-    for (_, symbol) in object.symbols() {
-        if let (Some(section), true) = (symbol.section(), symbol.is_function()) {
-            starts[section.0 as usize].push(symbol.value);
-        }
-    }
-    object
-        .sections
-        .iter()
-        .zip(&mut starts)
-        .map(|(section, starts)| {
-            starts.sort_unstable();
-            starts.dedup();
-            if !section.is_exec() || section.relocs.is_empty() {
-                return vec![0; section.relocs.len()];
-            }
-            let mut distances = arch.field_to_end(section, starts);
-            for (distance, reloc) in distances.iter_mut().zip(&section.relocs) {
-                if !arch.is_pc_relative(reloc.kind) {
-                    *distance = 0;
-                }
-            }
-            distances
-        })
-        .collect()
+/// For each relocation of a code section: what its field's value counts from.
+struct Biases {
+    list: Vec<u8>,
+    /// Where each section's begin; one more at the end.
+    first: Vec<u32>,
 }
 
-fn targets(object: &Object<'_>, biases: &[Vec<u8>]) -> BTreeSet<(SectionId, u64)> {
-    let mut targets = BTreeSet::new();
-    for ((_, section), biases) in object.sections().zip(&biases[1.min(biases.len())..]) {
+impl Biases {
+    fn read(object: &Object<'_>, arch: &dyn Arch) -> Self {
+        let functions = object.symbols().filter(|(_, symbol)| symbol.is_function());
+        let mut starts: Vec<(SectionId, u64)> = functions
+            .filter_map(|(_, symbol)| Some((symbol.section()?, symbol.value)))
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let mut starts = starts.into_iter().peekable();
+        let mut biases = Self {
+            list: Vec::new(),
+            first: vec![0],
+        };
+        for (id, section) in (0..).map(SectionId).zip(&object.sections) {
+            let own = std::iter::from_fn(|| starts.next_if(|(section, _)| *section == id));
+            let own: Vec<u64> = own.map(|(_, start)| start).collect();
+            if is_decoded(section) && !section.relocs.is_empty() {
+                let distances = arch.field_to_end(section, &own).into_iter();
+                let pairs = distances.zip(section.relocs.iter());
+                let bias = |(distance, reloc): (u8, Reloc)| match arch.is_pc_relative(reloc.kind) {
+                    true => distance,
+                    false => 0,
+                };
+                biases.list.extend(pairs.map(bias));
+            }
+            biases.first.push(biases.list.len() as u32);
+        }
+        biases
+    }
+
+    /// The relocations of a section, each with what its field counts from.
+    fn with_relocs<'s>(
+        &'s self,
+        id: SectionId,
+        section: &'s Section<'_>,
+    ) -> impl Iterator<Item = (Reloc, u8)> + 's {
+        let range = self.first[id.0 as usize] as usize..self.first[id.0 as usize + 1] as usize;
+        let biases = self.list[range].iter().copied();
+        section
+            .relocs
+            .iter()
+            .zip(biases.chain(std::iter::repeat(0)))
+    }
+}
+
+fn is_decoded(section: &Section<'_>) -> bool {
+    section.is_alloc() && section.is_exec()
+}
+
+/// The places in code without function symbols that are referred to, in order.
+fn targets(object: &Object<'_>, biases: &Biases) -> Vec<(SectionId, u64)> {
+    let mut has_function = vec![false; object.sections.len()];
+    for (_, symbol) in object.symbols() {
+        if let (Some(section), true, None) = (
+            symbol.section(),
+            symbol.is_function(),
+            name::prefixed_function(symbol.name),
+        ) {
+            has_function[section.0 as usize] = true;
+        }
+    }
+    let mut targets = Vec::new();
+    for (id, section) in object.sections() {
         if !cuts_fragments(section) {
             continue;
         }
-        for (reloc, bias) in section.relocs.iter().zip(biases) {
+        for (reloc, bias) in biases.with_relocs(id, section) {
             let symbol = object.symbol(reloc.symbol);
-            if let Some(id) = symbol.section()
+            let offset = u64::try_from(place(symbol.value, &reloc, bias)).ok();
+            if let (Some(id), Some(offset)) = (symbol.section(), offset)
                 && object.section(id).is_exec()
+                && !has_function[id.0 as usize]
             {
-                targets.extend(
-                    u64::try_from(place(symbol.value, reloc, *bias))
-                        .ok()
-                        .map(|offset| (id, offset)),
-                );
+                targets.push((id, offset));
             }
         }
     }
+    targets.sort_unstable();
+    targets.dedup();
     targets
 }
 
@@ -253,42 +283,61 @@ fn resolve(object: &Object<'_>, bundles: &Bundles, reloc: &Reloc, bias: u8) -> R
     }
 }
 
+impl Refs {
+    fn resolve(object: &Object<'_>, bundles: &Bundles, biases: &Biases, arch: &dyn Arch) -> Self {
+        let wanted = object.sections().filter(|(_, section)| section.is_alloc());
+        let count = wanted.map(|(_, section)| section.relocs.len()).sum();
+        let mut refs = Self {
+            list: Vec::with_capacity(count),
+            first: vec![0],
+        };
+        for (id, section) in (0..).map(SectionId).zip(&object.sections) {
+            let first = refs.list.len();
+            if section.is_alloc() {
+                let relocs = biases.with_relocs(id, section);
+                refs.list
+                    .extend(relocs.map(|(reloc, bias)| resolve(object, bundles, &reloc, bias)));
+                add_local_branches((id, section), bundles, arch, &mut refs.list);
+                if !refs.list[first..].is_sorted_by_key(|reference| reference.offset) {
+                    refs.list[first..].sort_by_key(|reference| reference.offset);
+                }
+            }
+            refs.first.push(refs.list.len() as u32);
+        }
+        refs
+    }
+}
+
 /// Functions that share a section call each other without relocations.
 fn add_local_branches(
-    object: &Object<'_>,
+    (id, section): (SectionId, &Section<'_>),
     bundles: &Bundles,
     arch: &dyn Arch,
-    refs: &mut [Vec<Ref>],
+    refs: &mut Vec<Ref>,
 ) {
-    for (id, section) in object.sections() {
-        if !section.is_exec() || bundles.of_section(id).count() < 2 {
-            continue;
+    if !section.is_exec() || bundles.of_section(id).count() < 2 {
+        return;
+    }
+    let functions = bundles
+        .of_section(id)
+        .filter(|(_, bundle)| bundle.kind == Kind::Function);
+    for (_, bundle) in functions {
+        for branch in arch.local_branches(section, bundle.start, bundle.end()) {
+            let Some(target) = bundles.at(id, branch.target) else {
+                continue;
+            };
+            let offset = branch.target as i64 - bundles.get(target).start as i64;
+            refs.push(Ref {
+                offset: branch.field,
+                kind: match branch.width {
+                    4 => arch.branch_kind(),
+                    _ => arch.none_kind(),
+                },
+                bias: branch.width,
+                resolved: true,
+                by_section: false,
+                target: Target::Bundle { id: target, offset },
+            });
         }
-        for (_, bundle) in bundles
-            .of_section(id)
-            .filter(|(_, bundle)| bundle.kind == Kind::Function)
-        {
-            for branch in arch.local_branches(section, bundle.start, bundle.end()) {
-                let Some(target) = bundles.at(id, branch.target) else {
-                    continue;
-                };
-                let offset = branch.target as i64 - bundles.get(target).start as i64;
-                let kind = if branch.width == 4 {
-                    arch.branch_kind()
-                } else {
-                    arch.none_kind()
-                };
-                let target = Target::Bundle { id: target, offset };
-                refs[id.0 as usize].push(Ref {
-                    offset: branch.field,
-                    kind,
-                    bias: branch.width,
-                    resolved: true,
-                    by_section: false,
-                    target,
-                });
-            }
-        }
-        refs[id.0 as usize].sort_by_key(|reference| reference.offset);
     }
 }

@@ -193,8 +193,8 @@ fn inlined_functions_are_open_where_their_code_is() {
                 .map(|frame| (frame.function, frame.call.map(|call| call.to_string())))
                 .collect()
         };
-        let of_tick = relocs[inside]
-            .iter()
+        let of_tick = relocs
+            .range(inside)
             .any(|reloc| frames(reloc.offset) == wanted);
         assert!(of_tick, "{build}");
     }

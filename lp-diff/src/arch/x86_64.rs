@@ -124,8 +124,9 @@ impl Arch for X86_64 {
         end: u64,
     ) -> bool {
         let range = section.relocs_in(start, end.min(start + FENTRY_REACH));
-        section.relocs[range]
-            .iter()
+        section
+            .relocs
+            .range(range)
             .any(|reloc| matches!(object.symbol(reloc.symbol).name, "__fentry__" | "mcount"))
     }
 

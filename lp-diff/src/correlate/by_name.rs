@@ -175,7 +175,7 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
         let mut theirs: HashMap<&str, BundleId> = HashMap::new();
         for (id, bundle) in self.orig.bundles.iter() {
             let free = self.twins.patched(id).is_none() && !bundle.kind.is_by_content();
-            for symbol in bundle.symbols.iter().filter(|_| free) {
+            for symbol in self.orig.bundles.symbols(id).iter().filter(|_| free) {
                 let symbol = self.orig.object.symbol(*symbol);
                 if !symbol.is_local() {
                     theirs.insert(symbol.name, id);
@@ -186,7 +186,7 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
             if self.twins.orig(id).is_some() || is_static_local(self.patched, id) {
                 continue;
             }
-            let symbols = bundle.symbols.iter();
+            let symbols = self.patched.bundles.symbols(id).iter();
             let twin = symbols
                 .map(|symbol| self.patched.object.symbol(*symbol))
                 .filter(|symbol| !symbol.is_local())

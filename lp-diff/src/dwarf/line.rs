@@ -74,9 +74,11 @@ impl<'o> Lines<'o> {
     pub(super) fn index(object: &'o Object<'o>, dwarf: &Arc<Dwarf<Reader<'o>>>) -> Self {
         let offsets = program_offsets(dwarf);
         let mut by_section: BTreeMap<SectionId, Vec<u32>> = BTreeMap::new();
-        let relocs =
-            debug_section(object, ".debug_line").map_or(&[][..], |(section, _)| &section.relocs);
-        for reloc in relocs {
+        let section = debug_section(object, ".debug_line").map(|(section, _)| section);
+        for reloc in section
+            .into_iter()
+            .flat_map(|section| section.relocs.iter())
+        {
             let program = offsets.partition_point(|offset| *offset as u64 <= reloc.offset);
             let section = object.symbol(reloc.symbol).section();
             let (Some(program), Some(section)) = (program.checked_sub(1), section) else {

@@ -15,7 +15,7 @@ mod scope;
 pub mod variable;
 
 use crate::arch;
-use crate::object::{Object, Reloc, Section, SectionId};
+use crate::object::{Object, Reloc, Relocs, Section, SectionId};
 use gimli::{EndianSlice, Relocate, RelocateReader, RunTimeEndian};
 use object::Endianness;
 use std::sync::{Arc, OnceLock};
@@ -78,7 +78,7 @@ impl<'o> DebugInfo<'o> {
             let relocations = Relocations {
                 object,
                 none: arch.none_kind(),
-                relocs: section.map_or(&[], |(section, _)| &section.relocs),
+                relocs: section.map(|(section, _)| &section.relocs),
             };
             Ok::<_, gimli::Error>(RelocateReader::new(
                 EndianSlice::new(data, endian),
@@ -158,17 +158,15 @@ pub struct Relocations<'o> {
     object: &'o Object<'o>,
     /// The relocation kind that writes nothing.
     none: u32,
-    relocs: &'o [Reloc],
+    relocs: Option<&'o Relocs<'o>>,
 }
 
 impl Relocations<'_> {
     /// What the field at an offset holds once it is relocated. A RELA field's own value does not count.
     fn value(&self, offset: usize, unrelocated: u64) -> u64 {
-        let at = self
-            .relocs
-            .binary_search_by_key(&(offset as u64), |reloc| reloc.offset);
-        let applies = |reloc: &&Reloc| reloc.kind != self.none;
-        let Some(reloc) = at.ok().map(|at| &self.relocs[at]).filter(applies) else {
+        let found = self.relocs.and_then(|relocs| relocs.at(offset as u64));
+        let applies = |reloc: &Reloc| reloc.kind != self.none;
+        let Some(reloc) = found.filter(applies) else {
             return unrelocated;
         };
         let symbol = self.object.symbol(reloc.symbol);

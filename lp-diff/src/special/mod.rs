@@ -235,7 +235,7 @@ fn entry_len(
 
 /// The shortest period in which the relocations repeat, so many at least to an entry.
 fn infer(section: &Section<'_>, min_relocs: usize) -> Option<u64> {
-    let first = section.relocs.first()?;
+    let first = section.relocs.get(0)?;
     let candidates = section
         .relocs
         .iter()
@@ -253,8 +253,9 @@ fn infer(section: &Section<'_>, min_relocs: usize) -> Option<u64> {
 fn fits(section: &Section<'_>, len: u64, relocs: usize) -> bool {
     let shape = |index: u64| {
         let range = section.relocs_in(index * len, (index + 1) * len);
-        section.relocs[range]
-            .iter()
+        section
+            .relocs
+            .range(range)
             .take(relocs)
             .map(move |reloc| (reloc.offset - index * len, reloc.kind))
     };
