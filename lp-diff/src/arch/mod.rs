@@ -55,8 +55,8 @@ pub trait Arch: Sync {
     fn instructions(&self, code: &[u8], start: u64, fields: &[u64], syntax: Syntax) -> Vec<Insn>;
     /// Which argument the instruction that holds the field at `field` loads, decoding from `start`.
     fn argument_at(&self, code: &[u8], start: u64, field: u64) -> Option<usize>;
-    /// The constants that differ where two codes are otherwise equal, instruction for instruction: pairs of
-    /// (offset, before, after); `None` when anything else differs, or when no call follows that takes the constant.
+    /// The constants that differ where two codes are otherwise equal, instruction for instruction; `None` when anything
+    /// else differs, or when no call follows that takes the constant.
     fn changed_constants(&self, orig: &[u8], patched: &[u8]) -> Option<Vec<ChangedConstant>>;
 }
 
@@ -71,18 +71,16 @@ pub struct Difference {
     pub patched: String,
 }
 
-/// An immediate loaded into an argument register with another value on each side.
+/// An immediate that is passed to a call, with another value on each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangedConstant {
-    /// Offset of the instruction.
-    pub offset: u64,
     /// The value in the original.
     pub orig: u64,
     /// The value in the patched object.
     pub patched: u64,
-    /// Which argument of the call it is, from 0.
-    pub argument: usize,
-    /// Offsets from the branch before it to the end of the call that takes it as an argument.
+    /// Which argument of the call it is, from 0; `None` for one on the stack.
+    pub argument: Option<usize>,
+    /// Offsets from the branch before it to the end of the call, or of the jump into a function, that takes it.
     pub call: (u64, u64),
 }
 

@@ -177,12 +177,15 @@ impl Arch for X86_64 {
             if old.len() != new.len() {
                 return None;
             }
-            if bytes_of(orig, &old) != bytes_of(patched, &new) {
-                changed.push(changed_constant(&old, &new, block)?);
+            let (before, after) = (bytes_of(orig, &old), bytes_of(patched, &new));
+            if before != after {
+                changed.push(changed_constant(&new, before, after, block)?);
             }
             match new.flow_control() {
                 FlowControl::Next => continue,
-                FlowControl::Call => changed[waiting..]
+                FlowControl::Call
+                | FlowControl::IndirectCall
+                | FlowControl::UnconditionalBranch => changed[waiting..]
                     .iter_mut()
                     .for_each(|constant| constant.call.1 = new.next_ip()),
                 _ if waiting < changed.len() => return None,
@@ -195,19 +198,33 @@ impl Arch for X86_64 {
     }
 }
 
-/// `mov $imm32, %reg` with another immediate, into a register that carries an argument.
-fn changed_constant(old: &Instruction, new: &Instruction, block: u64) -> Option<ChangedConstant> {
-    let loads = |insn: &Instruction| {
-        insn.mnemonic() == Mnemonic::Mov && insn.op1_kind() == OpKind::Immediate32
+/// `mov $imm32, %reg` into a register that carries an argument, `push $imm32` or `mov $imm32, x(%rsp)`, with another
+/// immediate: the last four bytes of the instruction.
+fn changed_constant(
+    insn: &Instruction,
+    orig: &[u8],
+    patched: &[u8],
+    block: u64,
+) -> Option<ChangedConstant> {
+    let last = insn.op_count().checked_sub(1)?;
+    let has_immediate = matches!(
+        insn.op_kind(last),
+        OpKind::Immediate32 | OpKind::Immediate32to64
+    );
+    let (head, value) = patched.split_last_chunk::<4>()?;
+    let (orig_head, orig_value) = orig.split_last_chunk::<4>()?;
+    if !has_immediate || head != orig_head {
+        return None;
+    }
+    let argument = match (insn.mnemonic(), insn.op0_kind()) {
+        (Mnemonic::Mov, OpKind::Register) => Some(argument(insn.op0_register())?),
+        (Mnemonic::Mov, _) if insn.memory_base() == Register::RSP => None,
+        (Mnemonic::Push, _) => None,
+        _ => return None,
     };
-    let same_register =
-        old.op0_kind() == OpKind::Register && old.op0_register() == new.op0_register();
-    let argument =
-        argument(new.op0_register()).filter(|_| loads(old) && loads(new) && same_register)?;
     Some(ChangedConstant {
-        offset: old.ip(),
-        orig: old.immediate(1),
-        patched: new.immediate(1),
+        orig: u32::from_le_bytes(*orig_value).into(),
+        patched: u32::from_le_bytes(*value).into(),
         argument,
         call: (block, 0),
     })

@@ -2,39 +2,49 @@
 //!
 //! `__LINE__` ends up as a constant argument of a call (`__might_sleep(file, line)`, a formatted
 //! `"failed at %s (%d)"`), so code below an edit differs although nobody changed it. A constant is taken for a line
-//! number only if the argument before it is the name of a source file or of the function, if the debug information
-//! knows code of this function at both lines, and if all of them, in the whole object, tell one story: later lines
-//! stay later. The tempting wrong ways are a list of known callees, which is
-//! never complete, and to believe any changed constant, which would lose a fix.
+//! number only if another argument of that call is the name of a source file or of the function, if the line table
+//! says on both sides that just this call is written there, and if all of them tell one story: in each file, later
+//! lines stay later. Without debug information only a constant right behind a file's name is believed; behind a
+//! function's name comes a timeout as well. The tempting wrong ways are a list of known callees, which is never
+//! complete, and to believe any changed constant, which would lose a fix.
 
 use super::Comparer;
 use crate::arch::ChangedConstant;
-use crate::bundle::{Bundle, BundleId, Kind};
+use crate::bundle::{BundleId, Kind};
 use crate::dwarf::DebugInfo;
 use crate::reference::{Target, View};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Line numbers before and after, of the functions that differ in nothing else.
+/// The most lines that clang's `__LINE__`, which is the last line of a macro's arguments, is below the first.
+const CLANG_SPAN: u64 = 12;
+
+/// A line number in a source file, before and after.
+#[derive(Debug)]
+struct Shift {
+    file: String,
+    orig: u64,
+    patched: u64,
+}
+
+/// The functions that differ in nothing but line numbers.
 #[derive(Debug, Default)]
 pub(super) struct LineShifts {
-    /// Each function's twin, and its lines before and after.
-    shifts: BTreeMap<BundleId, (BundleId, Vec<(u64, u64)>)>,
+    /// Each function's twin and its lines.
+    shifts: BTreeMap<BundleId, (BundleId, Vec<Shift>)>,
 }
 
 impl LineShifts {
     /// Collects a function if line numbers are all that differs in its instructions.
     pub(super) fn collect(&mut self, comparer: &Comparer<'_, '_>, twin: BundleId, id: BundleId) {
         let (old, new) = (comparer.orig.bytes_of(twin), comparer.patched.bytes_of(id));
-        let Some(constants) = comparer.arch.changed_constants(old, new) else {
-            return;
-        };
-        if !constants.is_empty()
-            && constants.iter().all(|constant| {
-                is_line(comparer, id, constant) && known_line(comparer, twin, id, constant)
-            })
-        {
-            let lines = constants.iter().map(|found| (found.orig, found.patched));
-            self.shifts.insert(id, (twin, lines.collect()));
+        let constants = comparer.arch.changed_constants(old, new);
+        let constants = constants.unwrap_or_default();
+        let shifts: Option<Vec<Shift>> = constants
+            .iter()
+            .map(|constant| shift(comparer, (twin, id), constant))
+            .collect();
+        if let Some(shifts) = shifts.filter(|shifts| !shifts.is_empty()) {
+            self.shifts.insert(id, (twin, shifts));
         }
     }
 
@@ -53,90 +63,174 @@ impl LineShifts {
         self.shifts.retain(|id, (twin, _)| wanted((*twin, *id)));
     }
 
-    /// The functions whose line numbers agree with those of all the others.
+    /// The functions whose line numbers agree with those of all others in their files.
     pub(super) fn agreed(&self) -> BTreeSet<BundleId> {
-        let lines = || self.shifts.values().flat_map(|(_, lines)| lines);
-        let all: BTreeMap<u64, u64> = lines().copied().collect();
-        let in_order = all
-            .values()
-            .zip(all.values().skip(1))
-            .all(|(one, next)| one < next);
-        let one_story = lines().all(|(old, new)| all.get(old) == Some(new));
-        if in_order && one_story {
-            self.shifts.keys().copied().collect()
-        } else {
-            BTreeSet::new()
+        let mut files: BTreeMap<&str, BTreeSet<(u64, u64)>> = BTreeMap::new();
+        for shift in self.shifts.values().flat_map(|(_, shifts)| shifts) {
+            let lines = files.entry(&shift.file).or_default();
+            lines.insert((shift.orig, shift.patched));
         }
+        let in_order = |lines: &BTreeSet<(u64, u64)>| {
+            let mut pairs = lines.iter().zip(lines.iter().skip(1));
+            pairs.all(|(one, next)| one.0 < next.0 && one.1 < next.1)
+        };
+        let agrees = |shift: &Shift| files.get(&*shift.file).is_some_and(in_order);
+        let agreed = self
+            .shifts
+            .iter()
+            .filter(|(_, (_, shifts))| shifts.iter().all(agrees));
+        agreed.map(|(id, _)| *id).collect()
     }
 }
 
-/// Whether code of the function comes from the line that the constant says, on both sides. Without debug information
-/// there is nothing to ask.
-fn known_line(
+/// The line numbers that a constant stands for, if it is one.
+fn shift(
     comparer: &Comparer<'_, '_>,
-    twin: BundleId,
+    (twin, id): (BundleId, BundleId),
+    constant: &ChangedConstant,
+) -> Option<Shift> {
+    let names = names(comparer, id, constant);
+    let file = match (comparer.orig_debug.get(), comparer.patched_debug.get()) {
+        (Some(orig), Some(patched)) => {
+            let old = call_lines((orig, comparer.orig), twin, constant);
+            let new = call_lines((patched, comparer.patched), id, constant);
+            let mut named = names.iter();
+            named.find_map(|(_, name)| {
+                let is_clang = orig.is_clang() && patched.is_clang();
+                at_call(&old, &new, name, constant, is_clang)
+            })?
+        }
+        (None, None) => {
+            let mut named = names.into_iter();
+            named.find_map(|(argument, name)| match name {
+                Name::File(file) if constant.argument == Some(argument + 1) => Some(file),
+                _ => None,
+            })?
+        }
+        _ => return None,
+    };
+    Some(Shift {
+        file,
+        orig: constant.orig,
+        patched: constant.patched,
+    })
+}
+
+/// The lines of the code from the branch before a call to its end, with their files.
+fn call_lines(
+    (debug, view): (&DebugInfo<'_>, &View<'_>),
     id: BundleId,
     constant: &ChangedConstant,
-) -> bool {
-    match (comparer.orig_debug.get(), comparer.patched_debug.get()) {
-        (Some(orig), Some(patched)) => {
-            has_line(orig, comparer.orig.bundles.get(twin), constant.orig)
-                && has_line(patched, comparer.patched.bundles.get(id), constant.patched)
+) -> BTreeSet<(String, u64)> {
+    let (bundle, (start, end)) = (view.bundles.get(id), constant.call);
+    let (from, to) = (bundle.start + start, bundle.start + end);
+    let lines = debug.lines();
+    lines
+        .rows(bundle.section, from, to)
+        .filter_map(|row| row.line)
+        .filter_map(|(file, line)| Some((lines.file(file)?, line.into())))
+        .collect()
+}
+
+/// The file in which the call is written on the very lines that the constants say.
+fn at_call(
+    old: &BTreeSet<(String, u64)>,
+    new: &BTreeSet<(String, u64)>,
+    name: &Name,
+    constant: &ChangedConstant,
+    is_clang: bool,
+) -> Option<String> {
+    let span = if is_clang { CLANG_SPAN } else { 0 };
+    let is_at = |lines: &BTreeSet<(String, u64)>, file: &str, line: Option<u64>| {
+        line.is_some_and(|line| lines.contains(&(file.to_owned(), line)))
+    };
+    let files = old.iter().map(|(file, _)| file);
+    let mut files = files.filter(|file| name.is_in(file));
+    files
+        .find(|file| {
+            (0..=span).any(|below| {
+                is_at(old, file, constant.orig.checked_sub(below))
+                    && is_at(new, file, constant.patched.checked_sub(below))
+            })
+        })
+        .cloned()
+}
+
+/// What an argument says of a place in the source.
+#[derive(Debug)]
+enum Name {
+    /// `__FILE__`.
+    File(String),
+    /// `__func__`.
+    Function,
+}
+
+impl Name {
+    /// Whether the place can be in a file of the line table, whose root can be another folder.
+    fn is_in(&self, file: &str) -> bool {
+        let ends = |long: &str, short: &str| {
+            long.strip_suffix(short)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+        };
+        match self {
+            Name::File(name) => ends(file, name) || ends(name, file),
+            Name::Function => true,
         }
-        (None, None) => true,
-        _ => false,
     }
 }
 
-fn has_line(debug: &DebugInfo<'_>, bundle: &Bundle, line: u64) -> bool {
-    let mut rows = debug
-        .lines()
-        .rows(bundle.section, bundle.start, bundle.end());
-    rows.any(|row| row.line.is_some_and(|(_, found)| u64::from(found) == line))
-}
-
-/// Whether the argument before the constant names a place in the source.
-fn is_line(comparer: &Comparer<'_, '_>, id: BundleId, constant: &ChangedConstant) -> bool {
+/// The arguments of the call that name a place in the source, by number.
+fn names(
+    comparer: &Comparer<'_, '_>,
+    id: BundleId,
+    constant: &ChangedConstant,
+) -> Vec<(usize, Name)> {
     let view = comparer.patched;
     let bundle = view.bundles.get(id);
     let (start, end) = constant.call;
     let refs = view
         .refs
         .of(bundle.section, bundle.start + start, bundle.start + end);
-    refs.iter().any(|reference| match reference.target {
-        Target::Bundle { id: name, offset } => {
-            let field = reference.offset - bundle.start;
-            names_source(view, name, offset)
-                && comparer
-                    .arch
-                    .argument_at(view.bytes_of(id), start, field)
-                    .map(|name| name + 1)
-                    == Some(constant.argument)
-        }
-        _ => false,
-    })
+    // A jump within the function takes no arguments.
+    if refs
+        .last()
+        .is_none_or(|last| last.offset + 4 < bundle.start + end)
+    {
+        return Vec::new();
+    }
+    let named = refs.iter().filter_map(|reference| {
+        let Target::Bundle { id: name, offset } = reference.target else {
+            return None;
+        };
+        let name = source_name(view, (name, offset), view.name(id))?;
+        let field = reference.offset - bundle.start;
+        let argument = comparer.arch.argument_at(view.bytes_of(id), start, field)?;
+        Some((argument, name))
+    });
+    named.collect()
 }
 
-fn names_source(view: &View<'_>, id: BundleId, offset: i64) -> bool {
-    let bytes = view.bytes_of(id);
+/// What a string says of a place in `function`; clang puts `__func__` among the strings.
+fn source_name(view: &View<'_>, (id, offset): (BundleId, i64), function: &str) -> Option<Name> {
+    let name = crate::name::source_function(view.name(id));
     match view.bundles.get(id).kind {
-        Kind::String => usize::try_from(offset)
-            .ok()
-            .and_then(|offset| bytes.get(offset..))
-            .is_some_and(is_source_name),
-        Kind::PerUse => matches!(
-            crate::name::source_function(view.name(id)),
-            "__func__" | "__FUNCTION__" | "__PRETTY_FUNCTION__"
-        ),
-        _ => false,
+        Kind::PerUse => matches!(name, "__func__" | "__FUNCTION__" | "__PRETTY_FUNCTION__")
+            .then_some(Name::Function),
+        Kind::String => {
+            let text = view.bytes_of(id).get(usize::try_from(offset).ok()?..)?;
+            let text = std::str::from_utf8(text.strip_suffix(b"\0")?).ok()?;
+            let is_function = text == crate::name::source_function(function);
+            is_function
+                .then_some(Name::Function)
+                .or_else(|| is_file_name(text).then(|| Name::File(text.to_owned())))
+        }
+        _ => None,
     }
 }
 
-/// `mm/slub.c`, with its NUL.
-fn is_source_name(text: &[u8]) -> bool {
-    let Some((0, name)) = text.split_last() else {
-        return false;
-    };
-    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./+".contains(byte);
-    name.len() > 2 && name.iter().all(legal) && (name.ends_with(b".c") || name.ends_with(b".h"))
+/// `mm/slub.c`.
+fn is_file_name(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./+".contains(&byte);
+    let is_source = text.ends_with(".c") || text.ends_with(".h");
+    is_source && text.len() > 2 && text.bytes().all(legal)
 }

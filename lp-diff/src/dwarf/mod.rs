@@ -107,6 +107,18 @@ impl<'o> DebugInfo<'o> {
             .get_or_init(|| line::Lines::index(self.object, &self.dwarf))
     }
 
+    /// Whether clang wrote the first unit. Its `__LINE__` is not gcc's.
+    pub fn is_clang(&self) -> bool {
+        let producer = || {
+            let unit = self.dwarf.unit(self.dwarf.units().next().ok()??).ok()?;
+            let root = unit.entry(unit.header.root_offset()).ok()?;
+            let value = root.attr_value(gimli::constants::DW_AT_producer)?;
+            let text = self.dwarf.attr_string(&unit, value).ok()?;
+            Some(String::from_utf8_lossy(text.inner().slice()).contains("clang"))
+        };
+        producer().unwrap_or(false)
+    }
+
     fn scopes(&self) -> &scope::Scopes<'o> {
         self.scopes.get_or_init(|| scope::Scopes::read(self))
     }

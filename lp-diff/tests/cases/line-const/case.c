@@ -1,5 +1,4 @@
 // A number behind the name of the function is a line only if it is one.
-//#WithoutDebug: differs
 
 extern int wait_ready(const char *who, int timeout_ms);
 extern void note(const char *f, int);

@@ -1,5 +1,4 @@
 // A number after a source name is a line only if it comes next to it and the debug information says so.
-//#WithoutDebug: differs
 
 extern void err(const char *file, int error, const char *fmt);
 int f(int *p){

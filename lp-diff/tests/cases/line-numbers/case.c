@@ -5,8 +5,9 @@ extern void warn(const char *file, int line);
 extern void say(const char *);
 
 #ifdef PATCHED
-
-
+#line 2000
+#else
+#line 1000
 #endif
 void f(void)
 {
