@@ -8,6 +8,7 @@ use crate::correlate::Twins;
 use crate::dwarf::LazyDebugInfo;
 use crate::emit::{Emitted, Source, emit};
 use crate::entry_size::EntrySizes;
+use crate::explain::Explanations;
 use crate::exports::Exports;
 use crate::include::Selection;
 use crate::object::{Object, ParseError};
@@ -35,6 +36,8 @@ pub struct Config {
     /// Weak functions of the original, by ELF symbol index, that the target does not use: another file defines them
     /// there. Whatever changes in them changes nothing.
     pub overridden: BTreeSet<usize>,
+    /// Types whose layout may differ, by their names without `struct` or `union`.
+    pub allow_layout_change: BTreeSet<String>,
 }
 
 /// Why two files cannot be diffed at all.
@@ -180,8 +183,15 @@ fn diff_views<T>(
     selection.refusals.extend(misdeclared);
     let changed = changed_functions(&comparer, &comparison, &selection);
     let unchanged = selection.bundles.is_empty() && selection.refusals.is_empty();
+    let explanations = Explanations::find(
+        &comparer,
+        &comparison,
+        &selection,
+        &config.allow_layout_change,
+    );
     if !unchanged {
         selection.refusals.splice(0..0, refusals);
+        selection.refusals.extend(explanations.refusals());
     }
     let mut sympos = BTreeMap::new();
     for id in &changed {
@@ -229,6 +239,7 @@ fn diff_views<T>(
         author: &author,
         callbacks: &callbacks,
         emitted: &emitted,
+        explanations: &explanations,
     };
     let report = gathered.report(more);
     let looked = look(&Gathering {
@@ -319,6 +330,7 @@ struct Gathered<'g, 'v, 'd> {
     author: &'g Author,
     callbacks: &'g BTreeMap<BundleId, String>,
     emitted: &'g Emitted,
+    explanations: &'g Explanations,
 }
 
 impl Gathered<'_, '_, '_> {
@@ -339,12 +351,14 @@ impl Gathered<'_, '_, '_> {
             data: self.data(),
             callbacks: self.callbacks(),
             shadow_ids: self.author.shadow_ids.iter().copied().collect(),
+            touched: self.touched(),
+            notes: [&self.selection.notes[..], &self.explanations.notes].concat(),
+            layout: self.explanations.layout.clone(),
             refusals,
-            notes: self.selection.notes.clone(),
+            warnings: self.explanations.warnings.clone(),
             undefined: self.emitted.undefined.iter().cloned().collect(),
             namespaces: self.emitted.namespaces.iter().cloned().collect(),
             objects: self.emitted.objects.iter().cloned().collect(),
-            touched: self.touched(),
         }
     }
 

@@ -15,6 +15,7 @@ mod diff;
 pub mod dwarf;
 pub mod emit;
 pub mod entry_size;
+pub mod explain;
 pub mod exports;
 pub mod include;
 pub mod name;

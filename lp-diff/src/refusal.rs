@@ -31,6 +31,8 @@ pub enum RefusalCode {
     JumpLabel,
     /// A static call's key lives in a module.
     StaticCall,
+    /// A type that patched code uses has another layout.
+    LayoutChange,
     /// A short branch into another function of the same section.
     ShortBranch,
     /// A callback is declared that the livepatch core cannot be given.

@@ -1,5 +1,7 @@
 //! What a diff found, for people and for machines.
 
+use crate::explain::layout::LayoutChange;
+use crate::explain::warnings::Warning;
 use crate::refusal::Refusal;
 use lp_klp::name::ObjName;
 use lp_klp::target;
@@ -84,8 +86,12 @@ pub struct Report {
     pub callbacks: Vec<Callback>,
     /// The ids of the shadow variables that the patched source declares.
     pub shadow_ids: Vec<u64>,
+    /// Types that the patch can reach and whose layout differs; each is refused unless the author allows it.
+    pub layout: Vec<LayoutChange>,
     /// What cannot be done.
     pub refusals: Vec<Refusal>,
+    /// What is patched as asked, and is often a mistake.
+    pub warnings: Vec<Warning>,
     /// What the author should know.
     pub notes: Vec<String>,
     /// Symbols that neither the target nor this object has: another object of the same patch must define them.

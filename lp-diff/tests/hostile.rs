@@ -51,6 +51,7 @@ fn try_all(orig: &[u8], patched: &[u8]) {
         unit: "x".into(),
         places: Default::default(),
         overridden: Default::default(),
+        allow_layout_change: Default::default(),
     };
     let _ = diff(orig, patched, &symbols, &Exports::default(), &config);
 }

@@ -194,6 +194,7 @@ fn try_all(orig: &[u8], patched: &[u8]) -> Option<Vec<u8>> {
         unit: "x".into(),
         places: Default::default(),
         overridden: Default::default(),
+        allow_layout_change: Default::default(),
     };
     let mut out = Vec::new();
     for function in [None, Some("work".to_owned())] {

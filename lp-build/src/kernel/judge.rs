@@ -64,6 +64,7 @@ fn diff(
         unit: unit_stem(&pair.unit.source),
         places: fidelity.places.clone(),
         overridden: overridden(&pair.orig.object, fidelity),
+        allow_layout_change: Default::default(),
     };
     let outcome = lp_diff::diff(
         &pair.orig.object,

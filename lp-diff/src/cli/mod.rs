@@ -43,6 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
         unit: unit(options.output.as_deref()),
         places: Default::default(),
         overridden: Default::default(),
+        allow_layout_change: options.allow_layout_change.iter().cloned().collect(),
     };
     let wanted = show::wanted(options)?;
     let outcome = match &wanted {

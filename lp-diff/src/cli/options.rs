@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// Size of a struct that special sections are made of; overrides what --symbols says.
     #[arg(long, value_name = "NAME=BYTES", value_parser = parse_entry_size)]
     pub(crate) entry_size: Vec<(String, u64)>,
+    /// Allow a struct or union of another layout; can be given more than once.
+    #[arg(long, value_name = "NAME", value_parser = lp_diff::explain::layout::parse_allowed)]
+    pub(crate) allow_layout_change: Vec<String>,
     /// How to report.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) report: Format,

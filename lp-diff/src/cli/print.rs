@@ -40,6 +40,12 @@ pub(super) fn print_text(out: &mut impl Write, report: &Report) -> io::Result<()
     for note in &report.notes {
         writeln!(out, "note     {note}")?;
     }
+    for change in report.layout.iter().filter(|change| change.allowed) {
+        writeln!(out, "layout   {change}")?;
+    }
+    for warning in &report.warnings {
+        writeln!(out, "warning  {warning}")?;
+    }
     for name in &report.undefined {
         writeln!(
             out,

@@ -12,6 +12,7 @@
 pub mod function;
 pub mod line;
 mod scope;
+pub mod types;
 pub mod variable;
 
 use crate::arch;
@@ -131,6 +132,18 @@ impl<'o> DebugInfo<'o> {
     fn variables(&self) -> &variable::Variables {
         self.variables
             .get_or_init(|| variable::Variables::read(self, self.scopes()))
+    }
+
+    /// The place that an entry's `DW_AT_decl_file` and `DW_AT_decl_line` say.
+    pub fn declared_at(
+        &self,
+        unit: &gimli::Unit<Reader<'o>>,
+        file: u64,
+        line: u32,
+    ) -> Option<line::SourcePlace> {
+        let header = unit.line_program.as_ref()?.header();
+        let file = line::file_name(&self.dwarf, header, file)?;
+        (line > 0).then_some(line::SourcePlace { file, line })
     }
 
     /// The virtual address of a place in a section.

@@ -142,6 +142,7 @@ impl Built {
             unit: "case".into(),
             places: Default::default(),
             overridden: indices(orig, &directives.overridden),
+            allow_layout_change: directives.allow_layout_change.iter().cloned().collect(),
         };
         diff(orig, patched, &symbols, &exports, &config)
             .unwrap_or_else(|error| panic!("{}: {error}", self.name()))

@@ -14,6 +14,7 @@
 //! | `Overridden` | weak functions, by name, that the target takes from another file |
 //! | `Run` | calls that prove the output by running, see [`crate::run`]: `f(1); void g("x")` |
 //! | `State` | `fresh`, where the state of what is called begins when the patch is loaded |
+//! | `AllowLayoutChange` | types whose layout may differ |
 //! | `Known` | `COMPILER wrong because ..`: the report is right and the differ is not, for now |
 //! | `WithoutDebug` | `differs`, where the debug information is what decides |
 
@@ -34,6 +35,7 @@ pub(crate) struct Directives {
     pub(crate) overridden: Vec<String>,
     pub(crate) run: Vec<String>,
     pub(crate) fresh_state: bool,
+    pub(crate) allow_layout_change: Vec<String>,
     pub(crate) known_wrong: Vec<Compiler>,
     pub(crate) debug_decides: bool,
 }
@@ -80,6 +82,7 @@ impl Directives {
                 .run
                 .extend(value.split(';').map(|call| call.trim().to_owned())),
             "State" if value == "fresh" => self.fresh_state = true,
+            "AllowLayoutChange" => self.allow_layout_change.extend(words()),
             "Known" => self.known_wrong.push(known(value)?),
             "WithoutDebug" if value == "differs" => self.debug_decides = true,
             _ => return Err(format!("unknown directive `{text}`")),

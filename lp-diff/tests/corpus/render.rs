@@ -32,6 +32,15 @@ pub(crate) fn render(outcome: &Outcome) -> String {
         assert!(!refusal.message.is_empty(), "{refusal:?}");
         format!("refused {} {}", refusal.code, refusal.place)
     });
+    let layout = report.layout.iter().map(|change| {
+        assert!(!change.used_by.is_empty(), "{change:?}");
+        let allowed = if change.allowed { "allowed " } else { "" };
+        format!("layout {allowed}{}: {}", change.name, change.summary())
+    });
+    let warnings = report.warnings.iter().map(|warning| {
+        assert!(!warning.message.is_empty(), "{warning:?}");
+        format!("warning {} {}", warning.code, warning.place)
+    });
     let reaches = outcome.object.iter().flat_map(|object| undefined(object));
     let reaches = reaches.map(|name| format!("reaches {name}"));
     let mut text = format!("{:?}\n", report.verdict);
@@ -41,7 +50,9 @@ pub(crate) fn render(outcome: &Outcome) -> String {
         callbacks.collect(),
         shadow_ids.map(|id| format!("shadow id {id:#x}")).collect(),
         statements.map(|note| format!("note {note}")).collect(),
+        layout.collect(),
         refusals.collect(),
+        warnings.collect(),
         reaches.collect(),
     ] {
         lines.sort();
