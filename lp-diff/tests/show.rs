@@ -1,6 +1,7 @@
-//! `lp-diff --show`, on objects written by hand so that no compiler's choices are in the golden texts
+//! `lp-diff --show` and `--html`, on objects written by hand so that no compiler's choices are in the golden texts
 //! beside them in `show/`. `UPDATE_GOLDEN=1 cargo test -p lp-diff` rewrites those.
 
+use lp_diff::show::html::{self, Unit};
 use lp_diff::show::text::{Style, render};
 use lp_diff::show::{Syntax, Wanted};
 use lp_diff::{Config, EntrySizes, Exports, SymbolTable, diff_and_show};
@@ -203,7 +204,7 @@ fn try_all(orig: &[u8], patched: &[u8]) -> Option<Vec<u8>> {
             syntax: Syntax::Att,
         };
         let symbols = SymbolTable::from_elf(orig).unwrap_or_default();
-        let (_, shown) = diff_and_show(
+        let (outcome, shown) = diff_and_show(
             orig,
             patched,
             &symbols,
@@ -218,8 +219,17 @@ fn try_all(orig: &[u8], patched: &[u8]) -> Option<Vec<u8>> {
                 color: true,
                 context: 1,
             };
-            render(&mut out, &shown, style, &|_, _| Some("\x1b".to_owned())).expect("a vector");
+            render(&mut out, &shown, style, &|_, _| Some("\x1b<".to_owned())).expect("a vector");
         }
+        let unit = Unit {
+            name: "<\x1b".to_owned(),
+            report: &outcome.report,
+            shown: &shown,
+            sources: &|_, _| Some("\x1b<i>".to_owned()),
+        };
+        let page = html::page("<i>", &[unit], 1).expect("a page");
+        assert_well_formed(&page);
+        out.extend(page.bytes());
     }
     Some(out)
 }
@@ -238,7 +248,7 @@ fn whatever_the_bytes_showing_them_neither_panics_nor_obeys_them() {
         (seed % below as u64) as usize
     };
     let mut shown = 0;
-    for _ in 0..4_000 {
+    for _ in 0..1_000 {
         let mut mutated = patched.clone();
         for _ in 0..1 + next(8) {
             let at = next(mutated.len());
@@ -256,10 +266,79 @@ fn whatever_the_bytes_showing_them_neither_panics_nor_obeys_them() {
             assert!(!obeyed && !text.contains("\x1b[2J"));
         }
     }
-    assert!(shown > 1_000, "only {shown} were objects");
+    assert!(shown > 250, "only {shown} were objects");
 }
 
 #[test]
 fn the_same_objects_give_the_same_text() {
     assert_eq!(shown("120", &["--show"]), shown("120", &["--show"]));
+}
+
+/// Every tag is one of the template's, and closed; nothing is loaded from elsewhere.
+fn assert_well_formed(page: &str) {
+    const VOID: [&str; 2] = ["meta", "!doctype"];
+    const KNOWN: [&str; 31] = [
+        "a", "article", "b", "body", "code", "dd", "details", "dl", "dt", "footer", "h1", "h2",
+        "h3", "head", "html", "i", "mark", "p", "section", "span", "style", "summary", "table",
+        "tbody", "td", "th", "thead", "title", "tr", "div", "ul",
+    ];
+    let mut open = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("a whole tag");
+        let name = tag.split(' ').next().expect("a name");
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{tag}");
+        } else if !VOID.contains(&name) {
+            assert!(KNOWN.contains(&name), "{tag}");
+            assert!(!tag.contains("src=") && !tag.contains("://"), "{tag}");
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+fn html_page() -> String {
+    let folder = objects();
+    let output = lp_diff(folder.path(), "100", &["--html", "page.html"]);
+    assert_eq!(output.status.code(), Some(0));
+    fs::read_to_string(folder.path().join("page.html")).expect("the page")
+}
+
+#[test]
+fn a_page_escapes_what_objects_say_and_needs_nothing_else() {
+    let page = html_page();
+    assert_well_formed(&page);
+    assert!(page.contains("hello &lt;b&gt;&amp;\\n"), "{page}");
+    assert!(!page.contains('\x1b') && !page.contains("<b>&"));
+    assert_eq!(page, html_page());
+}
+
+#[test]
+fn links_of_a_page_lead_somewhere() {
+    let page = html_page();
+    let links: Vec<&str> = page
+        .split("href=\"#")
+        .skip(1)
+        .map(|rest| rest.split('"').next().expect("a link"))
+        .collect();
+    assert!(links.len() > 10, "{links:?}");
+    for link in links {
+        assert!(page.contains(&format!("id=\"{link}\"")), "{link}");
+    }
+}
+
+#[test]
+fn a_page_tells_of_all_that_the_report_does() {
+    let page = html_page();
+    for words in [
+        "can be patched",
+        "1 changed, 1 new",
+        "_printk",
+        "unused",
+        "count.3 in the original",
+        "jump label feature_key",
+        "WARN",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
 }

@@ -78,6 +78,9 @@ fn finish(options: &Options, outcome: &Outcome, shown: Option<&SideBySide>) -> R
         output::write_whole(path, object)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
+    if let Some(shown) = shown {
+        show::write_html(options, &outcome.report, shown)?;
+    }
     if let (Some(shown), Some(_)) = (shown, &options.view.show) {
         return show::page(options, &outcome.report, shown);
     }

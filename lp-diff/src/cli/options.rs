@@ -19,7 +19,8 @@ Examples:
   lp-diff a.o b.o -o out.o --object nf_tables --symbols nf_tables.ko --report json
   lp-diff a.o b.o -o out.o --symbols /proc/kallsyms --entry-size bug_entry=12 --entry-size alt_instr=14
   lp-diff a.o b.o --show                  what changed, side by side, in a pager
-  lp-diff a.o b.o --show=tcp_close --context 20"
+  lp-diff a.o b.o --show=tcp_close --context 20
+  lp-diff a.o b.o -o out.o --html review.html"
 )]
 pub(crate) struct Options {
     /// The object compiled from the original source.
@@ -27,7 +28,7 @@ pub(crate) struct Options {
     /// The object compiled from the patched source.
     pub(crate) patched: PathBuf,
     /// Where to write the object with the changed functions.
-    #[arg(short, long, value_name = "OUT.o", required_unless_present = "show")]
+    #[arg(short, long, value_name = "OUT.o", required_unless_present_any = ["show", "html"])]
     pub(crate) output: Option<PathBuf>,
     /// The kernel image (vmlinux) or module that the objects belong to.
     #[arg(long, value_name = "vmlinux|MODULE", default_value = "vmlinux")]
@@ -58,6 +59,9 @@ pub(crate) struct View {
     /// Show both versions of each changed function side by side, or of this one.
     #[arg(long, value_name = "FUNCTION", num_args = 0..=1, default_missing_value = "")]
     pub(crate) show: Option<String>,
+    /// Write a page of the same that needs nothing but a browser.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Instructions to show around each one that differs.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) context: usize,

@@ -1,10 +1,11 @@
-//! `--show`: the report and both versions of what changed, for people.
+//! `--show` and `--html`: the report and both versions of what changed, for people.
 
 use super::options::{Format, Options, Spelling};
 use super::sources::Sources;
-use super::{print, terminal};
+use super::{output, print, terminal};
 use anyhow::{Context, Result, bail};
 use lp_diff::Report;
+use lp_diff::show::html::{self, Unit};
 use lp_diff::show::text::{Style, render};
 use lp_diff::show::{SideBySide, Syntax, Wanted};
 
@@ -21,13 +22,31 @@ pub(super) fn wanted(options: &Options) -> Result<Option<Wanted>> {
             Spelling::Intel => Syntax::Intel,
         },
     };
-    Ok(view.show.is_some().then_some(wanted))
+    Ok((view.show.is_some() || view.html.is_some()).then_some(wanted))
 }
 
 /// The one function that was asked for.
 pub(super) fn named(options: &Options) -> Option<&str> {
     let name = options.view.show.as_deref();
     name.filter(|name| !name.is_empty())
+}
+
+/// Writes the page, if one is wanted.
+pub(super) fn write_html(options: &Options, report: &Report, shown: &SideBySide) -> Result<()> {
+    let Some(path) = &options.view.html else {
+        return Ok(());
+    };
+    let sources = Sources::new(shown, (&options.orig, &options.patched));
+    let unit = Unit {
+        name: options.patched.display().to_string(),
+        report,
+        shown,
+        sources: &|patched, line| sources.text(patched, line),
+    };
+    let title = format!("{} → {}", options.orig.display(), options.patched.display());
+    let page = html::page(&title, &[unit], options.view.context)?;
+    output::write_whole(path, page.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Prints the report, then what is shown, page by page where a person looks on.

@@ -6,7 +6,7 @@
 
 use lp_diff::show::{SideBySide, SourceLine, Version};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -16,10 +16,12 @@ const LARGEST: u64 = 16 << 20;
 /// What sources are called. An object can name any file of this machine, and a page may be passed on.
 const SOURCES: [&str; 6] = ["c", "h", "S", "s", "inc", "rs"];
 
-/// The files read so far.
+/// The files of both sides, and what was read of them.
 pub(super) struct Sources {
     orig: Side,
     patched: Side,
+    /// What the patched object was compiled from, as far as it is shown.
+    of_patched: BTreeSet<PathBuf>,
     read: RefCell<BTreeMap<PathBuf, Option<Vec<String>>>>,
 }
 
@@ -31,39 +33,37 @@ struct Side {
 impl Sources {
     /// Sources of what is shown, compiled into these two objects.
     pub(super) fn new(shown: &SideBySide, (orig, patched): (&Path, &Path)) -> Self {
-        let folder = |version: Option<&Version>| version.and_then(|found| found.folder.clone());
-        let functions = || shown.functions.iter();
-        let first = |folders: &mut dyn Iterator<Item = String>| folders.next();
+        let folder = |version: Option<&Version>| version?.folder.clone();
+        let pairs = || shown.functions.iter();
+        let before = pairs().find_map(|pair| folder(pair.orig.as_ref()));
+        let after = pairs().find_map(|pair| folder(pair.patched.as_ref()));
+        let patched = Side::new(patched, after);
+        let rows = pairs().flat_map(|pair| &pair.rows);
+        let lines = rows.filter_map(|row| row.patched.as_ref()?.source.as_ref());
+        let files: BTreeSet<&str> = lines.map(|line| line.file.as_ref()).collect();
         Self {
-            orig: Side::new(
-                orig,
-                first(&mut functions().filter_map(|pair| folder(pair.orig.as_ref()))),
-            ),
-            patched: Side::new(
-                patched,
-                first(&mut functions().filter_map(|pair| folder(pair.patched.as_ref()))),
-            ),
+            of_patched: files
+                .iter()
+                .filter_map(|file| patched.locate(file))
+                .collect(),
+            orig: Side::new(orig, before),
+            patched,
             read: RefCell::default(),
         }
     }
 
     /// The text of a line, if its file is found.
     pub(super) fn text(&self, patched: bool, line: &SourceLine) -> Option<String> {
-        let path = self.path(patched, &line.file)?;
+        let path = if patched {
+            self.patched.compiled_from(&line.file)?
+        } else {
+            let found = self.orig.compiled_from(&line.file);
+            found.filter(|path| !self.of_patched.contains(path))?
+        };
         let mut read = self.read.borrow_mut();
         let lines = read.entry(path).or_insert_with_key(|path| lines(path));
         let index = usize::try_from(line.line).ok()?.checked_sub(1)?;
         lines.as_ref()?.get(index).cloned()
-    }
-
-    fn path(&self, patched: bool, file: &str) -> Option<PathBuf> {
-        let after = self.patched.find(file);
-        if patched {
-            return after;
-        }
-        let before = self.orig.find(file)?;
-        // Where the patched one was compiled from it, it is not known to be the original's too.
-        (self.patched.found(file) != Some(before.clone())).then_some(before)
     }
 }
 
@@ -81,13 +81,13 @@ impl Side {
     }
 
     /// The file, if it is not newer than the object.
-    fn find(&self, file: &str) -> Option<PathBuf> {
-        let path = self.found(file)?;
+    fn compiled_from(&self, file: &str) -> Option<PathBuf> {
+        let path = self.locate(file)?;
         let written = fs::metadata(&path).and_then(|data| data.modified()).ok()?;
         (written <= self.compiled?).then_some(path)
     }
 
-    fn found(&self, file: &str) -> Option<PathBuf> {
+    fn locate(&self, file: &str) -> Option<PathBuf> {
         let extension = Path::new(file).extension()?.to_str()?;
         if !SOURCES.contains(&extension) {
             return None;

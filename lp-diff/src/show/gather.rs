@@ -3,7 +3,7 @@
 use super::align::align;
 use super::listing::{Listing, list};
 use super::names::{Contents, Side};
-use super::source::SourceLines;
+use super::source::{SourceLines, shorten};
 use super::{Fate, FunctionPair, SideBySide, Version, Wanted, printable};
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Status};
@@ -100,6 +100,7 @@ impl<'v, 'd> Gatherer<'_, 'v, 'd> {
                 functions.push(self.gone(id));
             }
         }
+        shorten(&mut functions);
         SideBySide { functions, gone }
     }
 

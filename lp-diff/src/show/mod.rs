@@ -1,14 +1,15 @@
 //! Both versions of each changed function side by side, for who reviews a patch.
 //!
 //! [`listing`] makes rows of a function's instructions, with [`names`] in place of relocations and what special
-//! sections say ([`entries`]) as comments; [`align`] pairs the rows of the two versions; [`text`] renders the
-//! same model. The tempting wrong way is to diff the output of a disassembler: everything behind an inserted
+//! sections say ([`entries`]) as comments; [`align`] pairs the rows of the two versions; [`text`] and [`html`] render
+//! the same model. The tempting wrong way is to diff the output of a disassembler: everything behind an inserted
 //! instruction has another address, and what a relocation refers to is not in it.
 
 mod align;
 mod entries;
 mod fold;
 mod gather;
+pub mod html;
 mod line;
 mod listing;
 mod names;
@@ -136,13 +137,15 @@ pub struct Row {
 pub struct SourceLine {
     /// The file, as the debug information names it.
     pub file: Arc<str>,
+    /// The same without the folders that all files of its object share.
+    pub name: Arc<str>,
     /// The line, from 1.
     pub line: u32,
 }
 
 impl fmt::Display for SourceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        write!(f, "{}:{}", self.name, self.line)
     }
 }
 
