@@ -88,6 +88,19 @@ pub fn decode_desc(section: &[u8]) -> Result<&[u8], NoteError> {
     }
 }
 
+/// The description of the first note of any owner and type; none if there is none, or one before it is damaged.
+pub fn find<'a>(section: &'a [u8], owner: &str, kind: u32) -> Option<&'a [u8]> {
+    let mut offset = 0;
+    while offset < section.len() {
+        let note = read_note(section, offset)?;
+        if note.owner == owner.as_bytes() && note.kind == kind {
+            return Some(note.desc);
+        }
+        offset = note.end;
+    }
+    None
+}
+
 struct Note<'a> {
     owner: &'a [u8],
     kind: u32,

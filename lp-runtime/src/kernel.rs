@@ -6,6 +6,7 @@
 
 pub mod advice;
 pub mod host;
+pub mod inventory;
 pub mod load;
 pub mod log;
 pub mod modinfo;
@@ -17,6 +18,7 @@ pub mod transition;
 pub mod unload;
 
 pub use host::Host;
+pub use inventory::inventory;
 pub use load::{Loaded, load};
 pub use name::PatchName;
 pub use switch::{disable, enable, force};

@@ -5,11 +5,22 @@
 //! | [`promise`] | what an accepted patch is promised to be |
 //! | [`reader`] | a finished module, read by this crate's own small reader |
 //! | [`patch`] | a patch as far as it is known, whatever it was read from |
+//! | [`installed`] | what is installed: files, an inventory, this machine |
+//! | [`kernel`], [`elf_file`] | the kernel's own file |
+//! | [`running`] | this machine |
+//! | [`sequence`] | which can follow which, and a way from one to another |
+//! | [`fleet`] | many machines at once |
 //! | [`rules`] | one rule a file |
 //! | [`finding`] | what breaks a promise |
 
+pub mod elf_file;
 pub mod finding;
+pub mod fleet;
+pub mod installed;
+pub mod kernel;
 pub mod patch;
 pub mod promise;
 pub mod reader;
 pub mod rules;
+pub mod running;
+pub mod sequence;

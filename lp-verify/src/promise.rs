@@ -17,9 +17,15 @@
 //! 5. **tables**: N's manifest says what the livepatch core will read out of N: `replace`, states, functions,
 //!    callbacks. A module without manifest is taken for what its tables say; what its code sets only when it is
 //!    loaded is not known, and N is refused where the answer hangs on it.
+//! 6. **transition**: no patch of I is in transition (`__klp_enable_patch`, 6.1).
+//! 7. **machine**, where the machine is known: N is for its release, architecture and build-id, and signed if it must be.
+//! 8. **functions**, where the vmlinux is given: every function of vmlinux that N redirects exists, is the one meant by
+//!    its position, is traceable, and has the code that N's manifest gives; every livepatch symbol of vmlinux resolves.
 //!
-//! What is not promised yet: that the functions named exist in the target and have the code whose hash the manifest
-//! gives, and anything about what the new code does.
+//! Two more say what follows from a yes, as warnings: **callbacks** (of replaced patches, which do not run) and
+//! **overlap** (functions that go back to the original, that two patches redirect, or that are probed).
+//!
+//! Not promised: anything about what the new code does.
 
 use serde::Serialize;
 use std::fmt;
@@ -38,16 +44,31 @@ pub enum Promise {
     Relocations,
     /// The manifest says what the tables say.
     Tables,
+    /// No other transition is under way.
+    Transition,
+    /// It is for the machine.
+    Machine,
+    /// The kernel has the functions that it is about.
+    Functions,
+    /// What replaced patches leave undone.
+    Callbacks,
+    /// Functions that more than one party cares for.
+    Overlap,
 }
 
 impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Identity => "identity",
             Self::Release => "release",
             Self::States => "states",
             Self::Relocations => "relocations",
             Self::Tables => "tables",
+            Self::Transition => "transition",
+            Self::Machine => "machine",
+            Self::Functions => "functions",
+            Self::Callbacks => "callbacks",
+            Self::Overlap => "overlap",
         })
     }
 }

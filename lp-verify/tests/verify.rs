@@ -5,10 +5,12 @@ use lp_klp::manifest::{Callbacks, FORMAT, Function, Manifest, Object, Target};
 use lp_klp::name::Sympos;
 use lp_klp::note;
 use lp_klp::state::KlpState;
+use lp_verify::finding::Finding;
+use lp_verify::installed::Installed;
 use lp_verify::promise::Promise;
 use lp_verify::reader::tables::{TableObject, Tables, Unknown};
 use lp_verify::reader::{KlpSection, KlpSymbol, Module, ReadError};
-use lp_verify::rules::check;
+use lp_verify::rules;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -60,6 +62,8 @@ fn module(name: &str, replace: bool, states: &[(u64, u32)]) -> Module {
         path: PathBuf::from(format!("{name}.ko")),
         tables: tables(&manifest(name, replace, states)),
         manifest: Some(manifest(name, replace, states)),
+        signed: false,
+        arch: "x86_64",
         modinfo: info
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec(),
@@ -100,6 +104,18 @@ fn set_info(module: &mut Module, key: &str, value: &str) {
     for entry in module.modinfo.iter_mut().filter(|entry| entry.0 == key) {
         entry.1 = value.to_owned();
     }
+}
+
+/// The errors; what is said besides is looked at where it matters.
+fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
+    let mut findings = all(new, installed);
+    findings.retain(Finding::is_error);
+    findings
+}
+
+fn all(new: &Module, installed: &[Module]) -> Vec<Finding> {
+    let patches = installed.iter().map(Module::patch).collect();
+    rules::check(new, &Installed::of_patches(patches), None)
 }
 
 /// The promises that do not hold.
@@ -341,17 +357,56 @@ fn a_note_that_disagrees_with_the_tables_is_a_finding() {
 }
 
 #[test]
+fn a_matrix_and_a_plan_say_which_can_follow_which() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, two] = [1, 2].map(|version| build(dir.path(), &format!("v{version}"), (7, version)));
+    let matrix = verify(&["matrix"], &[&one, &two]);
+    let text = String::from_utf8(matrix.stdout).unwrap();
+    let rows: Vec<&str> = text.lines().take(3).collect();
+    assert_eq!(
+        rows,
+        [
+            "installed  v1  v2",
+            "v1         -   yes",
+            "v2         NO  -"
+        ]
+    );
+    let html = verify(&["matrix", "--format", "html"], &[&one, &two]);
+    assert!(
+        String::from_utf8(html.stdout)
+            .unwrap()
+            .contains("<td class=\"no\">no</td>")
+    );
+    let plan = |from: &Path, to: &Path| {
+        let output = Command::new(env!("CARGO_BIN_EXE_lp-verify"))
+            .arg("plan")
+            .arg("--from")
+            .arg(from)
+            .arg("--to")
+            .arg(to)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    assert_eq!(plan(&one, &two), (Some(0), "v1 -> v2\n".into()));
+    assert_eq!(plan(&two, &one).0, Some(2));
+}
+
+#[test]
 fn the_command_accepts_refuses_and_fails() {
     let dir = tempfile::tempdir().unwrap();
     let (old, new) = (
         build(dir.path(), "old", (7, 2)),
         build(dir.path(), "new", (7, 1)),
     );
-    let accepted = verify(&[], &[&new]);
+    let accepted = verify(&["--nothing-installed"], &[&new]);
     assert_eq!(accepted.status.code(), Some(0));
     assert_eq!(
         accepted.stdout,
-        b"new 1 may be installed over 0 installed patches\n"
+        b"new 1 may be installed over nothing installed\n"
     );
     let refused = Command::new(env!("CARGO_BIN_EXE_lp-verify"))
         .arg(&new)
@@ -429,7 +484,10 @@ fn damaged_modules_are_errors_and_never_panic() {
 
 #[test]
 fn an_error_is_json_where_that_was_asked_for() {
-    let output = verify(&["--format", "json"], &[Path::new("/nonexistent.ko")]);
+    let output = verify(
+        &["--nothing-installed", "--format", "json"],
+        &[Path::new("/nonexistent.ko")],
+    );
     assert_eq!(output.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["verdict"], "error");

@@ -12,6 +12,7 @@ Examples:
   lp-ctl status fix               what it patches, and who holds up its transition
   lp-ctl disable fix              go back to the code before
   lp-ctl unload fix               remove its module, once it is disabled
+  lp-ctl inventory > web1.json    what is installed, for lp-verify on another machine
   lp-ctl list --format json       all patches, for a script
 
 Exit codes: 0 done, 1 error, 2 refused by the kernel or the transition did not end in time";
@@ -71,6 +72,8 @@ pub(crate) enum Command {
     },
     /// Show the installed patches, one a line
     List,
+    /// Print what is installed as one line of JSON, for lp-verify here or elsewhere
+    Inventory,
     /// Show what patches change, and which tasks hold up a transition
     Status {
         /// Only this patch

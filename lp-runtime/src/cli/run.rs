@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use lp_klp::inventory::Inventory;
 use lp_runtime::error::Error;
 use lp_runtime::kernel::{self, Host, Patch, PatchName, Task, Wait};
 use serde::Serialize;
@@ -36,6 +37,9 @@ pub(crate) enum Outcome {
     List {
         patches: Vec<Patch>,
     },
+    /// Printed as it is, not as an outcome.
+    #[serde(skip)]
+    Inventory(Box<Inventory>),
     Status {
         patches: Vec<Status>,
     },
@@ -83,6 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         Command::List => Outcome::List {
             patches: kernel::patches(&host)?,
         },
+        Command::Inventory => Outcome::Inventory(Box::new(kernel::inventory(&host)?)),
         Command::Status { name } => Outcome::Status {
             patches: status(&host, name.as_ref())?,
         },

@@ -14,6 +14,11 @@ const FRAMES: usize = 6;
 
 pub(crate) fn outcome(outcome: &Outcome, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    if let Outcome::Inventory(inventory) = outcome {
+        // One line in every format: it is a line of a fleet's file.
+        let line = inventory.to_line().map_err(io::Error::other)?;
+        return writeln!(out, "{line}");
+    }
     if format == Format::Json {
         let text = serde_json::to_string_pretty(outcome).map_err(io::Error::other)?;
         return writeln!(out, "{text}");
@@ -56,6 +61,7 @@ pub(crate) fn outcome(outcome: &Outcome, format: Format) -> io::Result<()> {
             out,
             "{name}: forced; its module stays until the next reboot"
         ),
+        Outcome::Inventory(_) => Ok(()),
         Outcome::List { patches } => list(&mut out, patches),
         Outcome::Status { patches } => status(&mut out, patches),
     }

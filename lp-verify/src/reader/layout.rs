@@ -5,8 +5,9 @@
 //! from the tables themselves where those tell. The tempting wrong way is to take the sizes of one's own kernel.
 
 use super::btf::find_struct;
+use crate::elf_file::ElfFile;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Bytes; that of a kernel has some five million.
@@ -40,13 +41,14 @@ impl Layout {
     /// # Errors
     /// Where the file cannot be read.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
+        let mut magic = [0; 4];
         let mut file = File::open(path)?;
-        let mut head = [0; 64];
-        let len = file.read(&mut head)?;
-        if head.starts_with(b"\x7fELF") {
-            return Ok(elf_section(&mut file, &head, ".BTF")?.and_then(|btf| Self::from_btf(&btf)));
+        file.read_exact(&mut magic)?;
+        if magic == *b"\x7fELF" {
+            let btf = ElfFile::open(path)?.section(".BTF")?;
+            return Ok(btf.and_then(|btf| Self::from_btf(&btf)));
         }
-        let mut btf = head[..len].to_vec();
+        let mut btf = magic.to_vec();
         file.take(LARGEST_BTF).read_to_end(&mut btf)?;
         Ok(Self::from_btf(&btf))
     }
@@ -93,48 +95,4 @@ impl Layout {
             func_size: None,
         }
     }
-}
-
-/// A section of a little-endian 64-bit ELF file, of which nothing else is read.
-fn elf_section(file: &mut File, head: &[u8; 64], name: &str) -> io::Result<Option<Vec<u8>>> {
-    let number = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rev()
-            .fold(0u64, |value, byte| value << 8 | u64::from(*byte))
-    };
-    let (table, count, names) = (
-        number(&head[40..48]),
-        number(&head[60..62]),
-        number(&head[62..64]),
-    );
-    let headers = read_at(file, table, count.saturating_mul(64))?;
-    let place = |index: u64| {
-        let at = usize::try_from(index).ok()?.checked_mul(64)?;
-        let header = headers.get(at..at + 64)?;
-        Some((
-            number(&header[..4]),
-            number(&header[24..32]),
-            number(&header[32..40]),
-        ))
-    };
-    let Some((_, offset, len)) = place(names) else {
-        return Ok(None);
-    };
-    let strings = read_at(file, offset, len)?;
-    let is_named = |at: u64| {
-        let rest = usize::try_from(at).ok().and_then(|at| strings.get(at..));
-        rest.is_some_and(|rest| rest.split(|byte| *byte == 0).next() == Some(name.as_bytes()))
-    };
-    let found = (0..count).filter_map(place).find(|(at, ..)| is_named(*at));
-    found
-        .map(|(_, offset, len)| read_at(file, offset, len))
-        .transpose()
-}
-
-fn read_at(file: &mut File, offset: u64, len: u64) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
-    file.take(len.min(LARGEST_BTF)).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 use tables::{Known, TableObject, Tables};
 use thiserror::Error;
 
+/// What a signed module ends with (`MODULE_SIG_STRING`, `include/linux/module_signature.h`).
+const SIGNATURE_MARK: &[u8] = b"~Module signature appended~\n";
+
 /// Why a file is not a livepatch module.
 #[derive(Debug, Error)]
 pub enum ReadError {
@@ -66,6 +69,10 @@ pub struct Module {
     pub tables: Tables,
     /// The `KEY=VALUE` entries of `.modinfo`.
     pub modinfo: Vec<(String, String)>,
+    /// Whether a signature is appended to it.
+    pub signed: bool,
+    /// `e_machine`, by the name that `uname -m` has for it; empty where we have none.
+    pub arch: &'static str,
     /// The symbols that the livepatch core resolves, or that are named as if it did.
     pub klp_symbols: Vec<KlpSymbol>,
     /// The relocation sections that the livepatch core applies, or that are named as if it did.
@@ -137,6 +144,14 @@ impl Module {
             manifest,
             tables,
             modinfo,
+            signed: data.ends_with(SIGNATURE_MARK),
+            arch: match elf.header.e_machine {
+                header::EM_X86_64 => "x86_64",
+                header::EM_AARCH64 => "aarch64",
+                header::EM_S390 => "s390x",
+                header::EM_PPC64 => "ppc64le",
+                _ => "",
+            },
             klp_symbols: elf
                 .syms
                 .iter()
@@ -164,25 +179,22 @@ impl Module {
 
     /// The patch that it holds: what its manifest says, else its tables.
     pub fn patch(&self) -> Patch {
+        let place = self.path.display().to_string();
         if let Some(manifest) = &self.manifest {
-            let patch = manifest.patch();
-            return Patch {
-                name: patch.name,
-                version: patch.version,
-                release: manifest.target.release.clone(),
-                replace: Ok(patch.replace),
-                states: Ok(patch.states),
-                objects: Ok(patch.objects),
-            };
+            return Patch::of_manifest(manifest, &place);
         }
         let name = self.info("name").map(str::to_owned);
         Patch {
+            place,
             name: name.unwrap_or_else(|| file_stem(&self.path)),
             version: self.info("version").unwrap_or_default().to_owned(),
             release: self.release().unwrap_or_default().to_owned(),
+            build_id: String::new(),
             replace: self.tables.replace,
             states: self.tables.states.clone(),
             objects: self.patch_of_tables(),
+            callbacks: self.tables.callbacks(),
+            transition: false,
         }
     }
 

@@ -35,6 +35,11 @@ pub enum Unknown {
     /// Code of the module writes it.
     #[error("it is set when the module is loaded")]
     AtRunTime,
+    /// A running kernel does not show it.
+    #[error(
+        "a running kernel does not show it, and the patch has no note of lp-build: give its file"
+    )]
+    NotShown,
     /// How large an entry is cannot be told.
     #[error("the size of its entries is not known: give the kernel's types with --vmlinux")]
     Layout,
@@ -82,6 +87,21 @@ impl Tables {
                 objects: Err(Unknown::AtRunTime),
             },
         }
+    }
+}
+
+impl Tables {
+    /// The callbacks of all objects.
+    pub fn callbacks(&self) -> Vec<(ObjName, Callback)> {
+        let objects = self.objects.iter().flatten();
+        let of = |object: &TableObject| {
+            let name = object.name.clone();
+            let callbacks = object.callbacks.clone().into_iter();
+            callbacks
+                .map(move |callback| (name.clone(), callback))
+                .collect::<Vec<_>>()
+        };
+        objects.flat_map(of).collect()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Is the module the patch that its manifest describes?
 
 use crate::finding::Finding;
+use crate::installed::Installed;
 use crate::promise::Promise::Identity;
 use crate::reader::Module;
 
 /// Manifest, `.modinfo` and the names of what is installed.
-pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
+pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
     let place = new.path.display().to_string();
     let finding = |message: String| Finding::new(Identity, place.clone(), message);
     let patch = new.patch();
@@ -33,13 +34,13 @@ pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
         ));
     }
     if let Some(other) = installed
+        .patches
         .iter()
-        .find(|other| other.patch().name == patch.name)
+        .find(|other| other.name == patch.name)
     {
-        let path = other.path.display();
         findings.push(finding(format!(
-            "'{}' is installed already ({path}): give the new patch another name",
-            patch.name
+            "'{}' is installed already ({}): give the new patch another name",
+            patch.name, other.place
         )));
     }
     findings

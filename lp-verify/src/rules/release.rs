@@ -4,11 +4,12 @@
 //! (`check_modinfo`, `kernel/module/main.c`).
 
 use crate::finding::Finding;
+use crate::installed::Installed;
 use crate::promise::Promise::Release;
 use crate::reader::Module;
 
 /// The manifest's release, `vermagic`'s, and those of what is installed.
-pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
+pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
     let patch = new.patch();
     let release = patch.release.as_str();
     let mut findings = Vec::new();
@@ -22,19 +23,15 @@ pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
         )),
         None => findings.push(Finding::new(Release, place, "'.modinfo' has no vermagic: the kernel would refuse it")),
     }
-    for other in installed {
-        let theirs = other.patch().release;
-        if theirs == release {
+    for other in &installed.patches {
+        let theirs = &other.release;
+        if theirs.as_str() == release {
             continue;
         }
         let message = format!(
             "it is for '{theirs}', the new patch for '{release}': they cannot be on one machine"
         );
-        findings.push(Finding::new(
-            Release,
-            other.path.display().to_string(),
-            message,
-        ));
+        findings.push(Finding::new(Release, other.place.clone(), message));
     }
     findings
 }

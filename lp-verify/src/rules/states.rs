@@ -6,42 +6,34 @@
 use crate::finding::Finding;
 use crate::patch::Patch;
 use crate::promise::Promise::States;
-use crate::reader::Module;
 use lp_klp::core::KlpPatch;
 use lp_klp::state::incompatibilities;
 
-/// Every state that stops the new patch.
-pub fn check(new: &Module, installed: &[Module]) -> Vec<Finding> {
-    let place = new.path.display().to_string();
-    let finding = |message: String| Finding::new(States, place.clone(), message);
-    let (known, unknown): (Vec<_>, Vec<_>) = installed
-        .iter()
-        .map(Module::patch)
-        .partition(|patch| patch.states.is_ok());
-    let patch = new.patch();
+/// Every state that stops the new patch; `installed` in any order.
+pub fn check(new: &Patch, installed: &[Patch]) -> Vec<Finding> {
+    let finding = |message: String| Finding::new(States, new.place.clone(), message);
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        installed.iter().partition(|patch| patch.states.is_ok());
     let mut findings: Vec<Finding> = unknown
         .iter()
         .map(|old| finding(unknown_states(old)))
         .collect();
-    let installed: Vec<KlpPatch> = known
+    let known: Vec<KlpPatch> = known
         .iter()
         .flat_map(|old| old.possible().ok()?.pop())
         .collect();
-    match patch.possible() {
+    match new.possible() {
         Ok(possible) => {
-            let mut messages: Vec<String> = Vec::new();
-            for patch in &possible {
-                for stopped in incompatibilities(patch, &installed) {
-                    let message = format!("{stopped}: the kernel would answer -EINVAL; declare the state in that version or a later one");
-                    if !messages.contains(&message) {
-                        messages.push(message);
-                    }
-                }
-            }
+            let stopped = possible.iter().flat_map(|patch| incompatibilities(patch, &known));
+            let mut messages: Vec<String> = stopped
+                .map(|stopped| format!("{stopped}: the kernel would answer -EINVAL; declare the state in that version or a later one"))
+                .collect();
+            messages.sort();
+            messages.dedup();
             findings.extend(messages.into_iter().map(finding));
         }
         // Whatever the states are, over none all are fine.
-        Err(_) if installed.iter().all(|old| old.states.is_empty()) => {}
+        Err(_) if known.iter().all(|old| old.states.is_empty()) => {}
         Err(why) => findings.push(finding(format!("its states are not known: {why}. Whether it can deal with those of the installed patches cannot be told"))),
     }
     findings
