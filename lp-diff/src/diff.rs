@@ -11,12 +11,14 @@ use crate::entry_size::EntrySizes;
 use crate::explain::Explanations;
 use crate::exports::Exports;
 use crate::include::Selection;
+use crate::modinfo;
 use crate::object::{Object, ParseError};
 use crate::reference::View;
 use crate::reloc::{Places, Resolver};
 use crate::report::{Callback, Datum, Function, Report, Status, Verdict};
 use crate::show::{Gathering, SideBySide, Wanted, gather};
 use crate::special::Entries;
+use crate::special::size::Sizes;
 use crate::symbols::SymbolTable;
 use lp_klp::name::ObjName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,10 +139,15 @@ fn diff_views<T>(
     look: impl FnOnce(&Gathering<'_, '_, '_>) -> T,
 ) -> (Outcome, T) {
     let mut refusals = Vec::new();
-    let orig_entries = Entries::read(orig, &config.entry_sizes, &mut refusals);
+    let (orig_debug, patched_debug) = (
+        LazyDebugInfo::new(&orig.object),
+        LazyDebugInfo::new(&patched.object),
+    );
+    let sizes = |debug| Sizes::new(&config.entry_sizes, debug);
+    let orig_entries = Entries::read(orig, &sizes(&orig_debug), &mut refusals);
     // The same section cannot be read in both: one refusal is enough.
     let mut again = Vec::new();
-    let patched_entries = Entries::read(patched, &config.entry_sizes, &mut again);
+    let patched_entries = Entries::read(patched, &sizes(&patched_debug), &mut again);
     refusals.extend(
         again
             .into_iter()
@@ -151,10 +158,6 @@ fn diff_views<T>(
     let mut misdeclared = Vec::new();
     let mut author = Author::read(patched, arch, &mut misdeclared);
     let twins = Twins::correlate((orig, &orig_entries), (patched, &patched_entries));
-    let (orig_debug, patched_debug) = (
-        LazyDebugInfo::new(&orig.object),
-        LazyDebugInfo::new(&patched.object),
-    );
     let mut before = Vec::new();
     let orig_author = Author::read(orig, arch, &mut before);
     misdeclared.retain(|refusal| !before.contains(refusal));
@@ -357,7 +360,7 @@ impl Gathered<'_, '_, '_> {
             refusals,
             warnings: self.explanations.warnings.clone(),
             undefined: self.emitted.undefined.iter().cloned().collect(),
-            namespaces: self.emitted.namespaces.iter().cloned().collect(),
+            namespaces: self.namespaces().into_iter().collect(),
             objects: self.emitted.objects.iter().cloned().collect(),
         }
     }
@@ -369,6 +372,14 @@ impl Gathered<'_, '_, '_> {
         };
         let ids = self.selection.bundles.keys().copied();
         ids.filter(move |id| is_function(*id))
+    }
+
+    /// Those of the exports used, and those that the file imports anyway: `Module.symvers` may not tell.
+    fn namespaces(&self) -> BTreeSet<String> {
+        let declared = modinfo::namespaces(&self.comparer.patched.object);
+        let used = self.emitted.namespaces.iter().cloned();
+        used.chain(declared.into_iter().map(str::to_owned))
+            .collect()
     }
 
     fn functions(&self) -> Vec<Function> {

@@ -5,6 +5,8 @@
 //! them. Everything is written in the order of the patched object: same inputs, same bytes. The tempting wrong way is
 //! to copy sections whole and to strip later: that carries references to things that nobody has.
 
+mod pool;
+
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparison;
@@ -17,10 +19,9 @@ use crate::reloc::{Reach, Resolver};
 use crate::special::table::PER_CPU;
 use crate::special::{Entry, refs_of};
 use lp_klp::name::ObjName;
-use object::build::elf::{
-    Builder, Relocation, SectionData, SectionId as OutSection, SymbolId as OutSymbol,
-};
+use object::build::elf::{Builder, Relocation, SectionId as OutSection, SymbolId as OutSymbol};
 use object::elf;
+use pool::{Pool, add_section, add_tables, clear, fill_section};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the writing found out besides the bytes.
@@ -64,18 +65,6 @@ pub fn emit(source: &Source<'_, '_>) -> Result<Emitted, Vec<Refusal>> {
     emitter.finish()
 }
 
-/// A section of the output while it grows.
-struct Pool {
-    name: String,
-    kind: u32,
-    flags: u64,
-    align: u64,
-    entsize: u64,
-    size: u64,
-    data: Vec<u8>,
-    relocs: Vec<Relocation>,
-}
-
 /// Where a piece of the input went.
 #[derive(Clone, Copy)]
 struct Spot {
@@ -90,9 +79,13 @@ struct Emitter<'s, 'd> {
     pool_of: HashMap<(SectionId, Option<BundleId>), usize>,
     spots: BTreeMap<BundleId, Spot>,
     entry_spots: Vec<(Entry, Spot, Option<Spot>)>,
+    /// Where each entry went, with its size, by its place in the input.
+    by_place: BTreeMap<(SectionId, u64), (Spot, u64)>,
     section_symbols: Vec<OutSymbol>,
     owners: BTreeMap<BundleId, OutSymbol>,
     outer: BTreeMap<String, OutSymbol>,
+    /// Those of modules.
+    late: BTreeMap<String, OutSymbol>,
     found: Emitted,
     refusals: Vec<Refusal>,
 }
@@ -111,9 +104,11 @@ impl<'s, 'd> Emitter<'s, 'd> {
             pool_of: HashMap::new(),
             spots: BTreeMap::new(),
             entry_spots: Vec::new(),
+            by_place: BTreeMap::new(),
             section_symbols: Vec::new(),
             owners: BTreeMap::new(),
             outer: BTreeMap::new(),
+            late: BTreeMap::new(),
             found: Emitted::default(),
             refusals: Vec::new(),
         }
@@ -216,6 +211,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
             let parallel = entry
                 .parallel
                 .map(|(section, start, len)| self.append_slice(section, start, len));
+            self.by_place
+                .insert((entry.section, entry.start), (spot, entry.len));
             self.entry_spots.push((*entry, spot, parallel));
         }
     }
@@ -328,7 +325,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 self.relocate_one(reference, spot, start, Some(id));
             }
         }
-        for (entry, spot, parallel) in std::mem::take(&mut self.entry_spots) {
+        for (entry, spot, parallel) in self.entry_spots.clone() {
             for reference in &refs_of(view, &entry) {
                 self.relocate_one(reference, spot, entry.start, None);
             }
@@ -347,7 +344,11 @@ impl<'s, 'd> Emitter<'s, 'd> {
             return;
         }
         let at = spot.offset + (reference.offset - start);
-        match self.symbol_for(reference, inside.is_none()) {
+        let in_entry = inside.is_none();
+        let found = self
+            .symbol_for(reference, in_entry)
+            .and_then(|found| self.check_read_early(spot.pool, in_entry, found));
+        match found {
             Ok((symbol, addend)) => {
                 let pool = &mut self.pools[spot.pool];
                 if reference.resolved {
@@ -363,6 +364,30 @@ impl<'s, 'd> Emitter<'s, 'd> {
             Err(refusal) if !self.refusals.contains(&refusal) => self.refusals.push(refusal),
             Err(_) => {}
         }
+    }
+
+    /// What the kernel reads as it loads the patch must be complete by then. The symbols of a module are filled in
+    /// when that module is there, which may be later (`klp_apply_section_relocs`, kernel/livepatch/core.c).
+    fn check_read_early(
+        &self,
+        pool: usize,
+        in_entry: bool,
+        (symbol, addend): (OutSymbol, i64),
+    ) -> Result<(OutSymbol, i64), Refusal> {
+        let pool = &self.pools[pool].name;
+        if !in_entry && pool != ".altinstr_replacement" {
+            return Ok((symbol, addend));
+        }
+        let Some((name, _)) = self.late.iter().find(|(_, late)| **late == symbol) else {
+            return Ok((symbol, addend));
+        };
+        Err(Refusal::new(
+            RefusalCode::SpecialSection,
+            pool.as_str(),
+            format!(
+                "it refers to {name}, but the kernel reads this section as the patch is loaded, when that module may not be there: call it through a function of the patch that is no part of an alternative"
+            ),
+        ))
     }
 
     /// The output's symbol for a reference and the distance from it, bias not yet taken off. A special entry is about
@@ -394,7 +419,10 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 let reach = self.source.resolver.undefined(id)?;
                 Ok((self.outer(reach), offset))
             }
-            Target::Section { id, .. } => {
+            Target::Section { id, offset } => {
+                if let Some(found) = self.inside_entry(id, offset) {
+                    return Ok(found);
+                }
                 let name = view.object.section(id).name;
                 Err(Refusal::new(
                     RefusalCode::Unresolved,
@@ -403,6 +431,21 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 ))
             }
         }
+    }
+
+    /// Code that refers to an entry about itself.
+    fn inside_entry(&self, section: SectionId, offset: i64) -> Option<(OutSymbol, i64)> {
+        let offset = u64::try_from(offset).ok()?;
+        let after = self
+            .by_place
+            .range(..=(section, offset))
+            .next_back()
+            .filter(|((known, _), _)| *known == section)?;
+        let ((_, start), (spot, len)) = after;
+        (offset - start < *len).then(|| {
+            let addend = spot.offset + (offset - start);
+            (self.section_symbols[spot.pool], addend as i64)
+        })
     }
 
     fn is_entry_of_changed(&self, id: BundleId, offset: i64) -> bool {
@@ -436,6 +479,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
     }
 
     fn outer(&mut self, reach: Reach) -> OutSymbol {
+        let mut late = None;
         let (name, bind) = match reach {
             Reach::Export {
                 name,
@@ -449,6 +493,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
             }
             Reach::Klp(symbol) => {
                 self.found.objects.insert(symbol.object.clone());
+                late = (!symbol.object.is_vmlinux())
+                    .then(|| format!("{} of module {}", symbol.symbol, symbol.object));
                 (symbol.to_string(), elf::STB_GLOBAL)
             }
             Reach::Elsewhere(name) => {
@@ -464,6 +510,9 @@ impl<'s, 'd> Emitter<'s, 'd> {
         symbol.set_st_info(bind, elf::STT_NOTYPE);
         let id = symbol.id();
         self.outer.insert(name, id);
+        if let Some(late) = late {
+            self.late.insert(late, id);
+        }
         id
     }
 
@@ -508,61 +557,4 @@ impl<'s, 'd> Emitter<'s, 'd> {
             )]),
         }
     }
-}
-
-fn clear(data: &mut [u8], at: u64, width: u8) {
-    let range = at as usize..at as usize + usize::from(width);
-    if let Some(field) = data.get_mut(range) {
-        field.fill(0);
-    }
-}
-
-fn add_section(out: &mut Builder<'static>, pool: &Pool) -> OutSection {
-    let section = out.sections.add();
-    section.name = pool.name.clone().into_bytes().into();
-    section.sh_type = elf::SectionType(pool.kind);
-    section.sh_flags = elf::SectionFlags(pool.flags);
-    section.sh_addralign = pool.align;
-    section.sh_entsize = pool.entsize;
-    section.id()
-}
-
-fn fill_section(out: &mut Builder<'static>, id: OutSection, symtab: OutSection, pool: Pool) {
-    let nobits = pool.kind == elf::SHT_NOBITS.0;
-    out.sections.get_mut(id).data = if nobits {
-        SectionData::UninitializedData(pool.size)
-    } else {
-        SectionData::Data(pool.data.into())
-    };
-    if pool.relocs.is_empty() {
-        return;
-    }
-    let rela = out.sections.add();
-    rela.name = format!(".rela{}", pool.name).into_bytes().into();
-    rela.sh_type = elf::SHT_RELA;
-    rela.sh_flags = elf::SHF_INFO_LINK;
-    rela.sh_info_section = Some(id);
-    rela.sh_link_section = Some(symtab);
-    rela.sh_entsize = 24;
-    rela.sh_addralign = 8;
-    rela.data = SectionData::Relocation(pool.relocs);
-}
-
-/// Adds the symbol and string tables and says which section the symbols are in.
-fn add_tables(out: &mut Builder<'static>) -> OutSection {
-    let mut add = |name: &'static str, kind, data, align| {
-        let section = out.sections.add();
-        section.name = name.as_bytes().into();
-        section.sh_type = kind;
-        section.sh_addralign = align;
-        section.data = data;
-        section.id()
-    };
-    let strtab = add(".strtab", elf::SHT_STRTAB, SectionData::String, 1);
-    add(".shstrtab", elf::SHT_STRTAB, SectionData::SectionString, 1);
-    let symtab = add(".symtab", elf::SHT_SYMTAB, SectionData::Symbol, 8);
-    let section = out.sections.get_mut(symtab);
-    section.sh_link_section = Some(strtab);
-    section.sh_entsize = 24;
-    symtab
 }

@@ -4,8 +4,9 @@
 //! target's own type information: BTF, which is a few megabytes, or else DWARF. The tempting wrong way is a table by
 //! kernel version: distributions backport.
 
+use crate::dwarf::DebugInfo;
 use object::read::ReadRef;
-use object::read::elf::ElfFile64;
+use object::read::elf::{ElfFile64, FileHeader};
 use object::{Endianness, Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,9 +41,17 @@ impl EntrySizes {
             .and_then(|section| section.data().ok())
         {
             btf_sizes(btf, file.endian(), &mut sizes.0);
-        } else {
+        } else if file.elf_header().e_type(file.endian()) != object::elf::ET_REL {
+            // In an object that is not linked, names are still relocations: see `from_debug_info`.
             dwarf_sizes(&file, &mut sizes.0);
         }
+        sizes
+    }
+
+    /// Looks the structs up in the debug information of an object.
+    pub fn from_debug_info(info: &DebugInfo<'_>) -> Self {
+        let mut sizes = Self::default();
+        struct_sizes(info.dwarf(), &mut sizes.0);
         sizes
     }
 
@@ -84,6 +93,11 @@ fn btf_sizes(btf: &[u8], endian: Endianness, sizes: &mut BTreeMap<String, u64>) 
     if magic & 0xffff != u32::from(MAGIC) && magic >> 16 != u32::from(MAGIC) {
         return;
     }
+    let strings = header_len.saturating_add(string_at);
+    if btf.get(strings) != Some(&0) {
+        // That of a module: its strings go on where those of the kernel end, which are not here.
+        return;
+    }
     let wanted = wanted();
     let mut at = header_len.saturating_add(type_at);
     let end = at.saturating_add(type_len).min(btf.len());
@@ -93,9 +107,7 @@ fn btf_sizes(btf: &[u8], endian: Endianness, sizes: &mut BTreeMap<String, u64>) 
         };
         let kind = info >> 24 & 0x1f;
         if kind == STRUCT {
-            let string = header_len
-                .saturating_add(string_at)
-                .saturating_add(name as usize);
+            let string = strings.saturating_add(name as usize);
             let text = btf
                 .get(string..)
                 .and_then(|rest| rest.split(|byte| *byte == 0).next())
@@ -145,6 +157,10 @@ fn dwarf_sizes<'d, R: ReadRef<'d>>(
         gimli::RunTimeEndian::Big
     };
     let dwarf = sections.borrow(|section| gimli::EndianSlice::new(section, endian));
+    struct_sizes(&dwarf, sizes);
+}
+
+fn struct_sizes<R: gimli::Reader>(dwarf: &gimli::Dwarf<R>, sizes: &mut BTreeMap<String, u64>) {
     let wanted = wanted();
     let mut units = dwarf.units();
     while let Ok(Some(header)) = units.next() {
@@ -165,7 +181,8 @@ fn dwarf_sizes<'d, R: ReadRef<'d>>(
             let name = entry
                 .attr_value(gimli::DW_AT_name)
                 .and_then(|value| dwarf.attr_string(&unit, value).ok());
-            let known = name.and_then(|name| wanted.get(std::str::from_utf8(name.slice()).ok()?));
+            let name = name.as_ref().and_then(|name| name.to_slice().ok());
+            let known = name.and_then(|name| wanted.get(std::str::from_utf8(&name).ok()?));
             if let (Some(size), Some(known)) = (size, known) {
                 sizes.insert((*known).to_owned(), size);
             }

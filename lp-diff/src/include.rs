@@ -9,11 +9,14 @@ use crate::author::Author;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Reason, Status};
 use crate::name::{self, canonical};
-use crate::reference::{Ref, Target};
+use crate::object::Section;
+use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::reloc::{KeyHome, Resolver};
+use crate::reloc::Resolver;
+use crate::special::keep::{Fate, Keeper};
 use crate::special::table::is_init;
 use crate::special::{Entry, refs_of};
+use crate::untraceable;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What goes into the patch.
@@ -93,7 +96,7 @@ impl Selector<'_, '_, '_> {
                     self.refuse_changed_data(id, &reason.clone())
                 }
                 (Kind::Function | Kind::Data, Status::New)
-                    if global && is_carried(view.section_name(id)) =>
+                    if global && is_carried(view.object.section(bundle.section)) =>
                 {
                     self.seed_new(id);
                 }
@@ -137,11 +140,17 @@ impl Selector<'_, '_, '_> {
         if self.is_overridden(id) {
             self.selection.notes.push(format!("{name} changed, but it is __weak and the target uses another file's definition: it is left out"));
         } else if is_init(view.section_name(id)) {
-            self.refuse(RefusalCode::InitCode, name, "its code changed, but it is start-up or exit code: it has run and is freed, or runs when a module goes, without a site to redirect it. Make the change in other code, or in a callback");
+            self.refuse(
+                RefusalCode::InitCode,
+                name,
+                untraceable::gone(view.section_name(id)),
+            );
         } else if let Some(parent) = bundle.parent {
             self.include(id, || format!("cold part of {}", view.name(parent)));
         } else if !self.comparer.has_fentry(id) {
-            self.refuse(RefusalCode::NoFentry, name, "it changed but has no fentry site (notrace, noinstr or assembly), so the kernel cannot redirect it: change its callers instead");
+            let mcount = self.comparer.calls_mcount(id);
+            let advice = untraceable::advice(name, view.section_name(id), mcount);
+            self.refuse(RefusalCode::NoFentry, name, &advice);
         } else {
             let why = self.describe(id, reason);
             self.include(id, || why);
@@ -162,10 +171,38 @@ impl Selector<'_, '_, '_> {
         let view = self.comparer.patched;
         let section = view.section_name(id);
         let place = format!("{} in {section}", view.name(id));
+        if let Some(function) = self.untraceable_in(id, reason) {
+            let name = view.name(function);
+            self.refuse(RefusalCode::NoFentry, name, &format!("it changed, has no fentry site (notrace, noinstr or assembly), and the running system has its address in {place}: the kernel can redirect neither. Change the functions that it calls, or set the pointer to a new function in a callback"));
+            return;
+        }
         match reason {
             _ if is_init(section) => self.refuse(RefusalCode::InitCode, &place, "it changed, but it is used only while the kernel or module starts and is freed then"),
             Reason::Size(old, new) => self.refuse(RefusalCode::ChangedSize, &place, &format!("its size changed from {old} to {new} bytes, but the running system already has it: keep its layout and attach new fields with shadow variables")),
             _ => self.refuse(RefusalCode::ChangedData, &place, "its initial value changed, but the running system already has it: set the new value in a callback or in code"),
+        }
+    }
+
+    /// The function that changed and cannot be redirected, where a datum differs in nothing but that it refers to it.
+    fn untraceable_in(&self, id: BundleId, reason: &Reason) -> Option<BundleId> {
+        let Reason::Reference(offset) = reason else {
+            return None;
+        };
+        let (view, twins) = (self.comparer.patched, self.comparer.twins);
+        let at = |view: &View<'_>, id: BundleId| {
+            let start = view.bundles.get(id).start;
+            let mut refs = view.refs_of(id).iter();
+            refs.find(|reference| reference.offset - start == *offset)
+                .map(|reference| reference.target)
+        };
+        let before = at(self.comparer.orig, twins.orig(id)?)?;
+        match (before, at(view, id)?) {
+            (Target::Bundle { id: twin, .. }, Target::Bundle { id: function, .. }) => {
+                let same_function = twins.orig(function) == Some(twin)
+                    && view.bundles.get(function).kind == Kind::Function;
+                same_function.then_some(function)
+            }
+            _ => None,
         }
     }
 
@@ -277,39 +314,24 @@ impl Selector<'_, '_, '_> {
         matches!(self.comparison.status(id), Status::Changed(_) | Status::New)
     }
 
-    /// An entry about a key: the kernel reads the key when the patch is loaded, before any module's symbols are
-    /// resolved for it (`kernel/livepatch/core.c`, since Linux 5.8), so a key in a module cannot be reached.
     fn keep_entry(&mut self, user: BundleId, entry: &Entry) -> bool {
-        let view = self.comparer.patched;
-        let refs = refs_of(view, entry);
-        let (Some(reference), true) = (refs.last(), entry.special.key) else {
-            return true;
+        let keeper = Keeper {
+            view: self.comparer.patched,
+            comparison: self.comparison,
+            resolver: self.resolver,
+            arch: self.comparer.arch,
         };
-        let KeyHome::Module { key, module } =
-            self.resolver.key_home(&reference.target, self.comparison)
-        else {
-            return true;
-        };
-        let user = view.name(user);
-        if key.starts_with("__tracepoint_") || key.starts_with("__SCK__tp_func_") {
-            self.selection.notes.push(format!(
-                "{user}: the tracepoint {key} of module {module} stays off in the patched function"
-            ));
-            return false;
+        match keeper.fate(user, entry) {
+            Fate::Keep => true,
+            Fate::Drop(note) => {
+                self.selection.notes.push(note);
+                false
+            }
+            Fate::Refuse(refusal) => {
+                self.refuse(refusal.code, &refusal.place, &refusal.message);
+                false
+            }
         }
-        let (code, advice) = if entry.special.name == "__jump_table" {
-            (
-                RefusalCode::JumpLabel,
-                "use static_key_enabled() in the patched function",
-            )
-        } else {
-            (
-                RefusalCode::StaticCall,
-                "call through the key's function pointer, static_call_query(), in the patched function",
-            )
-        };
-        self.refuse(code, user, &format!("its key {key} lives in module {module}, where the kernel cannot find it when the patch is loaded: {advice}"));
-        true
     }
 
     /// Tables without a name that nobody refers to: lists of init calls, parameters and the like.
@@ -331,8 +353,14 @@ impl Selector<'_, '_, '_> {
             }
             let listed = bundle.kind == Kind::Data
                 && *self.comparison.status(id) == Status::New
-                && is_list(section);
-            if listed && !self.selection.bundles.contains_key(&id) && !self.leave_alone(section) {
+                && is_list(view.object.section(bundle.section));
+            let needless = listed && is_convenience(section);
+            if needless {
+                self.selection.notes.push(format!("{} in {section} is left out: it is of use to tools alone, and changes nothing that runs", view.name(id)));
+            } else if listed
+                && !self.selection.bundles.contains_key(&id)
+                && !self.leave_alone(section)
+            {
                 self.refuse(RefusalCode::ChangedSection, &format!("{} in {section}", view.name(id)), "the running kernel has read this list already: nothing can be added to it by a patch");
             }
             if !matches!(bundle.kind, Kind::Anonymous | Kind::Fragment)
@@ -411,8 +439,16 @@ impl Selector<'_, '_, '_> {
 }
 
 /// Whether a section is a list that a linker script gathers and the kernel reads as it starts.
-fn is_list(section: &str) -> bool {
-    !is_carried(section) && !is_init(section)
+fn is_list(section: &Section<'_>) -> bool {
+    !is_carried(section) && !is_init(section.name)
+}
+
+/// Whether a section lists what may be traced or probed by hand: code runs as well without being in it.
+fn is_convenience(section: &str) -> bool {
+    matches!(
+        section,
+        "_error_injection_whitelist" | "_kprobe_blacklist" | "__bpf_raw_tp_map"
+    )
 }
 
 /// Whether a section lists exports. A new one is of use to modules alone that are yet to come, and they do without.
@@ -424,9 +460,10 @@ fn is_export(section: &str) -> bool {
 
 /// Whether something new and global in this section is meant for other objects of the patch. Export tables and lists
 /// that only a linker script gathers are not: a patch cannot add to them.
-fn is_carried(section: &str) -> bool {
-    const KINDS: [&str; 5] = [".text", ".data", ".bss", ".rodata", ".sched.text"];
-    KINDS.iter().any(|kind| section.starts_with(kind))
-        && !is_init(section)
-        && name::prefixed_function(section).is_none()
+fn is_carried(section: &Section<'_>) -> bool {
+    const DATA: [&str; 4] = [".data", ".bss", ".rodata", ".ref."];
+    let name = section.name;
+    (section.is_exec() || DATA.iter().any(|kind| name.starts_with(kind)))
+        && !is_init(name)
+        && name::prefixed_function(name).is_none()
 }

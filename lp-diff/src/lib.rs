@@ -18,6 +18,7 @@ pub mod entry_size;
 pub mod explain;
 pub mod exports;
 pub mod include;
+pub mod modinfo;
 pub mod name;
 pub mod object;
 mod packed;
@@ -29,6 +30,7 @@ pub mod show;
 pub mod source_file;
 pub mod special;
 pub mod symbols;
+pub mod untraceable;
 
 pub use diff::{Config, DiffError, Outcome, diff, diff_and_show};
 pub use entry_size::EntrySizes;

@@ -138,7 +138,7 @@ pub fn prefixed_function(name: &str) -> Option<&str> {
 /// They are static locals, numbered by gcc (`__key.3`) and prefixed by clang (`f.__key`). A variable of the file that
 /// happens to have such a name is state like any other.
 pub fn is_per_use(name: &str, section: &str, compiler: Compiler) -> bool {
-    const PER_USE: [&str; 13] = [
+    const PER_USE: [&str; 15] = [
         "__key",
         "__warned",
         "__already_done",
@@ -153,6 +153,8 @@ pub fn is_per_use(name: &str, section: &str, compiler: Compiler) -> bool {
         "__print_once",
         // The initial value of a variable on the stack.
         "C",
+        "_alloc_tag",
+        "_alloc_tag_cntr",
     ];
     if !is_static_local(name, compiler) {
         return is_per_use_section(section);

@@ -9,6 +9,7 @@ use crate::bundle::{BundleId, Bundles, Kind};
 use crate::name;
 use crate::object::{Object, Place, Reloc, Section, SectionId, SymbolId};
 use crate::special::table::{Class, classify};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a reference refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl<'d> View<'d> {
     /// Cuts the object and resolves its references.
     pub fn new(object: Object<'d>, arch: &dyn Arch) -> Self {
         let biases = Biases::read(&object, arch);
-        let bundles = Bundles::cut(&object, &targets(&object, &biases));
+        let bundles = Bundles::cut(&object, &targets(&object, arch, &biases));
         let refs = Refs::resolve(&object, &bundles, &biases, arch);
         Self {
             object,
@@ -201,7 +202,7 @@ fn is_decoded(section: &Section<'_>) -> bool {
 }
 
 /// The places in code without function symbols that are referred to, in order.
-fn targets(object: &Object<'_>, biases: &Biases) -> Vec<(SectionId, u64)> {
+fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(SectionId, u64)> {
     let mut has_function = vec![false; object.sections.len()];
     for (_, symbol) in object.symbols() {
         if let (Some(section), true, None) = (
@@ -219,7 +220,8 @@ fn targets(object: &Object<'_>, biases: &Biases) -> Vec<(SectionId, u64)> {
         }
         for (reloc, bias) in biases.with_relocs(id, section) {
             let symbol = object.symbol(reloc.symbol);
-            let offset = u64::try_from(place(symbol.value, &reloc, bias)).ok();
+            let offset = plain(section, place(symbol.value, &reloc, bias));
+            let offset = u64::try_from(offset).ok();
             if let (Some(id), Some(offset)) = (symbol.section(), offset)
                 && object.section(id).is_exec()
                 && !has_function[id.0 as usize]
@@ -230,7 +232,30 @@ fn targets(object: &Object<'_>, biases: &Biases) -> Vec<(SectionId, u64)> {
     }
     targets.sort_unstable();
     targets.dedup();
+    keep_flow_together(object, arch, &mut targets);
     targets
+}
+
+/// Code without symbols that runs on into what follows is one piece with it. Replacements are not run where they are.
+fn keep_flow_together(object: &Object<'_>, arch: &dyn Arch, targets: &mut Vec<(SectionId, u64)>) {
+    let mut ends: BTreeMap<SectionId, BTreeSet<u64>> = BTreeMap::new();
+    targets.retain(|(id, offset)| {
+        let section = object.section(*id);
+        section.name == ".altinstr_replacement"
+            || ends
+                .entry(*id)
+                .or_insert_with(|| arch.ends_of_flow(section))
+                .contains(offset)
+    });
+}
+
+/// Where an address in an exception table is. Until Linux 4.5 a distance that is too large by so much marked an entry of
+/// its own kind (`_ASM_EXTABLE_EX`, asm/asm.h).
+fn plain(section: &Section<'_>, offset: i64) -> i64 {
+    const MARK: i64 = 0x7fff_fff0;
+    const LARGEST: i64 = 0x1000_0000;
+    let marked = section.name == "__ex_table" && offset > MARK - LARGEST;
+    if marked { offset - MARK } else { offset }
 }
 
 /// Whether what this section refers to begins a fragment: code that jumps there, the tables that name it as
@@ -247,13 +272,19 @@ fn place(value: u64, reloc: &Reloc, bias: u8) -> i64 {
         .wrapping_add(i64::from(bias))
 }
 
-fn resolve(object: &Object<'_>, bundles: &Bundles, reloc: &Reloc, bias: u8) -> Ref {
+fn resolve(
+    object: &Object<'_>,
+    bundles: &Bundles,
+    field: &Section<'_>,
+    reloc: &Reloc,
+    bias: u8,
+) -> Ref {
     let symbol = object.symbol(reloc.symbol);
     let target = match symbol.place {
         Place::Section(section) => {
             let offset = place(symbol.value, reloc, bias);
             let anchor = if symbol.is_section() {
-                offset
+                plain(field, offset)
             } else {
                 symbol.value as i64
             };
@@ -295,8 +326,9 @@ impl Refs {
             let first = refs.list.len();
             if section.is_alloc() {
                 let relocs = biases.with_relocs(id, section);
-                refs.list
-                    .extend(relocs.map(|(reloc, bias)| resolve(object, bundles, &reloc, bias)));
+                refs.list.extend(
+                    relocs.map(|(reloc, bias)| resolve(object, bundles, section, &reloc, bias)),
+                );
                 add_local_branches((id, section), bundles, arch, &mut refs.list);
                 if !refs.list[first..].is_sorted_by_key(|reference| reference.offset) {
                     refs.list[first..].sort_by_key(|reference| reference.offset);

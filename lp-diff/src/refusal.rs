@@ -29,8 +29,8 @@ pub enum RefusalCode {
     SpecialSection,
     /// A jump label's key lives in a module.
     JumpLabel,
-    /// A static call's key lives in a module.
-    StaticCall,
+    /// Code counts on a constant that the kernel writes into it as it boots.
+    BootConstant,
     /// A type that patched code uses has another layout.
     LayoutChange,
     /// A short branch into another function of the same section.

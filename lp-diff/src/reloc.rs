@@ -170,25 +170,36 @@ impl<'r, 'd> Resolver<'r, 'd> {
             return Ok(Reach::Klp(self.klp(&found)));
         }
         match self.exports.get(name) {
+            // Exported to modules of certain names alone (EXPORT_SYMBOL_FOR_MODULES, since Linux 6.16): the patch has
+            // another.
+            Some(export) if export.owner.is_vmlinux() && is_for_modules(&export.namespace) => {
+                Ok(self.klp_export(name, &export.owner))
+            }
             Some(export) if export.owner.is_vmlinux() => Ok(Reach::Export {
                 name: name.to_owned(),
                 namespace: export.namespace.clone(),
                 weak,
             }),
-            Some(export) if export.owner == *self.object => Ok(Reach::Klp(KlpSymName {
-                object: export.owner.clone(),
-                symbol: name.to_owned(),
-                sympos: self
-                    .symbols
-                    .global(name)
-                    .map_or(Sympos::UNIQUE, |found| Sympos(self.symbols.sympos(&found))),
-            })),
+            Some(export) if export.owner == *self.object => {
+                Ok(self.klp_export(name, &export.owner))
+            }
             Some(export) => self.exported_by_module(name, &export.owner),
             None => Ok(match self.symbols.global(name) {
                 Some(found) => Reach::Klp(self.klp(&found)),
                 None => Reach::Elsewhere(name.to_owned()),
             }),
         }
+    }
+
+    fn klp_export(&self, name: &str, owner: &ObjName) -> Reach {
+        let there = (owner == self.object).then(|| self.symbols.global(name));
+        Reach::Klp(KlpSymName {
+            object: owner.clone(),
+            symbol: name.to_owned(),
+            sympos: there
+                .flatten()
+                .map_or(Sympos::UNIQUE, |found| Sympos(self.symbols.sympos(&found))),
+        })
     }
 
     /// What another module exports can be used only where that module is sure to be there: where the original depends
@@ -282,6 +293,10 @@ impl<'r, 'd> Resolver<'r, 'd> {
             ),
         )
     }
+}
+
+fn is_for_modules(namespace: &str) -> bool {
+    namespace.starts_with("module:")
 }
 
 /// The original's source files as the target knows them. An object linked from several has as many.

@@ -7,6 +7,7 @@ mod x86_64;
 mod x86_64_text;
 
 use crate::object::{Object, Section};
+use std::collections::BTreeSet;
 use text::{Insn, Syntax};
 
 /// A branch that the assembler resolved itself, so that no relocation tells of it.
@@ -38,16 +39,20 @@ pub trait Arch: Sync {
     fn field_to_end(&self, section: &Section<'_>, starts: &[u64]) -> Vec<u8>;
     /// The branches in `start..end` that leave it and have no relocation.
     fn local_branches(&self, section: &Section<'_>, start: u64, end: u64) -> Vec<Branch>;
-    /// Whether the function at `start..end` begins with a site that ftrace can use, going by its relocations.
-    fn has_fentry_call(
+    /// Where the site that ftrace uses must be in a function of this code, from its entry: nothing may have happened
+    /// before it that a replacement would do again.
+    fn fentry_site(&self, code: &[u8]) -> u64;
+    /// The name of the function that the instruction at `site` calls, if a relocation tells.
+    fn called_at<'d>(
         &self,
-        object: &Object<'_>,
+        object: &Object<'d>,
         section: &Section<'_>,
-        start: u64,
-        end: u64,
-    ) -> bool;
-    /// Bytes from a function's entry within which ftrace's site must lie.
-    fn fentry_reach(&self) -> u64;
+        site: u64,
+    ) -> Option<&'d str>;
+    /// Offsets in a section right behind an instruction after which the next one is not run.
+    fn ends_of_flow(&self, section: &Section<'_>) -> BTreeSet<u64>;
+    /// Whether the first instruction does nothing.
+    fn is_nop(&self, code: &[u8]) -> bool;
     /// The first instruction that differs and a rendering of both sides, for the report.
     fn first_difference(&self, orig: &[u8], patched: &[u8]) -> Option<Difference>;
     /// The instructions of `code`, which lies at `start` of its section, as text. `fields` are the offsets in the section

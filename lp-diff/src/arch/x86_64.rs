@@ -8,12 +8,16 @@ use iced_x86::{
     Register,
 };
 use object::elf;
+use std::collections::BTreeSet;
 
 /// The x86-64 architecture.
 pub(super) struct X86_64;
 
-/// `endbr64` may come before the call to `__fentry__`.
-const FENTRY_REACH: u64 = 8;
+/// `endbr64`, which may come before the call to `__fentry__`.
+const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+
+/// Bytes of a call, also of one through the global offset table.
+const CALL: u64 = 6;
 
 impl Arch for X86_64 {
     fn is_pc_relative(&self, kind: u32) -> bool {
@@ -116,22 +120,45 @@ impl Arch for X86_64 {
         branches
     }
 
-    fn has_fentry_call(
-        &self,
-        object: &Object<'_>,
-        section: &Section<'_>,
-        start: u64,
-        end: u64,
-    ) -> bool {
-        let range = section.relocs_in(start, end.min(start + FENTRY_REACH));
-        section
-            .relocs
-            .range(range)
-            .any(|reloc| matches!(object.symbol(reloc.symbol).name, "__fentry__" | "mcount"))
+    fn fentry_site(&self, code: &[u8]) -> u64 {
+        if code.starts_with(&ENDBR64) {
+            ENDBR64.len() as u64
+        } else {
+            0
+        }
     }
 
-    fn fentry_reach(&self) -> u64 {
-        FENTRY_REACH
+    fn called_at<'d>(
+        &self,
+        object: &Object<'d>,
+        section: &Section<'_>,
+        site: u64,
+    ) -> Option<&'d str> {
+        let range = section.relocs_in(site, site.saturating_add(CALL));
+        let reloc = section.relocs.range(range).next()?;
+        Some(object.symbol(reloc.symbol).name)
+    }
+
+    fn ends_of_flow(&self, section: &Section<'_>) -> BTreeSet<u64> {
+        decode(section.data, 0)
+            .filter(|insn| {
+                matches!(
+                    insn.flow_control(),
+                    FlowControl::UnconditionalBranch
+                        | FlowControl::IndirectBranch
+                        | FlowControl::Return
+                        | FlowControl::Exception
+                        | FlowControl::Interrupt
+                )
+            })
+            .map(|insn| insn.next_ip())
+            .collect()
+    }
+
+    fn is_nop(&self, code: &[u8]) -> bool {
+        decode(code, 0)
+            .next()
+            .is_some_and(|insn| insn.mnemonic() == Mnemonic::Nop)
     }
 
     fn first_difference(&self, orig: &[u8], patched: &[u8]) -> Option<Difference> {

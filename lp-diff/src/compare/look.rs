@@ -151,6 +151,12 @@ impl Comparer<'_, '_> {
                 self.bundles_mean((a, x), (b, y))
             }
             (Target::Section { id: a, offset: x }, Target::Section { id: b, offset: y }) => {
+                if let (Some(old), Some(new)) = (
+                    self.orig_entries.at(self.orig, a, x),
+                    self.patched_entries.at(self.patched, b, y),
+                ) {
+                    return same_if(self.same_entry_place((&old, x), (&new, y)));
+                }
                 let name = |view: &View<'_>, id| view.object.section(id).name.to_owned();
                 same_if(x == y && name(self.orig, a) == name(self.patched, b))
             }
@@ -222,10 +228,32 @@ impl Comparer<'_, '_> {
         }
     }
 
+    /// Whether code that refers to an entry (`WARN()` since Linux 6.19) refers to the one about the same place. What
+    /// the entry says is compared with the code that it is about.
+    fn same_entry_place(&self, (old, x): (&Entry, i64), (new, y): (&Entry, i64)) -> bool {
+        let about = |view: &View<'_>, entry: &Entry| match refs_of(view, entry).first()?.target {
+            Target::Bundle { id, offset } => Some((id, offset)),
+            _ => None,
+        };
+        match (about(self.orig, old), about(self.patched, new)) {
+            (Some((twin, there)), Some((id, here))) => {
+                let same_code = self.twins.orig(id) == Some(twin)
+                    || self.patched.bundles.get(id).kind.is_by_content();
+                old.special.name == new.special.name
+                    && x - old.start as i64 == y - new.start as i64
+                    && there == here
+                    && same_code
+            }
+            _ => false,
+        }
+    }
+
     /// The pairs that two entries need to say the same; `None` if they do not anyway.
     fn entry_means(&self, old: &Entry, new: &Entry) -> Option<Vec<Pair>> {
         let (theirs, ours) = (refs_of(self.orig, old), refs_of(self.patched, new));
-        let same_shape = old.special.name == new.special.name
+        let name =
+            |view: &View<'_>, entry: &Entry| view.object.section(entry.section).name.to_owned();
+        let same_shape = name(self.orig, old) == name(self.patched, new)
             && old.len == new.len
             && entry_bytes(self.orig, old) == entry_bytes(self.patched, new)
             && theirs.len() == ours.len();
@@ -268,7 +296,7 @@ fn text<'v>(view: &'v View<'_>, (id, offset): (BundleId, i64)) -> Option<&'v [u8
 
 /// An entry without its line number. The last one of a section may lack its padding.
 fn entry_bytes(view: &View<'_>, entry: &Entry) -> Vec<u8> {
-    let line = entry.special.line.unwrap_or((0, 0));
+    let line = line_field(view, entry).unwrap_or((0, 0));
     let bytes = view
         .object
         .section(entry.section)
@@ -283,10 +311,34 @@ fn entry_bytes(view: &View<'_>, entry: &Entry) -> Vec<u8> {
         .collect()
 }
 
-/// A dynamic debug descriptor holds a line number among its bits; what it says is in its references
-/// (`struct _ddebug`, include/linux/dynamic_debug.h).
+/// The line number of an entry that tells one stands behind the name of a source file; in kernels without the names
+/// (CONFIG_DEBUG_BUGVERBOSE off) flags stand where it would be.
+fn line_field(view: &View<'_>, entry: &Entry) -> Option<(u64, u64)> {
+    if !entry.special.line {
+        return None;
+    }
+    let refs = refs_of(view, entry);
+    let is_file = |reference: &&Ref| match reference.target {
+        Target::Bundle { id, offset } if view.bundles.get(id).kind == Kind::String => {
+            text(view, (id, offset)).is_some_and(names_source_file)
+        }
+        _ => false,
+    };
+    let file = refs.iter().rfind(is_file)?;
+    let behind = file.offset - entry.start + 4;
+    Some((behind, behind + 2))
+}
+
+/// `mm/slub.c`, with its NUL.
+fn names_source_file(text: &[u8]) -> bool {
+    let endings: [&[u8]; 5] = [b".c\0", b".h\0", b".S\0", b".rs\0", b".inc\0"];
+    endings.iter().any(|ending| text.ends_with(ending))
+}
+
+/// A dynamic debug descriptor holds a line number among its bits, and so does the tag of a memory allocation; what they
+/// say is in their references (`struct _ddebug`, linux/dynamic_debug.h; `struct codetag`, linux/codetag.h).
 fn is_line_only(section: &str) -> bool {
-    matches!(section, "__dyndbg" | "__verbose")
+    matches!(section, "__dyndbg" | "__verbose" | "alloc_tags") || section.starts_with(".codetag.")
 }
 
 /// The undefined behaviour sanitizer describes each place in a datum that begins with file, line and column

@@ -236,28 +236,41 @@ impl<'v, 'd> Comparer<'v, 'd> {
         };
         let (view, arch) = (self.orig, self.arch);
         let bundle = view.bundles.get(twin);
+        let section = view.object.section(bundle.section);
         let entry = bundle
             .owner
             .map_or(bundle.start, |owner| view.object.symbol(owner).value);
-        let reach = (entry - bundle.start + arch.fentry_reach()) as i64;
-        let listed = self
+        let site = entry + arch.fentry_site(section.bytes(entry, bundle.end()));
+        match arch.called_at(&view.object, section, site) {
+            Some("__fentry__") => true,
+            Some("mcount") => false,
+            _ => self.is_listed(twin, site - bundle.start),
+        }
+    }
+
+    /// Whether the original lists a place in a function as one that ftrace uses: the call may be gone already
+    /// (-mnop-mcount, objtool).
+    fn is_listed(&self, twin: BundleId, site: u64) -> bool {
+        let mut tables = self
             .orig_entries
             .of(twin)
             .iter()
-            .filter(|table| table.special.name == "__mcount_loc")
-            .any(|table| {
-                let site = refs_of(view, table)
-                    .first()
-                    .map(|reference| reference.target);
-                matches!(site, Some(Target::Bundle { offset, .. }) if offset <= reach)
-            });
-        listed
-            || arch.has_fentry_call(
-                &view.object,
-                view.object.section(bundle.section),
-                entry,
-                bundle.end(),
-            )
+            .filter(|entry| entry.special.name == "__mcount_loc");
+        tables.any(|entry| {
+            let refs = refs_of(self.orig, entry);
+            let target = refs.first().map(|reference| reference.target);
+            matches!(target, Some(Target::Bundle { offset, .. }) if u64::try_from(offset) == Ok(site))
+        })
+    }
+
+    /// Whether the original of a function calls mcount, somewhere behind its first instructions.
+    pub fn calls_mcount(&self, id: BundleId) -> bool {
+        let Some(twin) = self.twins.orig(id) else {
+            return false;
+        };
+        self.orig.refs_of(twin).iter().any(|reference| {
+            matches!(reference.target, Target::Symbol { id, .. } if self.orig.object.symbol(id).name == "mcount")
+        })
     }
 
     /// A datum that the patch may hold a copy of: nobody else can see it, and nothing but its bytes matters.

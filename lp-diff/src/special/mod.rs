@@ -4,13 +4,15 @@
 //! replaced, that traps. It goes where that code goes. The tempting wrong way is to keep an entry because any of its
 //! relocations refers to something kept: a bug entry also refers to a file name.
 
+pub mod keep;
+pub mod size;
 pub mod table;
 
 use crate::bundle::{BundleId, Kind};
-use crate::entry_size::EntrySizes;
-use crate::object::{Section, SectionId};
+use crate::object::SectionId;
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
+use size::{Sizes, entry_len};
 use std::collections::BTreeMap;
 use table::{Class, EntrySize, SpecialSection, classify};
 
@@ -31,14 +33,19 @@ pub struct Entry {
     pub begins: Option<BundleId>,
 }
 
-/// The entries of an object by the bundle they are about.
+/// The entries of an object.
 #[derive(Debug, Default)]
-pub struct Entries(BTreeMap<BundleId, Vec<Entry>>);
+pub struct Entries {
+    /// By the bundle they are about.
+    about: BTreeMap<BundleId, Vec<Entry>>,
+    /// The size of the entries of each section that could be read.
+    lens: BTreeMap<SectionId, u64>,
+}
 
 impl Entries {
     /// Reads all special sections of an object. What cannot be read is refused, unless nothing else is wrong with it
     /// than that it is empty.
-    pub fn read(view: &View<'_>, sizes: &EntrySizes, refusals: &mut Vec<Refusal>) -> Self {
+    pub fn read(view: &View<'_>, sizes: &Sizes<'_>, refusals: &mut Vec<Refusal>) -> Self {
         let mut entries = Self::default();
         for (id, section) in view.object.sections() {
             let Class::Special(special) = classify(section) else {
@@ -56,16 +63,40 @@ impl Entries {
                 )),
             }
         }
+        // Sections stand in the order in which the compiler first needed them, which is another in the other build.
+        for list in entries.about.values_mut() {
+            list.sort_by_key(|entry| {
+                let name = view.object.section(entry.section).name;
+                (table::position(entry.special), name, entry.section)
+            });
+        }
         entries
     }
 
     /// The entries about a bundle, in the order of the table and their offsets.
     pub fn of(&self, bundle: BundleId) -> &[Entry] {
-        self.0.get(&bundle).map_or(&[], Vec::as_slice)
+        self.about.get(&bundle).map_or(&[], Vec::as_slice)
+    }
+
+    /// The entry at an offset of a special section.
+    pub fn at(&self, view: &View<'_>, section: SectionId, offset: i64) -> Option<Entry> {
+        let len = *self.lens.get(&section)?;
+        let Class::Special(special) = classify(view.object.section(section)) else {
+            return None;
+        };
+        let offset = u64::try_from(offset).ok()?;
+        (offset < view.object.section(section).size).then_some(Entry {
+            special,
+            section,
+            start: offset - offset % len,
+            len,
+            parallel: None,
+            begins: None,
+        })
     }
 
     /// The unwind table has no entry where the state does not change, also from one function to the next that shares
-    /// its section. A function that is taken out needs one at its start.
+    /// its section. What is taken out needs one at its start.
     fn begin_anew(&mut self, view: &View<'_>, special: &'static SpecialSection) {
         for (section, _) in view
             .object
@@ -88,8 +119,9 @@ impl Entries {
                     .filter(|entry| entry.special.name == special.name)
                     .collect();
                 let starts = own.iter().any(|entry| offset(entry) <= 0);
-                if let (Kind::Function, false, Some(before)) = (bundle.kind, starts, last) {
-                    let all = self.0.entry(id).or_default();
+                let is_code = matches!(bundle.kind, Kind::Function | Kind::Fragment);
+                if let (true, false, Some(before)) = (is_code, starts, last) {
+                    let all = self.about.entry(id).or_default();
                     let at = all
                         .iter()
                         .position(|entry| entry.special.name == special.name)
@@ -110,7 +142,7 @@ impl Entries {
     fn read_section(
         &mut self,
         view: &View<'_>,
-        sizes: &EntrySizes,
+        sizes: &Sizes<'_>,
         special: &'static SpecialSection,
         id: SectionId,
     ) -> Result<(), String> {
@@ -118,7 +150,8 @@ impl Entries {
         if section.size > section.data.len() as u64 {
             return Err("it has no bytes".to_owned());
         }
-        let len = entry_len(section, special, sizes)?;
+        let len = entry_len(&view.object, section, special, sizes)?;
+        self.lens.insert(id, len);
         // The assembler aligns each entry, so the last one may lack its padding.
         let count = section.size.div_ceil(len);
         let parallel = special
@@ -139,7 +172,7 @@ impl Entries {
                 .first()
                 .map(|reference| reference.target)
             {
-                self.0.entry(id).or_default().push(entry);
+                self.about.entry(id).or_default().push(entry);
             }
         }
         if special.parallel.is_some() {
@@ -182,7 +215,7 @@ fn replaces_by_nothing(view: &View<'_>, entry: &Entry) -> bool {
 
 fn find_parallel(
     view: &View<'_>,
-    sizes: &EntrySizes,
+    sizes: &Sizes<'_>,
     name: &str,
     size: EntrySize,
     count: u64,
@@ -195,7 +228,7 @@ fn find_parallel(
         found.ok_or_else(|| format!("it goes with section {name}, which is missing"))?;
     let declared = match size {
         EntrySize::Bytes(bytes) => Some(bytes),
-        EntrySize::Struct(name) => sizes.get(name),
+        EntrySize::Struct(name) => sizes.target.get(name),
     };
     // Without relocations to go by it still has as many entries as its other half.
     let len = declared
@@ -208,60 +241,4 @@ fn find_parallel(
             section.size
         )),
     }
-}
-
-/// The size of an entry: what the target's types say if that fits the relocations, else what these say themselves.
-fn entry_len(
-    section: &Section<'_>,
-    special: &SpecialSection,
-    sizes: &EntrySizes,
-) -> Result<u64, String> {
-    let (declared, name) = match special.entry {
-        EntrySize::Bytes(bytes) => (Some(bytes), ""),
-        EntrySize::Struct(name) => (sizes.get(name), name),
-    };
-    if let Some(len) = declared.filter(|len| *len > 0 && fits(section, *len, 1)) {
-        return Ok(len);
-    }
-    // A fixed size that fits no pattern is still the size: some of its entries may need no relocation.
-    if let Some(len) = declared.filter(|len| name.is_empty() && section.size.is_multiple_of(*len)) {
-        return Ok(len);
-    }
-    infer(section, special.min_relocs).ok_or_else(|| match declared {
-        Some(len) => format!("its {} bytes are no entries of {len} (struct {name}), and its relocations do not tell another size: give the target kernel's with --entry-size {name}=BYTES", section.size),
-        None => format!("the size of struct {name} is not known and its relocations do not tell it: give --symbols a file with BTF or DWARF, or --entry-size {name}=BYTES"),
-    })
-}
-
-/// The shortest period in which the relocations repeat, so many at least to an entry.
-fn infer(section: &Section<'_>, min_relocs: usize) -> Option<u64> {
-    let first = section.relocs.get(0)?;
-    let candidates = section
-        .relocs
-        .iter()
-        .skip(1)
-        .map(|reloc| reloc.offset - first.offset);
-    let holds = |len: u64| section.relocs_in(0, len).len() >= min_relocs;
-    candidates
-        .filter(|len| *len > 0 && holds(*len))
-        .take(8)
-        .find(|len| fits(section, *len, usize::MAX))
-}
-
-/// Whether every entry of this size has its first `relocs` relocations at the same places. An entry may need fewer
-/// than another (an alternative without a replacement), but each one says what it is about.
-fn fits(section: &Section<'_>, len: u64, relocs: usize) -> bool {
-    let shape = |index: u64| {
-        let range = section.relocs_in(index * len, (index + 1) * len);
-        section
-            .relocs
-            .range(range)
-            .take(relocs)
-            .map(move |reloc| (reloc.offset - index * len, reloc.kind))
-    };
-    let count = section.size.div_ceil(len);
-    // No more entries than relocations: this bounds the work on a hostile size.
-    shape(0).next().is_some()
-        && count <= section.relocs.len() as u64
-        && (1..count).all(|index| shape(index).eq(shape(0)))
 }

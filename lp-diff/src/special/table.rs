@@ -5,6 +5,7 @@
 //! name of the struct, see [`crate::entry_size`].
 
 use crate::object::Section;
+use Field::{Any, Code, Function};
 
 /// How large an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,24 +16,48 @@ pub enum EntrySize {
     Struct(&'static str),
 }
 
+/// What the last relocation of an entry refers to, where the kernel follows it as a patch is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// A `struct static_key`.
+    JumpLabel,
+    /// A `struct static_call_key`.
+    StaticCall,
+}
+
+/// What a relocation of an entry refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// A place in code of the same object.
+    Code,
+    /// A function, of this object or another.
+    Function,
+    /// Anything.
+    Any,
+}
+
 /// One special section.
 #[derive(Debug)]
 pub struct SpecialSection {
-    /// Its name.
+    /// Its name; one that ends in `_` is what the names of several begin with.
     pub name: &'static str,
     /// Size of an entry.
     pub entry: EntrySize,
     /// A section whose n-th entry goes with the n-th entry here, and the size of those.
     pub parallel: Option<(&'static str, EntrySize)>,
-    /// Bytes of an entry that tell a source line, so that they change when code above does.
-    pub line: Option<(u64, u64)>,
+    /// Whether an entry tells a source file and, in the two bytes behind, a line, which changes when code above does.
+    pub line: bool,
     /// Whether an entry says something that the code does not say itself, so that it must be compared. Tables that a
     /// tool derives from the instructions (unwinding, return sites) differ only if those do.
     pub compared: bool,
-    /// Whether an entry's last relocation refers to a key, which the kernel reads when a module is loaded.
-    pub key: bool,
-    /// The least number of relocations that an entry has, in every version of it.
-    pub min_relocs: usize,
+    /// The kind of key that an entry refers to last.
+    pub key: Option<Key>,
+    /// Whether the kernel goes through it as it boots, and never for a module: what it patches stays unpatched in one.
+    pub at_boot: bool,
+    /// The relocations that an entry has in all versions of it together.
+    pub fields: &'static [Field],
+    /// How many of them it has in every version.
+    pub least: usize,
 }
 
 const fn sites(name: &'static str) -> SpecialSection {
@@ -40,60 +65,71 @@ const fn sites(name: &'static str) -> SpecialSection {
         name,
         entry: EntrySize::Bytes(4),
         parallel: None,
-        line: None,
+        line: false,
         compared: false,
-        key: false,
-        min_relocs: 1,
+        key: None,
+        at_boot: false,
+        fields: &[Field::Code],
+        least: 1,
     }
 }
 
-const fn of_struct(name: &'static str, entry: &'static str) -> SpecialSection {
+const fn of_struct(
+    name: &'static str,
+    entry: &'static str,
+    fields: &'static [Field],
+    least: usize,
+) -> SpecialSection {
     SpecialSection {
-        name,
         entry: EntrySize::Struct(entry),
-        parallel: None,
-        line: None,
         compared: true,
-        key: false,
-        min_relocs: 1,
+        fields,
+        least,
+        ..sites(name)
     }
 }
 
 const fn pointers(name: &'static str) -> SpecialSection {
     SpecialSection {
-        name,
         entry: EntrySize::Bytes(8),
-        parallel: None,
-        line: None,
-        compared: false,
-        key: false,
-        min_relocs: 1,
+        ..sites(name)
+    }
+}
+
+/// A list of instructions that the kernel patches with a value that it computes as it boots
+/// (`asm/runtime-const.h`, since Linux 6.11).
+const fn boot_constants(name: &'static str) -> SpecialSection {
+    SpecialSection {
+        compared: true,
+        at_boot: true,
+        ..sites(name)
     }
 }
 
 /// All of them, in the order in which they are written.
-pub static TABLE: [SpecialSection; 16] = [
-    of_struct(".altinstructions", "alt_instr"),
-    // With CONFIG_DEBUG_BUGVERBOSE: 4 bytes address, 4 file, then the 16-bit line (include/asm-generic/bug.h).
+pub static TABLE: [SpecialSection; 20] = [
+    of_struct(".altinstructions", "alt_instr", &[Code, Any], 1),
+    // Address, since Linux 6.19 format, with CONFIG_DEBUG_BUGVERBOSE file and line, flags (asm-generic/bug.h).
     SpecialSection {
-        line: Some((8, 10)),
-        ..of_struct("__bug_table", "bug_entry")
+        line: true,
+        ..of_struct("__bug_table", "bug_entry", &[Code, Any, Any], 1)
+    },
+    // Instruction and fixup, from Linux 4.6 to 5.15 also a handler.
+    of_struct(
+        "__ex_table",
+        "exception_table_entry",
+        &[Code, Code, Function],
+        2,
+    ),
+    SpecialSection {
+        key: Some(Key::JumpLabel),
+        ..of_struct("__jump_table", "jump_entry", &[Code, Code, Any], 3)
     },
     SpecialSection {
-        min_relocs: 2,
-        ..of_struct("__ex_table", "exception_table_entry")
+        key: Some(Key::StaticCall),
+        ..of_struct(".static_call_sites", "static_call_site", &[Code, Any], 2)
     },
-    SpecialSection {
-        key: true,
-        min_relocs: 3,
-        ..of_struct("__jump_table", "jump_entry")
-    },
-    SpecialSection {
-        key: true,
-        min_relocs: 2,
-        ..of_struct(".static_call_sites", "static_call_site")
-    },
-    of_struct(".parainstructions", "paravirt_patch_site"),
+    of_struct(".parainstructions", "paravirt_patch_site", &[Code], 1),
     sites(".smp_locks"),
     sites(".retpoline_sites"),
     sites(".return_sites"),
@@ -107,6 +143,10 @@ pub static TABLE: [SpecialSection; 16] = [
     },
     pointers("__mcount_loc"),
     pointers("__patchable_function_entries"),
+    boot_constants("runtime_ptr_"),
+    boot_constants("runtime_shift_"),
+    boot_constants(".runtime_ptr_"),
+    boot_constants(".runtime_shift_"),
 ];
 
 /// What a section is to the differ.
@@ -159,7 +199,7 @@ pub fn classify(section: &Section<'_>) -> Class {
         return Class::Ignored;
     }
     for special in &TABLE {
-        if name == special.name {
+        if name == special.name || (special.name.ends_with('_') && name.starts_with(special.name)) {
             return Class::Special(special);
         }
         if special

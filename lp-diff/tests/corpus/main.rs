@@ -10,6 +10,7 @@ mod case;
 mod compiler;
 mod directive;
 mod golden;
+mod output;
 mod properties;
 mod render;
 mod run;

@@ -3,7 +3,7 @@
 //! Offsets, sizes of code and the order of things are the compiler's business and are left out.
 
 use lp_diff::Outcome;
-use object::{Object, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 /// The lines of a report.
 pub(crate) fn render(outcome: &Outcome) -> String {
@@ -30,7 +30,8 @@ pub(crate) fn render(outcome: &Outcome) -> String {
     let statements = statements.filter(|note| note.starts_with("LP_"));
     let refusals = report.refusals.iter().map(|refusal| {
         assert!(!refusal.message.is_empty(), "{refusal:?}");
-        format!("refused {} {}", refusal.code, refusal.place)
+        let place = refusal.place.split("+0x").next().unwrap_or_default();
+        format!("refused {} {place}", refusal.code)
     });
     let layout = report.layout.iter().map(|change| {
         assert!(!change.used_by.is_empty(), "{change:?}");
@@ -43,6 +44,9 @@ pub(crate) fn render(outcome: &Outcome) -> String {
     });
     let reaches = outcome.object.iter().flat_map(|object| undefined(object));
     let reaches = reaches.map(|name| format!("reaches {name}"));
+    let namespaces = report.namespaces.iter();
+    let namespaces = namespaces.map(|namespace| format!("imports {namespace}"));
+    let tables = outcome.object.iter().flat_map(|object| tables(object));
     let mut text = format!("{:?}\n", report.verdict);
     for mut lines in [
         functions.collect::<Vec<String>>(),
@@ -54,11 +58,32 @@ pub(crate) fn render(outcome: &Outcome) -> String {
         refusals.collect(),
         warnings.collect(),
         reaches.collect(),
+        tables.collect(),
+        namespaces.collect(),
     ] {
         lines.sort();
         lines.iter().for_each(|line| text += &format!("{line}\n"));
     }
     text
+}
+
+/// The tables about code in an object, with their bytes, which are the source's business.
+fn tables(object: &[u8]) -> Vec<String> {
+    const TABLES: [&str; 7] = [
+        ".altinstructions",
+        ".parainstructions",
+        ".smp_locks",
+        ".static_call_sites",
+        "__bug_table",
+        "__ex_table",
+        "__jump_table",
+    ];
+    let file = object::File::parse(object).expect("our own output");
+    file.sections()
+        .filter_map(|section| Some((section.name().ok()?.to_owned(), section.size())))
+        .filter(|(name, _)| TABLES.contains(&name.as_str()))
+        .map(|(name, size)| format!("table {name} {size}"))
+        .collect()
 }
 
 fn undefined(object: &[u8]) -> Vec<String> {

@@ -1,4 +1,4 @@
-// One static call site tells no entry size by its relocations: without the target's types it is refused, never halved.
+// One static call site is one entry: each has two relocations, so it is never halved.
 
 extern int __SCK__foo, __SCT__foo(int);
 extern void rare(int);

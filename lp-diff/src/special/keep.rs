@@ -1,0 +1,116 @@
+//! Decides whether an entry about code in the patch comes along.
+//!
+//! Most do: the kernel reads them for every module, a livepatch included. Two kinds of table refer to keys besides. The
+//! kernel follows those as it loads the patch, when the symbols of a module are not filled in yet, even if that module
+//! is there (`klp_apply_section_relocs`, kernel/livepatch/core.c, since Linux 5.8). Without its entry a static call goes
+//! through its trampoline, which is always up to date (`__static_call_update`, kernel/static_call_inline.c); a jump label
+//! stays as it was compiled, which is right for a tracepoint that is off and for nothing else. The tempting wrong way is
+//! to drop every entry that cannot be had.
+
+use super::table::Key;
+use super::{Entry, refs_of};
+use crate::arch::Arch;
+use crate::bundle::BundleId;
+use crate::compare::Comparison;
+use crate::reference::{Ref, Target, View};
+use crate::refusal::{Refusal, RefusalCode};
+use crate::reloc::{KeyHome, Resolver};
+
+/// What becomes of an entry.
+pub enum Fate {
+    /// It comes along.
+    Keep,
+    /// It is left out, and what that means.
+    Drop(String),
+    /// Neither would be right.
+    Refuse(Refusal),
+}
+
+/// What is needed to decide.
+pub struct Keeper<'k, 'd> {
+    /// The patched object.
+    pub view: &'k View<'d>,
+    /// What became of its pieces.
+    pub comparison: &'k Comparison,
+    /// Where keys live.
+    pub resolver: &'k Resolver<'k, 'd>,
+    /// Instruction knowledge.
+    pub arch: &'k dyn Arch,
+}
+
+impl Keeper<'_, '_> {
+    /// What becomes of an entry about a piece of code.
+    pub fn fate(&self, user: BundleId, entry: &Entry) -> Fate {
+        let refs = refs_of(self.view, entry);
+        if entry.special.at_boot {
+            return Fate::Refuse(self.boot_constant(user, entry));
+        }
+        let (Some(kind), Some(key)) = (entry.special.key, refs.last()) else {
+            return Fate::Keep;
+        };
+        let KeyHome::Module { key, module } = self.resolver.key_home(&key.target, self.comparison)
+        else {
+            return Fate::Keep;
+        };
+        let (user, place) = (self.view.name(user), self.place(user, refs.first()));
+        match kind {
+            Key::StaticCall => Fate::Drop(format!(
+                "{user}: the static call of {key}, which lives in module {module}, goes through its trampoline in the patched function"
+            )),
+            Key::JumpLabel if !key.starts_with("__tracepoint_") => Fate::Refuse(Refusal::new(
+                RefusalCode::JumpLabel,
+                place,
+                format!(
+                    "its key {key} lives in module {module}, where the kernel cannot find it when the patch is loaded: use static_key_enabled(&{key}) in the patched function"
+                ),
+            )),
+            Key::JumpLabel if !self.falls_through(refs.first()) => Fate::Refuse(Refusal::new(
+                RefusalCode::JumpLabel,
+                place,
+                format!(
+                    "the tracepoint {key} lives in module {module}, where the kernel cannot find it when the patch is loaded, and its jump label is compiled as a jump, so that it would be always on: let objtool go over both objects first, or take the tracepoint out of the patched function"
+                ),
+            )),
+            Key::JumpLabel => Fate::Drop(format!(
+                "{user}: the tracepoint {key} of module {module} stays off in the patched function"
+            )),
+        }
+    }
+
+    fn place(&self, user: BundleId, code: Option<&Ref>) -> String {
+        match code.map(|code| code.target) {
+            Some(Target::Bundle { id, offset }) if id == user => {
+                format!("{}+{offset:#x}", self.view.name(user))
+            }
+            _ => self.view.name(user).to_owned(),
+        }
+    }
+
+    /// Whether the code that an entry is about does nothing until the kernel makes a jump of it.
+    fn falls_through(&self, code: Option<&Ref>) -> bool {
+        let Some(Target::Bundle { id, offset }) = code.map(|code| code.target) else {
+            return false;
+        };
+        let code = usize::try_from(offset).ok().and_then(|offset| {
+            let bytes = self.view.bytes_of(id);
+            bytes.get(offset..)
+        });
+        code.is_some_and(|code| self.arch.is_nop(code))
+    }
+
+    fn boot_constant(&self, user: BundleId, entry: &Entry) -> Refusal {
+        let section = self.view.object.section(entry.section).name;
+        let constant = section
+            .trim_start_matches(entry.special.name)
+            .trim_start_matches('_');
+        let message = format!(
+            "it uses {constant} as a constant that the kernel writes into its code as it boots ({section}), which it does not do for a patch: read the variable {constant} itself there, without runtime_const_ptr() or runtime_const_shift_right_32()"
+        );
+        let place = refs_of(self.view, entry);
+        Refusal::new(
+            RefusalCode::BootConstant,
+            self.place(user, place.first()),
+            message,
+        )
+    }
+}

@@ -1,0 +1,19 @@
+// Exception entries of three fields are not taken for those of two, which are the same row of fields.
+
+extern void rare(int);
+extern int ex_handler_default;
+#define GET(p, x) ({ int err = 0; \
+	asm volatile("1: mov (%2),%1\n2:\n" \
+		".pushsection .fixup,\"ax\"\n3: mov $-14,%0\n xor %1,%1\n jmp 2b\n.popsection\n" \
+		".pushsection __ex_table,\"a\"\n.balign 4\n" \
+		".long 1b-., 3b-., ex_handler_default-.\n.popsection" \
+		: "+r"(err), "=r"(x) : "r"(p)); err; })
+int f(int *p) { int x; int err = GET(p, x); return err + x; }
+int g(int *p)
+{
+	int x, err = GET(p, x);
+#ifdef PATCHED
+	rare(x);
+#endif
+	return err + x;
+}
