@@ -49,10 +49,10 @@ typedef void (*lp_callback_fn)(struct klp_object *obj);
 /* When every task runs the new code. */
 #define LP_POST_PATCH_CALLBACK(fn)									\
 	__LP_CALLBACK(post_patch, lp_callback_fn, fn, "void " #fn "(struct klp_object *)")
-/* Before any task goes back to the old code. Not called where pre_patch was not or failed. */
+/* Before any task goes back to the old code. Not called where post_patch was not: the patching was called off. */
 #define LP_PRE_UNPATCH_CALLBACK(fn)									\
 	__LP_CALLBACK(pre_unpatch, lp_callback_fn, fn, "void " #fn "(struct klp_object *)")
-/* When every task runs the old code again; also when the patching was called off half-way. */
+/* When every task runs the old code again, also after the patching was called off half-way. */
 #define LP_POST_UNPATCH_CALLBACK(fn)									\
 	__LP_CALLBACK(post_unpatch, lp_callback_fn, fn, "void " #fn "(struct klp_object *)")
 

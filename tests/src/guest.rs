@@ -3,6 +3,7 @@
 pub mod cycle;
 pub mod demo;
 pub mod kernel_log;
+pub mod load_fails;
 pub mod plan;
 pub mod refusals;
 pub mod report;
@@ -52,5 +53,6 @@ fn job_verdict(job: &Job, report: &mut Report) -> Result<String> {
         Job::Demo(case) => demo::run(case, report),
         Job::Smoke(case) => smoke::run(case, report),
         Job::Refusals(case) => refusals::run(case, report),
+        Job::LoadFails(case) => load_fails::run(case, report),
     }
 }

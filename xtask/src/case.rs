@@ -14,7 +14,8 @@
 //! patched = "MEMTOTAL:"      # in it while the patch runs; the other one must then be gone
 //! ```
 //!
-//! or, where lp-build must refuse the patch, `kernel`, `expect = "refused"` and `code = "init-function"`.
+//! or, where lp-build must refuse the patch, `kernel`, `expect = "refused"` and `code = "init-function"`; or, where the kernel must
+//! refuse to load it, `expect = "load-fails"` and the errno as `code = "ENODEV"`: probes then show `before` all the time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ pub(crate) struct Guest {
     pub(crate) kernel: String,
     #[serde(default)]
     pub(crate) expect: Expect,
-    /// Of the refusal, where that is expected.
+    /// Of the refusal, or the errno, where that is expected.
     pub(crate) code: Option<String>,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
@@ -60,6 +61,8 @@ pub(crate) enum Expect {
     Works,
     /// lp-build refuses it.
     Refused,
+    /// It builds, and the kernel does not take it.
+    LoadFails,
 }
 
 /// A command whose output differs between the two codes.
@@ -145,12 +148,12 @@ fn read(folder: PathBuf) -> Result<Case> {
 
 fn check(guest: &Guest) -> Result<()> {
     match guest.expect {
-        Expect::Works if guest.probes.is_empty() => {
-            bail!("without a [[probe]] nothing shows that the patch works")
+        Expect::Works | Expect::LoadFails if guest.probes.is_empty() => {
+            bail!("without a [[probe]] nothing shows which code runs")
         }
-        Expect::Works if guest.code.is_some() => bail!("`code` needs `expect = \"refused\"`"),
-        Expect::Refused if guest.code.is_none() => {
-            bail!("`expect = \"refused\"` needs the `code` of the refusal")
+        Expect::Works if guest.code.is_some() => bail!("`code` needs `expect`"),
+        Expect::Refused | Expect::LoadFails if guest.code.is_none() => {
+            bail!("`expect` needs the `code` of the refusal")
         }
         _ => {}
     }

@@ -110,7 +110,7 @@ fn working_cases<'a>(
     args: &Args,
 ) -> Result<Vec<String>> {
     let (mut jobs, mut failed) = (Vec::new(), Vec::new());
-    for case in cases.filter(|case| case.guest.expect == Expect::Works) {
+    for case in cases.filter(|case| case.guest.expect != Expect::Refused) {
         let start = Instant::now();
         let patch = match &args.built {
             Some(folder) => Ok(built(folder, case)),
@@ -123,7 +123,7 @@ fn working_cases<'a>(
                     case.name,
                     start.elapsed().as_secs_f64()
                 );
-                jobs.push(job(case, Kind::Cycle, patch));
+                jobs.push(job(case, kind(case), patch));
             }
             Err(error) => {
                 println!("{} FAIL {error:#}", case.name);
@@ -155,6 +155,13 @@ fn refusals_of_the_kernel(jobs: &[Job]) -> Option<Job> {
     })
 }
 
+fn kind(case: &Case) -> Kind {
+    match case.guest.expect {
+        Expect::LoadFails => Kind::LoadFails,
+        Expect::Works | Expect::Refused => Kind::Cycle,
+    }
+}
+
 /// What the guest does with a case's patch.
 pub(crate) fn job(case: &Case, kind: Kind, patch: PathBuf) -> Job {
     Job {
@@ -165,5 +172,6 @@ pub(crate) fn job(case: &Case, kind: Kind, patch: PathBuf) -> Job {
         setup: case.guest.setup.clone(),
         probes: case.guest.probes.clone(),
         allow_log: case.guest.allow_log.clone(),
+        errno: case.guest.code.clone(),
     }
 }

@@ -1,16 +1,17 @@
 //! Puts judged units together: the report's summary, the module's tables, and the manifest.
 
+use super::callbacks::Callbacks;
 use super::image::{self, OldCode};
 use super::inputs::Inputs;
 use super::judge::Judged;
 use super::target::Targets;
 use crate::fidelity::Verdict;
 use crate::module::Parts;
-use crate::module::template::{Func, Object, State, Tables};
+use crate::module::template::{Callback, Func, Object, State, Tables};
 use crate::options::Options;
 use crate::report::{
-    AbsentReport, FidelityReport, MismatchReport, NewDatum, NewFunction, ObjectReport,
-    PatchedFunction, RefusalReport, Report,
+    AbsentReport, CallbackReport, FidelityReport, MismatchReport, NewDatum, NewFunction,
+    ObjectReport, PatchedFunction, RefusalReport, Report,
 };
 use anyhow::{Context, Result, ensure};
 use lp_diff::report::{Function, Status};
@@ -21,7 +22,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Fills the report with what the units come to.
 pub fn summarize(judged: &[Judged], report: &mut Report) {
+    let (callbacks, refusals) = Callbacks::gather(judged);
+    report.refusals.extend(refusals);
     let mut objects: BTreeMap<&ObjName, Vec<PatchedFunction>> = BTreeMap::new();
+    objects.extend(callbacks.objects().map(|name| (name, Vec::new())));
+    report.shadow_ids = shadow_ids(judged);
     for unit in judged {
         let source = || unit.source.clone();
         fidelity(unit, &mut report.fidelity);
@@ -66,8 +71,25 @@ pub fn summarize(judged: &[Judged], report: &mut Report) {
         .map(|(name, functions)| ObjectReport {
             name: name.clone(),
             functions,
+            callbacks: callbacks
+                .of(name)
+                .map(|(kind, found)| CallbackReport {
+                    kind,
+                    function: found.function.clone(),
+                    source: found.source.clone(),
+                })
+                .collect(),
         })
         .collect();
+}
+
+/// Of all units; an id that several files declare is one variable.
+fn shadow_ids(judged: &[Judged]) -> Vec<u64> {
+    let ids: BTreeSet<u64> = judged
+        .iter()
+        .flat_map(|unit| unit.report.shadow_ids.iter().copied())
+        .collect();
+    ids.into_iter().collect()
 }
 
 fn fidelity(unit: &Judged, report: &mut FidelityReport) {
@@ -151,14 +173,22 @@ pub fn parts(
     for object in called.filter(|object| !object.is_vmlinux()) {
         objects.entry(object.clone()).or_default();
     }
-    let manifest = manifest(options, inputs, &objects, &judged, targets)?;
+    // What stands in the way was refused when the report was made.
+    let (callbacks, _) = Callbacks::gather(&judged);
+    for object in callbacks.objects() {
+        objects.entry(object.clone()).or_default();
+    }
+    let manifest = manifest(options, inputs, (&objects, &callbacks), &judged, targets)?;
     let namespaces: BTreeSet<String> = judged
         .iter()
         .flat_map(|unit| unit.report.namespaces.iter().cloned())
         .collect();
     let tables = Tables {
         tool: manifest.tool.clone(),
-        objects: objects.into_iter().map(table).collect(),
+        objects: objects
+            .into_iter()
+            .map(|object| table(object, &callbacks))
+            .collect(),
         states: identity
             .states
             .iter()
@@ -179,8 +209,13 @@ pub fn parts(
     })
 }
 
-fn table((name, funcs): (ObjName, Vec<Func>)) -> Object {
+fn table((name, funcs): (ObjName, Vec<Func>), callbacks: &Callbacks) -> Object {
+    let callback = |(kind, found): (_, &super::callbacks::Found)| Callback {
+        kind,
+        alias: found.alias.clone(),
+    };
     Object {
+        callbacks: callbacks.of(&name).map(callback).collect(),
         name: (!name.is_vmlinux()).then(|| name.to_string()),
         funcs,
     }
@@ -189,14 +224,15 @@ fn table((name, funcs): (ObjName, Vec<Func>)) -> Object {
 fn manifest(
     options: &Options,
     inputs: &Inputs,
-    objects: &BTreeMap<ObjName, Vec<Func>>,
+    (objects, callbacks): (&BTreeMap<ObjName, Vec<Func>>, &Callbacks),
     judged: &[Judged],
     targets: &Targets,
 ) -> Result<Manifest> {
     let identity = &options.identity;
     let described = |(name, funcs): (&ObjName, &Vec<Func>)| {
         let units: Vec<&Judged> = judged.iter().filter(|unit| unit.object == *name).collect();
-        described(name, funcs, &units, targets)
+        let callbacks = callbacks.manifest(name);
+        described((name, funcs, callbacks), &units, targets)
     };
     let manifest = Manifest {
         format: manifest::FORMAT,
@@ -212,7 +248,7 @@ fn manifest(
         replace: identity.replace,
         states: identity.states.clone(),
         objects: objects.iter().map(described).collect::<Result<_>>()?,
-        shadow_ids: Vec::new(),
+        shadow_ids: shadow_ids(judged),
     };
     let defects: Vec<String> = manifest
         .patch()
@@ -229,8 +265,7 @@ fn manifest(
 }
 
 fn described(
-    name: &ObjName,
-    funcs: &[Func],
+    (name, funcs, callbacks): (&ObjName, &[Func], manifest::Callbacks),
     units: &[&Judged],
     targets: &Targets,
 ) -> Result<manifest::Object> {
@@ -262,7 +297,7 @@ fn described(
     Ok(manifest::Object {
         name: name.clone(),
         functions: keys.iter().map(function).collect(),
-        callbacks: manifest::Callbacks::default(),
+        callbacks,
     })
 }
 

@@ -39,6 +39,8 @@ pub struct Place<'a> {
     pub build: &'a Path,
     /// The folder for the products.
     pub products: &'a Path,
+    /// The last folder in which the compiler looks for headers.
+    pub include: &'a Path,
 }
 
 /// Compiles one file; the name of its object begins with the source's path.
@@ -47,7 +49,14 @@ pub fn compile(command: &CompileCommand, place: Place<'_>) -> Result<Compiled, F
     let object = stem.to_string_lossy().into_owned();
     let depfile = format!("{object}.d");
     let tree = place.tree.to_string_lossy();
-    for step in command.steps_for(&tree, &object, &depfile) {
+    let mut steps = command.steps_for(&tree, &object, &depfile);
+    if let Some(compile) = steps.first_mut() {
+        // The source is the last word.
+        let at = compile.len().saturating_sub(1);
+        let include = place.include.to_string_lossy().into_owned();
+        compile.splice(at..at, ["-idirafter".to_owned(), include]);
+    }
+    for step in steps {
         run(command, place, &step)?;
     }
     let read = || -> Result<Compiled> {

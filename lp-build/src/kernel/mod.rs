@@ -7,12 +7,14 @@ pub mod absent;
 pub mod arch;
 pub mod assemble;
 pub mod cache;
+pub mod callbacks;
 pub mod changed;
 pub mod checks;
 pub mod commands;
 pub mod compile;
 pub mod config;
 pub mod find;
+pub mod header;
 pub mod image;
 pub mod includers;
 pub mod inputs;
@@ -221,6 +223,7 @@ fn judge_all(
         patched: scratch.folder("new")?,
         copy: scratch.folder("copies")?.join("build"),
         copying: Mutex::new(()),
+        include: header::provide(scratch)?,
     };
     let (pairs, targets) = progress.step("compiling both trees", || {
         rayon::join(

@@ -34,6 +34,8 @@ pub struct Workshop<'a> {
     pub copy: PathBuf,
     /// Held while the copy is made or make runs in it.
     pub copying: Mutex<()>,
+    /// Where the header is that a patch may include.
+    pub include: PathBuf,
 }
 
 /// Compiles all units.
@@ -73,6 +75,7 @@ fn one(unit: &Unit, tree: &Path, products: &Path, shop: &Workshop<'_>) -> Result
             tree,
             build: shop.make.build,
             products,
+            include: &shop.include,
         },
     ) {
         Ok(compiled) => return Ok(compiled),
@@ -94,6 +97,7 @@ fn one(unit: &Unit, tree: &Path, products: &Path, shop: &Workshop<'_>) -> Result
             tree,
             build: &shop.copy,
             products,
+            include: &shop.include,
         },
     ) {
         Ok(compiled) => Ok(compiled),

@@ -41,6 +41,17 @@ pub struct Object {
     pub name: Option<String>,
     /// Its functions.
     pub funcs: Vec<Func>,
+    /// `struct klp_callbacks`: one of a kind at most.
+    pub callbacks: Vec<Callback>,
+}
+
+/// A callback.
+#[derive(Debug, Clone, Serialize)]
+pub struct Callback {
+    /// The field.
+    pub kind: lp_klp::target::Callback,
+    /// The symbol of the function.
+    pub alias: String,
 }
 
 /// `struct klp_func`.

@@ -7,6 +7,7 @@ use crate::progress::Step;
 use crate::tree::diffstat::DiffStat;
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::state::KlpState;
+use lp_klp::target::Callback;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,6 +79,8 @@ pub struct Report {
     pub new_functions: Vec<NewFunction>,
     /// Data that comes with the patch.
     pub data: Vec<NewDatum>,
+    /// The ids of the shadow variables that the patched files declare.
+    pub shadow_ids: Vec<u64>,
     /// What the proof found.
     pub fidelity: FidelityReport,
     /// What cannot be done.
@@ -97,6 +100,19 @@ pub struct ObjectReport {
     pub name: ObjName,
     /// Its functions.
     pub functions: Vec<PatchedFunction>,
+    /// What the livepatch core calls around its patching.
+    pub callbacks: Vec<CallbackReport>,
+}
+
+/// A callback of an object.
+#[derive(Debug, Clone, Serialize)]
+pub struct CallbackReport {
+    /// When it is called.
+    pub kind: Callback,
+    /// The function.
+    pub function: String,
+    /// The file it comes from.
+    pub source: String,
 }
 
 /// A function that is replaced.

@@ -61,6 +61,17 @@ fn built(out: &mut String, report: &Report) {
             );
         }
     }
+    for object in &report.objects {
+        for callback in &object.callbacks {
+            line(
+                out,
+                format_args!(
+                    "  {} callback of {}: {}, {}",
+                    callback.kind, object.name, callback.function, callback.source
+                ),
+            );
+        }
+    }
     for function in &report.new_functions {
         line(
             out,
@@ -72,6 +83,10 @@ fn built(out: &mut String, report: &Report) {
     }
     if !report.data.is_empty() {
         line(out, format_args!("  {}", data(&report.data)));
+    }
+    if !report.shadow_ids.is_empty() {
+        let ids: Vec<String> = report.shadow_ids.iter().map(u64::to_string).collect();
+        line(out, format_args!("  shadow variables: {}", ids.join(", ")));
     }
     let states: Vec<String> = report.states.iter().map(ToString::to_string).collect();
     line(

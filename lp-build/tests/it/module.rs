@@ -1,11 +1,16 @@
 //! The C source of the module's tables.
 
-use lp_build::module::template::{Func, Object, State, Tables, render};
+use lp_build::module::template::{Callback, Func, Object, State, Tables, render};
+use lp_klp::target::Callback as Moment;
 
 fn tables() -> Tables {
     let func = |old_name: &str, sympos, alias: &str| Func {
         old_name: old_name.into(),
         sympos,
+        alias: alias.into(),
+    };
+    let callback = |kind, alias: &str| Callback {
+        kind,
         alias: alias.into(),
     };
     Tables {
@@ -17,10 +22,15 @@ fn tables() -> Tables {
                     func("a", 0, "__lp_new.x.a"),
                     func("b.isra.0", 2, "__lp_new.x.b"),
                 ],
+                callbacks: vec![],
             },
             Object {
                 name: Some("nf_tables".into()),
                 funcs: vec![func("c", 0, "__lp_new.y.c")],
+                callbacks: vec![
+                    callback(Moment::PrePatch, "__lp_new.y.take"),
+                    callback(Moment::PostUnpatch, "__lp_new.y.give"),
+                ],
             },
         ],
         states: vec![State { id: 5, version: 2 }],
@@ -41,6 +51,9 @@ fn every_object_function_and_state_has_its_entry() {
         "\t\t.old_name = \"b.isra.0\",\n\t\t.new_func = new_0_1,\n\t\t.old_sympos = 2,",
         "\t\t/* A NULL name is vmlinux. */\n\t\t.funcs = funcs_0,",
         "\t\t.name = \"nf_tables\",\n\t\t.funcs = funcs_1,",
+        "int pre_patch_1(struct klp_object *) __asm__(\"__lp_new.y.take\");\nvoid post_unpatch_1(",
+        "\t\t.funcs = funcs_0,\n\t},",
+        "\t\t.callbacks = {\n\t\t\t.pre_patch = pre_patch_1,\n\t\t\t.post_unpatch = post_unpatch_1,\n\t\t},\n\t},",
         "\t{ .id = 5UL, .version = 2U },\n\t{ }",
         "\t.states = states,\n\t.replace = false,",
         "MODULE_INFO(livepatch, \"Y\");",

@@ -44,6 +44,10 @@ pub fn advice(
 ) -> Option<String> {
     let said = |text: &str| log.iter().any(|line| line.contains(text));
     let text = match (operation, errno) {
+        (Operation::Load, _) if said("pre-patch callback failed") => {
+            "the patch's own pre_patch callback said no: its log lines or its author say why"
+                .into()
+        }
         (_, Errno::PERM | Errno::ACCESS) => permission().into(),
         (Operation::Load, Errno::NOEXEC) => match said("version magic") {
             true => format!("build the patch for the running kernel, {}", release.unwrap_or("see `uname -r`")),

@@ -25,6 +25,8 @@ pub enum Job {
     Smoke(Case),
     /// What lp-runtime says where the kernel refuses.
     Refusals(Case),
+    /// Before, a load that the kernel refuses, before again.
+    LoadFails(Case),
 }
 
 /// A patch and what shows that it works.
@@ -43,6 +45,8 @@ pub struct Case {
     pub probes: Vec<Probe>,
     /// Texts of kernel log lines that the case provokes on purpose.
     pub allow_log: Vec<String>,
+    /// What a load that must fail fails with.
+    pub errno: Option<String>,
 }
 
 /// A command whose output differs between the two codes.
@@ -69,9 +73,11 @@ impl Job {
     /// The name its verdict bears.
     pub fn name(&self) -> &str {
         match self {
-            Job::Cycle(case) | Job::Demo(case) | Job::Smoke(case) | Job::Refusals(case) => {
-                &case.name
-            }
+            Job::Cycle(case)
+            | Job::Demo(case)
+            | Job::Smoke(case)
+            | Job::Refusals(case)
+            | Job::LoadFails(case) => &case.name,
         }
     }
 }

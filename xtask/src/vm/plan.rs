@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Smoke,
     /// What lp-runtime says where the kernel refuses.
     Refusals,
+    /// Before, a load that the kernel refuses, before again.
+    LoadFails,
 }
 
 /// A job as the host sees it: paths are this machine's.
@@ -39,6 +41,8 @@ pub(crate) struct Job {
     pub(crate) setup: Vec<String>,
     pub(crate) probes: Vec<Probe>,
     pub(crate) allow_log: Vec<String>,
+    /// What a load that must fail fails with.
+    pub(crate) errno: Option<String>,
 }
 
 /// A job as the guest sees it: paths are the initramfs's.
@@ -52,6 +56,7 @@ pub(crate) struct GuestJob {
     setup: Vec<String>,
     probes: Vec<Probe>,
     allow_log: Vec<String>,
+    errno: Option<String>,
 }
 
 impl Job {
@@ -67,6 +72,7 @@ impl Job {
             setup,
             probes,
             allow_log,
+            errno: None,
         }
     }
 
@@ -80,6 +86,7 @@ impl Job {
             setup: self.setup.clone(),
             probes: self.probes.clone(),
             allow_log: self.allow_log.clone(),
+            errno: self.errno.clone(),
         }
     }
 }
