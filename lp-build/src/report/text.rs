@@ -155,7 +155,10 @@ fn refused(out: &mut String, report: &Report) {
     if report.fidelity.total > 0 {
         fidelity(out, &report.fidelity);
     }
-    line(out, "no module was written");
+    line(
+        out,
+        "no module was written; docs/patch-author-guide.md says more of each [code]",
+    );
 }
 
 fn fidelity(out: &mut String, fidelity: &FidelityReport) {

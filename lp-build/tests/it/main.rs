@@ -2,9 +2,11 @@
 
 mod absent;
 mod cache;
+mod callbacks;
 mod commands;
 mod config;
 mod describe;
+mod guide;
 mod includers;
 mod kinds;
 mod module;

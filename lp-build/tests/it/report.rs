@@ -22,7 +22,8 @@ fn a_refusal_names_place_reason_and_code() {
     let said = text::render(&refused());
     assert_eq!(
         said,
-        "refused, for 1 reason:\n  a.h: no headers [changed-header]\nno module was written\n"
+        "refused, for 1 reason:\n  a.h: no headers [changed-header]\nno module was written; \
+         docs/patch-author-guide.md says more of each [code]\n"
     );
 }
 

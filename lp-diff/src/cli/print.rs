@@ -71,7 +71,7 @@ pub(super) fn print_text(out: &mut impl Write, report: &Report) -> io::Result<()
         ),
         Verdict::Refused => writeln!(
             out,
-            "refused: {} reason(s), nothing written",
+            "refused: {} reason(s), nothing written; docs/patch-author-guide.md says more of each [code]",
             report.refusals.len()
         ),
         Verdict::Same => writeln!(out, "nothing changed"),

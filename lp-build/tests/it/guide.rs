@@ -1,0 +1,57 @@
+//! Every refusal has a section of its own in the patch author's guide.
+
+use std::collections::BTreeSet;
+
+const GUIDE: &str = include_str!("../../../docs/patch-author-guide.md");
+
+/// The files that refuse, whose texts of the form `some-code` are the codes.
+const SOURCES: [&str; 4] = [
+    include_str!("../../src/kernel/absent.rs"),
+    include_str!("../../src/kernel/judge.rs"),
+    include_str!("../../src/kernel/kinds.rs"),
+    include_str!("../../src/kernel/units.rs"),
+];
+
+#[test]
+fn every_refusal_is_in_the_guide() {
+    let is_code = |text: &&str| {
+        text.contains('-')
+            && text
+                .split('-')
+                .all(|word| !word.is_empty() && word.bytes().all(|c| c.is_ascii_lowercase()))
+    };
+    let texts = SOURCES.iter().flat_map(|source| source.split('"'));
+    let codes: BTreeSet<&str> = texts.filter(is_code).collect();
+    assert!(
+        codes.contains("not-reproduced") && codes.len() > 12,
+        "{codes:?}"
+    );
+    let missing: Vec<&&str> = codes
+        .iter()
+        .filter(|code| !GUIDE.contains(&format!("\n### {code}\n")))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/patch-author-guide.md has no section `### CODE` that says what it means and what to do: {missing:?}"
+    );
+}
+
+#[test]
+fn every_link_inside_the_guide_leads_somewhere() {
+    let anchor = |title: &str| -> String {
+        let kept = title
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    let titles = GUIDE
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    let anchors: BTreeSet<String> = titles.map(anchor).collect();
+    let links = GUIDE
+        .split("](#")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    let lost: Vec<&str> = links.filter(|link| !anchors.contains(*link)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}

@@ -1,0 +1,31 @@
+//! Every refusal has a section of its own in the patch author's guide, so that a message can point there.
+
+use lp_diff::RefusalCode;
+use serde::de::DeserializeOwned;
+
+const GUIDE: &str = include_str!("../../docs/patch-author-guide.md");
+
+/// All serialized names of an enum: serde lists them where it meets another one, so none can be forgotten here.
+fn codes<T: DeserializeOwned>() -> Vec<String> {
+    let Err(error) = serde_json::from_str::<T>("\"no such code\"") else {
+        panic!("there is a code of that name");
+    };
+    let text = error.to_string();
+    let (_, listed) = text.split_once("expected").expect("a list of codes");
+    let codes = listed.split('`').skip(1).step_by(2);
+    codes.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_refusal_is_in_the_guide() {
+    let codes = codes::<RefusalCode>();
+    assert!(codes.len() > 10, "{codes:?}");
+    let missing: Vec<&String> = codes
+        .iter()
+        .filter(|code| !GUIDE.contains(&format!("\n### {code}\n")))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/patch-author-guide.md has no section `### CODE` that says what it means and what to do: {missing:?}"
+    );
+}
