@@ -1,6 +1,8 @@
-//! Every refusal has a section of its own in the patch author's guide, so that a message can point there.
+//! Every refusal and every warning has a section of its own in the patch author's guide, so that a message can point
+//! there.
 
 use lp_diff::RefusalCode;
+use lp_diff::explain::warnings::WarningCode;
 use serde::de::DeserializeOwned;
 
 const GUIDE: &str = include_str!("../../docs/patch-author-guide.md");
@@ -13,13 +15,15 @@ fn codes<T: DeserializeOwned>() -> Vec<String> {
     let text = error.to_string();
     let (_, listed) = text.split_once("expected").expect("a list of codes");
     let codes = listed.split('`').skip(1).step_by(2);
-    codes.map(str::to_owned).collect()
+    let codes: Vec<String> = codes.map(str::to_owned).collect();
+    assert!(!codes.is_empty(), "{text}");
+    codes
 }
 
 #[test]
-fn every_refusal_is_in_the_guide() {
-    let codes = codes::<RefusalCode>();
-    assert!(codes.len() > 10, "{codes:?}");
+fn every_code_is_in_the_guide() {
+    let mut codes = codes::<RefusalCode>();
+    codes.extend(self::codes::<WarningCode>());
     let missing: Vec<&String> = codes
         .iter()
         .filter(|code| !GUIDE.contains(&format!("\n### {code}\n")))
