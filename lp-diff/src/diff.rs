@@ -8,7 +8,7 @@ use crate::correlate::Twins;
 use crate::dwarf::LazyDebugInfo;
 use crate::emit::{Emitted, Source, emit};
 use crate::entry_size::EntrySizes;
-use crate::explain::Explanations;
+use crate::explain::{Explanations, why};
 use crate::exports::Exports;
 use crate::include::Selection;
 use crate::modinfo;
@@ -244,11 +244,19 @@ fn diff_views<T>(
         emitted: &emitted,
         explanations: &explanations,
     };
-    let report = gathered.report(more);
+    let mut report = gathered.report(more);
+    let functions: Vec<BundleId> = gathered.function_ids().collect();
+    let whys = why::explain(&Gathering {
+        comparer: &comparer,
+        comparison: &comparison,
+        functions: &functions,
+        report: &report,
+    });
+    why::tell(whys, &mut report.functions);
     let looked = look(&Gathering {
         comparer: &comparer,
         comparison: &comparison,
-        functions: gathered.function_ids().collect(),
+        functions: &functions,
         report: &report,
     });
     let object = (report.verdict == Verdict::Written).then_some(emitted.bytes);
@@ -397,6 +405,8 @@ impl Gathered<'_, '_, '_> {
                     },
                     sympos: known.map(|(_, sympos, _)| *sympos),
                     why: self.selection.bundles[&id].clone(),
+                    differences: 0,
+                    places: Vec::new(),
                     alias: self.aliases.get(&id).cloned(),
                     orig_symbol: known.map(|(.., symbol)| *symbol),
                 }

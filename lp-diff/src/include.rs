@@ -228,13 +228,13 @@ impl Selector<'_, '_, '_> {
             {
                 self.refuse(RefusalCode::ShortBranch, &format!("{}+{:#x}", view.name(id), reference.offset - start), "a short branch goes into another function of the same section and cannot be lengthened");
             }
-            self.follow_reference(id, reference);
+            self.follow_reference((id, Some(reference.offset)), reference);
         }
         for entry in self.comparer.patched_entries.of(id) {
             if self.keep_entry(id, entry) {
                 self.selection.entries.push(*entry);
                 for reference in &refs_of(view, entry) {
-                    self.follow_reference(id, reference);
+                    self.follow_reference((id, None), reference);
                 }
             }
         }
@@ -244,7 +244,8 @@ impl Selector<'_, '_, '_> {
         matches!(reference.target, Target::Bundle { id: target, .. } if target != id)
     }
 
-    fn follow_reference(&mut self, user: BundleId, reference: &Ref) {
+    /// `field` is where in the user's section the reference is, unless in an entry about it.
+    fn follow_reference(&mut self, (user, field): (BundleId, Option<u64>), reference: &Ref) {
         let Target::Bundle { id, .. } = reference.target else {
             return;
         };
@@ -272,7 +273,17 @@ impl Selector<'_, '_, '_> {
                     ),
                 );
             }
-            self.include(id, || format!("used by {}", view.name(user)));
+            let (comparer, section) = (self.comparer, view.bundles.get(user).section);
+            let is_function = bundle.kind == Kind::Function;
+            self.include(id, || {
+                let line = field
+                    .filter(|_| is_function)
+                    .and_then(|field| comparer.patched_debug.get()?.lines().at(section, field));
+                match line {
+                    Some(line) => format!("used by {} at {line}", view.name(user)),
+                    None => format!("used by {}", view.name(user)),
+                }
+            });
         }
     }
 

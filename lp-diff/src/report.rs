@@ -2,6 +2,7 @@
 
 use crate::explain::layout::LayoutChange;
 use crate::explain::warnings::Warning;
+use crate::explain::why::DiffPlace;
 use crate::refusal::Refusal;
 use lp_klp::name::ObjName;
 use lp_klp::target;
@@ -41,12 +42,22 @@ pub struct Function {
     pub sympos: Option<u32>,
     /// What differs, or what needs it.
     pub why: String,
+    /// For a changed one: at how many places its instructions truly differ.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub differences: usize,
+    /// The first of these places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<DiffPlace>,
     /// Global symbol of a changed function's new version in the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     /// Index of a changed function's symbol in the original object.
     #[serde(skip)]
     pub orig_symbol: Option<usize>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A datum in the output.

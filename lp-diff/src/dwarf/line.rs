@@ -5,6 +5,7 @@
 //! thousands of units only a few are read. Where a program is damaged, what it said until then counts. The tempting
 //! wrong way is to look up units in `.debug_info` first: the line table alone answers.
 
+use super::folder::Folders;
 use super::{Reader, debug_section, place};
 use crate::object::{Object, SectionId};
 use gimli::{DebugLineOffset, Dwarf, LineProgramHeader};
@@ -52,8 +53,7 @@ pub struct Lines<'o> {
     programs: Vec<Program<'o>>,
     /// The programs that are about a section, in order.
     by_section: BTreeMap<SectionId, Vec<u32>>,
-    /// By program, the folder that the compiler ran in.
-    folders: OnceLock<BTreeMap<usize, Reader<'o>>>,
+    compiled: OnceLock<BTreeMap<usize, Compiled<'o>>>,
 }
 
 #[derive(Debug)]
@@ -62,10 +62,14 @@ struct Program<'o> {
     run: OnceLock<Option<Table<'o>>>,
 }
 
+/// The folder that the compiler ran in, and the file it compiled.
+type Compiled<'o> = (Option<Reader<'o>>, Option<Reader<'o>>);
+
 /// What a program says when it is run.
 #[derive(Debug)]
 struct Table<'o> {
     header: LineProgramHeader<Reader<'o>>,
+    folders: Folders,
     rows: BTreeMap<SectionId, Vec<Row>>,
 }
 
@@ -98,7 +102,7 @@ impl<'o> Lines<'o> {
             dwarf: Arc::clone(dwarf),
             programs: offsets.into_iter().map(program).collect(),
             by_section,
-            folders: OnceLock::new(),
+            compiled: OnceLock::new(),
         }
     }
 
@@ -134,17 +138,18 @@ impl<'o> Lines<'o> {
         })
     }
 
-    /// The name of a file.
+    /// The name of a file, from its tree's root.
     pub fn file(&self, id: FileId) -> Option<String> {
-        let header = &self.table(id.program)?.header;
-        file_name(&self.dwarf, header, id.file)
+        let table = self.table(id.program)?;
+        let (_, name) = table.folders.file(&self.dwarf, &table.header, id.file)?;
+        Some(name)
     }
 
-    /// The folder that the compiler ran in when it read a file, from which relative names count.
+    /// The folder that a file's name counts from: its tree's root, or where the compiler ran.
     pub fn folder(&self, id: FileId) -> Option<String> {
-        let program = self.programs.get(id.program as usize)?;
-        let folder = self.compiled_in(program.offset)?;
-        Some(String::from_utf8_lossy(folder.inner().slice()).into_owned())
+        let table = self.table(id.program)?;
+        let (folder, _) = table.folders.file(&self.dwarf, &table.header, id.file)?;
+        Some(folder.to_owned())
     }
 
     fn tables(&self, section: SectionId) -> impl Iterator<Item = &[Row]> {
@@ -157,32 +162,34 @@ impl<'o> Lines<'o> {
         at.run.get_or_init(|| self.run(program, at.offset)).as_ref()
     }
 
-    /// The folder that the compiler ran in for a program; before DWARF 5 its unit alone says it.
-    fn compiled_in(&self, program: usize) -> Option<Reader<'o>> {
-        let folders = self.folders.get_or_init(|| self.folders());
-        folders.get(&program).cloned()
+    /// The folder that the compiler ran in for a program, and the file it compiled; before DWARF 5 the unit alone says
+    /// them.
+    fn compiled(&self, program: usize) -> Compiled<'o> {
+        let compiled = self.compiled.get_or_init(|| self.units());
+        compiled.get(&program).cloned().unwrap_or_default()
     }
 
-    fn folders(&self) -> BTreeMap<usize, Reader<'o>> {
-        let mut folders = BTreeMap::new();
+    fn units(&self) -> BTreeMap<usize, Compiled<'o>> {
+        let mut units = BTreeMap::new();
         let mut headers = self.dwarf.units();
         while let Ok(Some(header)) = headers.next() {
-            let Ok(unit) = self.dwarf.unit(header) else {
-                continue;
-            };
-            if let (Some(code), Some(folder)) = (unit.line_program, unit.comp_dir) {
-                folders.insert(code.header().offset().0, folder);
+            if let Ok(unit) = self.dwarf.unit(header)
+                && let Some(code) = unit.line_program
+            {
+                units.insert(code.header().offset().0, (unit.comp_dir, unit.name));
             }
         }
-        folders
+        units
     }
 
     fn run(&self, program: u32, offset: usize) -> Option<Table<'o>> {
         let lines = &self.dwarf.debug_line;
-        let program_at = |folder| lines.program(DebugLineOffset(offset), 8, folder, None).ok();
-        let mut code = program_at(None)?;
+        let program_at =
+            |folder, file| lines.program(DebugLineOffset(offset), 8, folder, file).ok();
+        let mut code = program_at(None, None)?;
         if code.header().version() < 5 {
-            code = program_at(self.compiled_in(offset))?;
+            let (folder, file) = self.compiled(offset);
+            code = program_at(folder, file)?;
         }
         let header = code.header().clone();
         let mut sorted: BTreeMap<SectionId, Vec<Row>> = BTreeMap::new();
@@ -208,30 +215,11 @@ impl<'o> Lines<'o> {
             rows.sort_by_key(|row| (row.offset, row.line.is_some()));
         }
         Some(Table {
+            folders: Folders::of(&self.dwarf, &header),
             header,
             rows: sorted,
         })
     }
-}
-
-/// The name of a line program's n-th file.
-pub(super) fn file_name<'o>(
-    dwarf: &Dwarf<Reader<'o>>,
-    header: &LineProgramHeader<Reader<'o>>,
-    index: u64,
-) -> Option<String> {
-    let file = header.file(index)?;
-    let directory = (file.directory_index() != 0)
-        .then(|| file.directory(header))
-        .flatten();
-    let text = |value| {
-        let reader = dwarf.attr_line_string(value).ok()?;
-        Some(String::from_utf8_lossy(reader.inner().slice()).into_owned())
-    };
-    let name = text(file.path_name())?;
-    let directory = directory.and_then(text).unwrap_or_default();
-    let compiled_in = header.directory(0).and_then(text).unwrap_or_default();
-    Some(path(&compiled_in, &directory, &name))
 }
 
 /// Where the programs begin: each says how long it is.
@@ -248,22 +236,4 @@ fn program_offsets(dwarf: &Dwarf<Reader<'_>>) -> Vec<usize> {
         }
     }
     offsets
-}
-
-/// A path as a tree's own: the folder the compiler ran in and steps out of it left out.
-fn path(compiled_in: &str, directory: &str, name: &str) -> String {
-    let whole = if name.starts_with('/') || directory.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{directory}/{name}")
-    };
-    let inside = whole
-        .strip_prefix(compiled_in)
-        .filter(|_| !compiled_in.is_empty())
-        .and_then(|rest| rest.strip_prefix('/'));
-    let mut rest = inside.unwrap_or(&whole);
-    while let Some(inner) = rest.strip_prefix("./").or(rest.strip_prefix("../")) {
-        rest = inner;
-    }
-    rest.to_owned()
 }

@@ -9,6 +9,7 @@
 //! DWARF 4 and 5 of gcc and clang are read. Compressed sections (`SHF_COMPRESSED`, zlib or zstd) are unpacked, GNU's older
 //! `.zdebug_*` and split debug information (`.dwo` files) count as absent.
 
+mod folder;
 pub mod function;
 pub mod line;
 mod scope;
@@ -142,7 +143,8 @@ impl<'o> DebugInfo<'o> {
         line: u32,
     ) -> Option<line::SourcePlace> {
         let header = unit.line_program.as_ref()?.header();
-        let file = line::file_name(&self.dwarf, header, file)?;
+        let folders = folder::Folders::of(&self.dwarf, header);
+        let (_, file) = folders.file(&self.dwarf, header, file)?;
         (line > 0).then_some(line::SourcePlace { file, line })
     }
 

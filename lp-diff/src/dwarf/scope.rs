@@ -4,13 +4,15 @@
 //! its line) is read from the entry when asked for. The tempting wrong way is recursion: how deep a tree is, the file
 //! decides.
 
-use super::line::{SourcePlace, file_name};
+use super::folder::Folders;
+use super::line::SourcePlace;
 use super::{DebugInfo, Reader};
 use crate::object::SectionId;
 use gimli::{
     Attribute, AttributeValue, DebugInfoOffset, EntriesRaw, Operation, RangeListsOffset, Unit,
     UnitOffset, constants as dw,
 };
+use std::sync::OnceLock;
 
 /// Entries that an origin or specification may lead through before it is taken for a circle.
 const HOPS: usize = 16;
@@ -68,6 +70,8 @@ pub(super) struct EntryId(u32, usize);
 #[derive(Debug, Default)]
 pub(super) struct Scopes<'o> {
     units: Vec<Unit<Reader<'o>>>,
+    /// By unit; read when a file is first named.
+    folders: Vec<OnceLock<Folders>>,
     pub(super) nodes: Vec<Node>,
 }
 
@@ -85,6 +89,7 @@ impl<'o> Scopes<'o> {
                     scopes.nodes[node as usize].end = scopes.nodes.len() as u32;
                 }
                 scopes.units.push(unit);
+                scopes.folders.push(OnceLock::new());
             }
         }
         scopes
@@ -183,7 +188,7 @@ impl<'o> Scopes<'o> {
 
     /// An entry's name, its own or its origin's.
     pub(super) fn name(&self, debug: &DebugInfo<'o>, id: EntryId) -> Option<String> {
-        let (unit, value) = self.attribute(id, dw::DW_AT_name)?;
+        let (_, unit, value) = self.attribute(id, dw::DW_AT_name)?;
         let text = debug.dwarf().attr_string(unit, value).ok()?;
         Some(String::from_utf8_lossy(text.inner().slice()).into_owned())
     }
@@ -207,29 +212,33 @@ impl<'o> Scopes<'o> {
         file: dw::DwAt,
         line: dw::DwAt,
     ) -> Option<SourcePlace> {
-        let (unit, file) = self.attribute(id, file)?;
+        let (at, unit, file) = self.attribute(id, file)?;
         let file = match file {
             AttributeValue::FileIndex(index) => index,
             other => other.udata_value()?,
         };
-        let (_, line) = self.attribute(id, line)?;
+        let (.., line) = self.attribute(id, line)?;
         let header = unit.line_program.as_ref()?.header();
+        let dwarf = debug.dwarf();
+        let folders = self.folders.get(at as usize)?;
+        let folders = folders.get_or_init(|| Folders::of(dwarf, header));
+        let (_, file) = folders.file(dwarf, header, file)?;
         Some(SourcePlace {
-            file: file_name(debug.dwarf(), header, file)?,
+            file,
             line: u32::try_from(line.udata_value()?).ok()?,
         })
     }
 
-    /// The first value of an attribute on the way from an entry to its origin.
+    /// The first value of an attribute on the way from an entry to its origin, with the unit that says it.
     fn attribute(
         &self,
         id: EntryId,
         name: dw::DwAt,
-    ) -> Option<(&Unit<Reader<'o>>, AttributeValue<Reader<'o>>)> {
+    ) -> Option<(u32, &Unit<Reader<'o>>, AttributeValue<Reader<'o>>)> {
         self.chain(id).find_map(|id| {
             let unit = self.units.get(id.0 as usize)?;
             let value = unit.entry(UnitOffset(id.1)).ok()?.attr_value(name)?;
-            Some((unit, value))
+            Some((id.0, unit, value))
         })
     }
 

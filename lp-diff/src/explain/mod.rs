@@ -6,6 +6,7 @@
 pub mod layout;
 pub mod units;
 pub mod warnings;
+pub mod why;
 
 use crate::compare::{Comparer, Comparison};
 use crate::include::Selection;

@@ -4,7 +4,7 @@ use super::align::align;
 use super::listing::{Listing, list};
 use super::names::{Contents, Side};
 use super::source::{SourceLines, shorten};
-use super::{Fate, FunctionPair, SideBySide, Version, Wanted, printable};
+use super::{Aligned, Fate, FunctionPair, SideBySide, Version, Wanted, printable};
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Status};
 use crate::name::{canonical, source_function};
@@ -20,37 +20,29 @@ pub(crate) struct Gathering<'g, 'v, 'd> {
     /// What differs.
     pub(crate) comparison: &'g Comparison,
     /// The report's functions as bundles of the patched object.
-    pub(crate) functions: Vec<BundleId>,
+    pub(crate) functions: &'g [BundleId],
     /// The report.
     pub(crate) report: &'g Report,
 }
 
 /// Gathers what is wanted.
 pub(crate) fn gather(from: &Gathering<'_, '_, '_>, wanted: &Wanted) -> SideBySide {
-    let gatherer = Gatherer {
-        from,
-        wanted,
-        orig_parts: parts(from.comparer.orig),
-        patched_parts: parts(from.comparer.patched),
-        contents: Default::default(),
-        lines: (
-            SourceLines::of(&from.comparer.orig.object),
-            SourceLines::of(&from.comparer.patched.object),
-        ),
-        refusals: from
-            .report
-            .refusals
-            .iter()
-            .map(|refusal| (refusal.place.as_str(), refusal))
-            .collect(),
-        notes: from
-            .report
-            .notes
-            .iter()
-            .filter_map(|note| Some((note.split(' ').next()?, note.as_str())))
-            .collect(),
-    };
-    gatherer.gather()
+    Gatherer::new(from, wanted).gather()
+}
+
+/// Aligns both versions of functions of the patched object, one after the other: all rows of a large file at once would
+/// be a lot.
+pub(crate) fn align_each(
+    from: &Gathering<'_, '_, '_>,
+    ids: impl Iterator<Item = BundleId>,
+    mut look: impl FnMut(&[Aligned]),
+) {
+    let wanted = Wanted::default();
+    let gatherer = Gatherer::new(from, &wanted);
+    for id in ids {
+        let parts = (gatherer.twin(id), Some(id));
+        look(&gatherer.pair("", "", Fate::Changed, parts).rows);
+    }
 }
 
 /// Cold parts by the function they belong to.
@@ -78,7 +70,32 @@ struct Gatherer<'g, 'v, 'd> {
     notes: BTreeMap<&'g str, &'g str>,
 }
 
-impl<'v, 'd> Gatherer<'_, 'v, 'd> {
+impl<'g, 'v, 'd> Gatherer<'g, 'v, 'd> {
+    fn new(from: &'g Gathering<'g, 'v, 'd>, wanted: &'g Wanted) -> Self {
+        let report = from.report;
+        Self {
+            from,
+            wanted,
+            orig_parts: parts(from.comparer.orig),
+            patched_parts: parts(from.comparer.patched),
+            contents: Default::default(),
+            lines: (
+                SourceLines::of(from.comparer.orig_debug),
+                SourceLines::of(from.comparer.patched_debug),
+            ),
+            refusals: report
+                .refusals
+                .iter()
+                .map(|refusal| (refusal.place.as_str(), refusal))
+                .collect(),
+            notes: report
+                .notes
+                .iter()
+                .filter_map(|note| Some((note.split(' ').next()?, note.as_str())))
+                .collect(),
+        }
+    }
+
     fn gather(&self) -> SideBySide {
         let reported = self.from.functions.iter().zip(&self.from.report.functions);
         let mut functions: Vec<FunctionPair> = reported

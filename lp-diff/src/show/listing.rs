@@ -132,6 +132,7 @@ impl Lister<'_, '_, '_, '_> {
             let bytes = &code[offset as usize..(offset + insn.len) as usize];
             let row = self.push(Row {
                 offset: offset as i64 - entry,
+                place: Some((bundle.section, insn.offset)),
                 bytes: bytes.to_vec(),
                 source: self.lines.at(bundle.section, insn.offset),
                 ..Row::default()

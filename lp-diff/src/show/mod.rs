@@ -17,8 +17,9 @@ mod source;
 pub mod text;
 
 pub use crate::arch::text::Syntax;
-pub(crate) use gather::{Gathering, gather};
+pub(crate) use gather::{Gathering, align_each, gather};
 
+use crate::object::SectionId;
 use std::fmt;
 use std::sync::Arc;
 
@@ -120,6 +121,8 @@ pub struct Row {
     pub heading: bool,
     /// Bytes from the entry of the function or from the start of its part; before the entry less than zero.
     pub offset: i64,
+    /// Where it is in its object; `None` for a heading.
+    pub place: Option<(SectionId, u64)>,
     /// The bytes, as the object has them.
     pub bytes: Vec<u8>,
     /// The name that branches know it by.

@@ -1,0 +1,122 @@
+//! Spells source files as a tree's own: `net/ipv4/tcp.c`, wherever the tree was.
+//!
+//! A file counts from the folder that the compiler ran in, or, where the build folder is another one than the source
+//! (`make O=`), from the root of the source tree: the last folder that holds the compiled file and all others that
+//! share more than the file system's own top with it. The tempting wrong way is to show paths as they are: of the two
+//! trees they differ in every place.
+
+use super::Reader;
+use gimli::{AttributeValue, Dwarf, FileEntry, LineProgramHeader};
+
+/// Leading folders that a path must share with the compiled file's to be of its tree; `/usr` alone is not enough.
+const SHARED: usize = 2;
+
+type Header<'o> = LineProgramHeader<Reader<'o>>;
+
+/// The folders that a unit's files count from.
+#[derive(Debug)]
+pub(super) struct Folders {
+    /// Where the compiler ran.
+    compiled_in: String,
+    /// The root of the source tree, if the compiler ran outside it.
+    tree: Option<String>,
+}
+
+impl Folders {
+    /// Reads them from a line program's header.
+    pub(super) fn of<'o>(dwarf: &Dwarf<Reader<'o>>, header: &Header<'o>) -> Self {
+        let folder = |value| text(dwarf, value);
+        let compiled_in = header.directory(0).and_then(folder).unwrap_or_default();
+        let compiled = header.file(0).and_then(|file| whole(dwarf, header, file));
+        let tree = compiled
+            .filter(|file| file.starts_with('/') && below(file, &compiled_in).is_none())
+            .and_then(|file| {
+                let folders = header.include_directories().iter();
+                tree(&file, folders.filter_map(|value| folder(value.clone())))
+            });
+        Self { compiled_in, tree }
+    }
+
+    /// The folder and the name in it of a program's n-th file.
+    pub(super) fn file<'o>(
+        &self,
+        dwarf: &Dwarf<Reader<'o>>,
+        header: &Header<'o>,
+        index: u64,
+    ) -> Option<(&str, String)> {
+        let whole = whole(dwarf, header, header.file(index)?)?;
+        if let Some(tree) = &self.tree
+            && let Some(name) = below(&whole, tree)
+        {
+            return Some((tree, name.to_owned()));
+        }
+        let mut name = below(&whole, &self.compiled_in).unwrap_or(&whole);
+        while let Some(inner) = name.strip_prefix("./").or(name.strip_prefix("../")) {
+            name = inner;
+        }
+        Some((&self.compiled_in, name.to_owned()))
+    }
+}
+
+/// A file with its folder, as the compiler wrote them; the folder that it ran in is left out.
+fn whole<'o>(
+    dwarf: &Dwarf<Reader<'o>>,
+    header: &Header<'o>,
+    file: &FileEntry<Reader<'o>>,
+) -> Option<String> {
+    let name = text(dwarf, file.path_name())?;
+    let folder = (file.directory_index() != 0)
+        .then(|| file.directory(header))
+        .flatten()
+        .and_then(|folder| text(dwarf, folder));
+    Some(match folder {
+        Some(folder) if !name.starts_with('/') => format!("{folder}/{name}"),
+        _ => name,
+    })
+}
+
+fn text<'o>(dwarf: &Dwarf<Reader<'o>>, value: AttributeValue<Reader<'o>>) -> Option<String> {
+    let reader = dwarf.attr_line_string(value).ok()?;
+    Some(String::from_utf8_lossy(reader.inner().slice()).into_owned())
+}
+
+fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
+    path.strip_prefix(folder)
+        .filter(|_| !folder.is_empty())?
+        .strip_prefix('/')
+}
+
+fn tree(file: &str, folders: impl Iterator<Item = String>) -> Option<String> {
+    let own: Vec<&str> = file.rsplit_once('/')?.0.split('/').skip(1).collect();
+    let shared = |folder: &str| {
+        let other = folder.split('/').skip(1);
+        own.iter().zip(other).take_while(|(a, b)| *a == b).count()
+    };
+    let depths = folders
+        .filter(|folder| folder.starts_with('/'))
+        .map(|folder| shared(&folder));
+    let depth = depths.filter(|depth| *depth >= SHARED).min()?;
+    Some(format!("/{}", own[..depth].join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tree;
+
+    #[test]
+    fn the_root_is_what_the_file_shares_with_its_headers() {
+        let folders = [
+            "/src/linux/net/ipv4",
+            "./include/generated",
+            "/src/linux/include/linux",
+            "/usr/lib/gcc/include",
+        ];
+        let folders = || folders.iter().map(|folder| (*folder).to_owned());
+        let root = |file| tree(file, folders());
+        assert_eq!(
+            root("/src/linux/net/ipv4/tcp.c").as_deref(),
+            Some("/src/linux")
+        );
+        assert_eq!(root("/other/linux/net/tcp.c"), None);
+    }
+}
