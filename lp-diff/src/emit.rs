@@ -21,7 +21,7 @@ use crate::special::{Entry, refs_of};
 use lp_klp::name::ObjName;
 use object::build::elf::{Builder, Relocation, SectionId as OutSection, SymbolId as OutSymbol};
 use object::elf;
-use pool::{Pool, add_section, add_tables, clear, fill_section};
+use pool::{LARGEST, Pool, add_section, add_tables, alignment_at, clear, fill_section};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the writing found out besides the bytes.
@@ -88,6 +88,8 @@ struct Emitter<'s, 'd> {
     late: BTreeMap<String, OutSymbol>,
     found: Emitted,
     refusals: Vec<Refusal>,
+    /// Bytes of all pools.
+    written: u64,
 }
 
 impl<'s, 'd> Emitter<'s, 'd> {
@@ -111,6 +113,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             late: BTreeMap::new(),
             found: Emitted::default(),
             refusals: Vec::new(),
+            written: 0,
         }
     }
 
@@ -119,7 +122,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
         for id in self.source.selection.bundles.keys() {
             let bundle = view.bundles.get(*id);
             let pool = self.pool_for(*id);
-            let align = self.pools[pool].align;
+            let align = alignment_at(bundle.start, self.pools[pool].align);
             let nobits = view.object.section(bundle.section).is_nobits();
             let offset = self.append(
                 pool,
@@ -159,7 +162,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
 
     /// A module has one section of per-cpu data, by that very name.
     fn per_cpu_pool(&mut self, like: SectionId) -> usize {
-        let align = self.source.view.object.section(like).align;
+        // What a module's loader grants (`percpu_modalloc`, `kernel/module/main.c`): a page.
+        let align = self.source.view.object.section(like).align.min(4096);
         let known = self.pools.iter().position(|pool| pool.name == PER_CPU);
         let pool = known.unwrap_or_else(|| self.new_pool(like, PER_CPU.to_owned()));
         self.pools[pool].align = self.pools[pool].align.max(align);
@@ -193,15 +197,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
 
     /// Appends bytes, or zeros that take no bytes, at the next aligned offset.
     fn append(&mut self, pool: usize, bytes: &[u8], zeros: u64, align: u64) -> u64 {
-        let pool = &mut self.pools[pool];
-        let offset = pool.size.next_multiple_of(align.max(1));
-        if pool.kind != elf::SHT_NOBITS.0 {
-            pool.data.resize(offset as usize, 0);
-            pool.data.extend_from_slice(bytes);
-        }
-        pool.size = offset
-            .saturating_add(bytes.len() as u64)
-            .saturating_add(zeros);
+        let (offset, grown) = self.pools[pool].append(bytes, zeros, align, self.written);
+        self.written += grown;
         offset
     }
 
@@ -530,6 +527,14 @@ impl<'s, 'd> Emitter<'s, 'd> {
     }
 
     fn finish(mut self) -> Result<Emitted, Vec<Refusal>> {
+        let paddings = self.pools.iter().map(|pool| pool.align);
+        if self.written.saturating_add(paddings.sum()) > LARGEST {
+            self.refusals.push(Refusal::new(
+                RefusalCode::Unresolved,
+                "output",
+                format!("what changed takes more than {LARGEST} bytes, which no module can hold"),
+            ));
+        }
         if !self.refusals.is_empty() {
             return Err(self.refusals);
         }

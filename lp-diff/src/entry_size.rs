@@ -5,8 +5,9 @@
 //! kernel version: distributions backport.
 
 use crate::dwarf::DebugInfo;
-use object::read::ReadRef;
+use crate::packed::is_plausible;
 use object::read::elf::{ElfFile64, FileHeader};
+use object::read::{CompressionFormat, ReadRef};
 use object::{Endianness, Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -143,9 +144,12 @@ fn dwarf_sizes<'d, R: ReadRef<'d>>(
     sizes: &mut BTreeMap<String, u64>,
 ) {
     let load = |id: gimli::SectionId| -> Result<std::borrow::Cow<'d, [u8]>, gimli::Error> {
-        Ok(file
+        let packed = file
             .section_by_name(id.name())
-            .and_then(|section| section.uncompressed_data().ok())
+            .and_then(|section| section.compressed_data().ok())
+            .filter(|data| data.format == CompressionFormat::None || is_plausible(data));
+        Ok(packed
+            .and_then(|data| data.decompress().ok())
             .unwrap_or_default())
     };
     let Ok(sections) = gimli::DwarfSections::load(load) else {

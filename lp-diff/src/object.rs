@@ -353,6 +353,29 @@ impl Names {
     }
 }
 
+/// A power of two, as the ELF specification wants it, and no larger than any that a kernel uses.
+fn check_align(name: &str, align: u64) -> Result<u64, ParseError> {
+    const LARGEST: u64 = 1 << 20;
+    let align = align.max(1);
+    if align.is_power_of_two() && align <= LARGEST {
+        return Ok(align);
+    }
+    Err(out_of_bounds(format!(
+        "section {name} has an alignment of {align}, which is no power of two up to {LARGEST}"
+    )))
+}
+
+/// A section without bytes can claim any size; none of a kernel's is larger than its 2 GiB of address space.
+fn check_size(name: &str, size: u64) -> Result<u64, ParseError> {
+    const LARGEST: u64 = 1 << 31;
+    if size <= LARGEST {
+        return Ok(size);
+    }
+    Err(out_of_bounds(format!(
+        "section {name} claims {size} bytes, more than the {LARGEST} that a kernel has room for"
+    )))
+}
+
 fn sections<'d>(
     table: &SectionTable<'d, Header>,
     endian: Endianness,
@@ -388,9 +411,9 @@ fn sections<'d>(
             name,
             kind: header.sh_type(endian).0,
             flags: header.sh_flags(endian).0,
-            align: header.sh_addralign(endian).max(1),
+            align: check_align(name, header.sh_addralign(endian))?,
             entsize: header.sh_entsize(endian),
-            size: header.sh_size(endian),
+            size: check_size(name, header.sh_size(endian))?,
             data: bytes,
             relocs: Relocs::new(endian),
             grouped: false,

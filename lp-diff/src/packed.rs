@@ -55,10 +55,17 @@ fn compressed<'d>(section: &Section<'d>, endian: Endianness) -> Option<Compresse
         elf::ELFCOMPRESS_ZSTD => CompressionFormat::Zstandard,
         _ => return None,
     };
-    let uncompressed_size = header.ch_size.get(endian);
-    (uncompressed_size <= LIMIT).then_some(CompressedData {
+    let found = CompressedData {
         format,
         data,
-        uncompressed_size,
-    })
+        uncompressed_size: header.ch_size.get(endian),
+    };
+    (found.uncompressed_size <= LIMIT && is_plausible(&found)).then_some(found)
+}
+
+/// Whether a section can unpack to what it promises: room for that much is made before the first byte is unpacked.
+/// Debug information packs to a half or a tenth.
+pub(crate) fn is_plausible(packed: &CompressedData<'_>) -> bool {
+    const MOST: u64 = 256;
+    packed.uncompressed_size <= MOST * (packed.data.len() as u64 + 1)
 }

@@ -5,6 +5,9 @@
 use object::build::elf::{Builder, Relocation, SectionData, SectionId as OutSection};
 use object::elf;
 
+/// The most bytes that are written: a damaged object can ask for any amount.
+pub(super) const LARGEST: u64 = 256 << 20;
+
 /// A section of the output while it grows.
 pub(super) struct Pool {
     pub(super) name: String,
@@ -15,6 +18,41 @@ pub(super) struct Pool {
     pub(super) size: u64,
     pub(super) data: Vec<u8>,
     pub(super) relocs: Vec<Relocation>,
+}
+
+impl Pool {
+    /// Appends bytes, or zeros that may take no bytes, at the next aligned offset. Returns the offset and the bytes by
+    /// which the pool grew; of more than [`LARGEST`] in all pools, `written` so far, none are kept.
+    pub(super) fn append(
+        &mut self,
+        bytes: &[u8],
+        zeros: u64,
+        align: u64,
+        written: u64,
+    ) -> (u64, u64) {
+        let offset = self.size.next_multiple_of(align.max(1));
+        self.size = offset
+            .saturating_add(bytes.len() as u64)
+            .saturating_add(zeros);
+        if self.kind == elf::SHT_NOBITS.0 {
+            return (offset, 0);
+        }
+        let grown = self.size.saturating_sub(self.data.len() as u64);
+        if written.saturating_add(grown) <= LARGEST {
+            self.data.resize(offset as usize, 0);
+            self.data.extend_from_slice(bytes);
+            self.data.resize(self.size as usize, 0);
+        }
+        (offset, grown)
+    }
+}
+
+/// What its offset shows that a piece needs of its section's alignment.
+pub(super) fn alignment_at(start: u64, align: u64) -> u64 {
+    match start {
+        0 => align,
+        _ => align.min(1 << start.trailing_zeros()),
+    }
 }
 
 pub(super) fn clear(data: &mut [u8], at: u64, width: u8) {

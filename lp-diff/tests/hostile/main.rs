@@ -1,0 +1,102 @@
+//! Objects come from anywhere: whatever their bytes, the differ answers with an error or a report and never panics.
+//!
+//! The fuzzer (`cargo xtask fuzz`) tries the same [`targets`] with the same [`mutate`] for as long as it is let; what
+//! it finds is kept in `found/` and tried here.
+
+mod mutate;
+mod numbers;
+mod targets;
+
+use numbers::Numbers;
+use std::path::Path;
+use std::process::Command;
+
+/// Both versions of a case of the corpus.
+fn objects(case: &str) -> (Vec<u8>, Vec<u8>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases")
+        .join(case)
+        .join("case.c");
+    let compile = |version: &str| {
+        let output = folder.path().join("case.o");
+        let mut gcc = Command::new("gcc");
+        gcc.args([
+            "-c",
+            "-O2",
+            "-pg",
+            "-mfentry",
+            "-mrecord-mcount",
+            "-fno-pie",
+        ])
+        .args(["-ffunction-sections", "-fdata-sections", version])
+        .arg(&source)
+        .arg("-o")
+        .arg(&output);
+        assert!(gcc.status().expect("gcc runs").success(), "{case}");
+        std::fs::read(output).expect("the object")
+    };
+    (compile("-DORIG"), compile("-DPATCHED"))
+}
+
+#[test]
+fn truncated_objects_are_errors() {
+    let (object, _) = objects("shared-text-section");
+    for len in (0..object.len()).step_by(7) {
+        targets::pair(&object[..len], &object);
+        targets::pair(&object, &object[..len]);
+    }
+}
+
+#[test]
+fn mutated_objects_never_panic() {
+    let mut numbers = Numbers(1);
+    for case in [
+        "shared-text-section",
+        "jump-table-key",
+        "cold-part",
+        "zero-len-alt",
+    ] {
+        let (orig, patched) = objects(case);
+        for _ in 0..2_000 {
+            let mut mutated = [orig.clone(), patched.clone()];
+            for object in &mut mutated[numbers.next(2)..] {
+                let times = 1 + numbers.next(8);
+                let len = mutate::mutate(object, times, &mut numbers);
+                object.truncate(len);
+            }
+            targets::object(&mutated[0]);
+            targets::pair(&mutated[0], &mutated[1]);
+            targets::pair(&mutated[1], &mutated[0]);
+        }
+    }
+}
+
+#[test]
+fn random_bytes_are_errors() {
+    let mut numbers = Numbers(2);
+    for len in 0..512 {
+        let bytes: Vec<u8> = (0..len).map(|_| numbers.next(256) as u8).collect();
+        targets::object(&bytes);
+        targets::pair(&bytes, &bytes);
+    }
+}
+
+/// What the fuzzer found once: files named `TARGET-WHAT`.
+#[test]
+fn found_once_never_again() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/found");
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let bytes = std::fs::read(&path).expect("a file");
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match name.split_once('-').map(|(target, _)| target) {
+            Some("object") => targets::object(&bytes),
+            Some("diff") => {
+                let (orig, patched) = targets::split(&bytes);
+                targets::pair(orig, patched);
+            }
+            _ => panic!("{name}: no target is called that"),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is tried with hostile bytes: the fuzzer's targets, which the tests run too.
+//!
+//! Whatever the bytes are, each returns: no panic, no endless loop, and no more memory than the input's size allows.
+
+use lp_diff::object::Object;
+use lp_diff::{Config, EntrySizes, Exports, SymbolTable, diff};
+use lp_klp::name::ObjName;
+
+/// The parser, and all that is read of an object without another one.
+pub(crate) fn object(bytes: &[u8]) {
+    let _ = EntrySizes::from_elf(bytes);
+    let _ = SymbolTable::from_elf(bytes);
+    let Ok(object) = Object::parse(bytes) else {
+        return;
+    };
+    for (_, section) in object.sections() {
+        for reloc in section.relocs.iter() {
+            let _ = object.symbol(reloc.symbol);
+        }
+    }
+}
+
+/// The whole differ, for the kernel image and for a module.
+pub(crate) fn pair(orig: &[u8], patched: &[u8]) {
+    let symbols = SymbolTable::from_elf(orig).unwrap_or_default();
+    for target in ["vmlinux", "some_module"] {
+        let Ok(object) = target.parse::<ObjName>() else {
+            continue;
+        };
+        let config = Config {
+            object,
+            entry_sizes: entry_sizes(),
+            unit: "x".into(),
+            places: Default::default(),
+            overridden: Default::default(),
+            allow_layout_change: Default::default(),
+        };
+        let _ = diff(orig, patched, &symbols, &Exports::default(), &config);
+    }
+}
+
+/// Two objects in one input: the first's length in 4 bytes, little endian, then both.
+pub(crate) fn split(input: &[u8]) -> (&[u8], &[u8]) {
+    let (len, rest) = input.split_at(input.len().min(4));
+    let len = len.try_into().map_or(0, u32::from_le_bytes) as usize;
+    rest.split_at(len.min(rest.len()))
+}
+
+/// Sizes of Linux 6.1 on x86-64: with them more of a damaged section is read.
+fn entry_sizes() -> EntrySizes {
+    let mut sizes = EntrySizes::default();
+    for (name, bytes) in [
+        ("alt_instr", 14),
+        ("bug_entry", 12),
+        ("exception_table_entry", 12),
+        ("jump_entry", 16),
+        ("static_call_site", 8),
+        ("paravirt_patch_site", 16),
+        ("orc_entry", 6),
+    ] {
+        sizes.set(name, bytes);
+    }
+    sizes
+}
