@@ -39,6 +39,8 @@ pub trait Arch: Sync {
     fn field_to_end(&self, section: &Section<'_>, starts: &[u64]) -> Vec<u8>;
     /// The branches in `start..end` that leave it and have no relocation.
     fn local_branches(&self, section: &Section<'_>, start: u64, end: u64) -> Vec<Branch>;
+    /// The branches of a code that go back in it, as (target, end of the branch): what loops.
+    fn backward_branches(&self, code: &[u8]) -> Vec<(u64, u64)>;
     /// Where the site that ftrace uses must be in a function of this code, from its entry: nothing may have happened
     /// before it that a replacement would do again.
     fn fentry_site(&self, code: &[u8]) -> u64;

@@ -120,6 +120,14 @@ impl Arch for X86_64 {
         branches
     }
 
+    fn backward_branches(&self, code: &[u8]) -> Vec<(u64, u64)> {
+        decode(code, 0)
+            .filter(|insn| is_near_branch(insn) && insn.flow_control() != FlowControl::Call)
+            .map(|insn| (insn.near_branch_target(), insn.next_ip()))
+            .filter(|(target, end)| target < end)
+            .collect()
+    }
+
     fn fentry_site(&self, code: &[u8]) -> u64 {
         if code.starts_with(&ENDBR64) {
             ENDBR64.len() as u64

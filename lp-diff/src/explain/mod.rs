@@ -13,7 +13,7 @@ use crate::include::Selection;
 use crate::refusal::Refusal;
 use layout::{LayoutChange, Layouts};
 use std::collections::BTreeSet;
-use warnings::Warning;
+use warnings::{Subject, Warning};
 
 /// All that is to be explained of a patch.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Explanations {
         }
         let debug = (comparer.orig_debug.get(), comparer.patched_debug.get());
         let pairs = match debug {
-            (Some(orig), Some(patched)) => units::pairs(comparer.patched, selection, orig, patched),
+            (Some(orig), Some(patched)) => units::pairs(comparer, selection, orig, patched),
             _ => Vec::new(),
         };
         for pair in &pairs {
@@ -48,7 +48,13 @@ impl Explanations {
             found.layout.extend(layouts.changes);
             found.notes.extend(layouts.notes);
         }
-        found.warnings = warnings::find(comparer, comparison, selection, &pairs);
+        found.warnings = warnings::find(&Subject {
+            comparer,
+            comparison,
+            selection,
+            pairs: &pairs,
+            layout: &found.layout,
+        });
         found
     }
 

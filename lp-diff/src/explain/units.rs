@@ -4,6 +4,7 @@
 //! alone, so units are paired by their source file first.
 
 use crate::bundle::{BundleId, Kind};
+use crate::compare::Comparer;
 use crate::dwarf::line::SourcePlace;
 use crate::dwarf::types::{TypeId, Types};
 use crate::dwarf::{DebugInfo, Reader};
@@ -12,21 +13,24 @@ use crate::reference::{Target, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A compilation unit with its table of types.
-pub struct Unit<'i, 'o> {
-    info: &'i DebugInfo<'o>,
-    unit: gimli::Unit<Reader<'o>>,
+pub struct Unit<'v> {
+    info: &'v DebugInfo<'v>,
+    unit: gimli::Unit<Reader<'v>>,
     /// Its types.
-    pub types: Types<'o>,
+    pub types: Types<'v>,
 }
 
 /// A unit before and after.
-pub struct Pair<'i, 'o, 'n, 'p> {
+pub struct Pair<'v> {
     /// Before.
-    pub orig: Unit<'i, 'o>,
+    pub orig: Unit<'v>,
     /// After.
-    pub patched: Unit<'n, 'p>,
-    /// The functions of the patch that are in it, with what they use.
+    pub patched: Unit<'v>,
+    /// The functions of the patch that are in it, with what they use, by bundle.
     pub functions: Vec<Function>,
+    /// The entries of the patched unit that these functions can reach, through members, pointers and parameters, each
+    /// with the first function that does.
+    pub reached: BTreeMap<TypeId, BundleId>,
 }
 
 /// A function of the patch.
@@ -36,17 +40,20 @@ pub struct Function {
     pub bundle: BundleId,
     /// Its entry in the patched unit.
     pub entry: TypeId,
+    /// Its twin's entry in the original's unit.
+    pub before: Option<TypeId>,
     /// The entries of the patched unit that it names: types, variables, functions that it calls.
     pub uses: Vec<TypeId>,
 }
 
 /// The pairs of units that functions of the patch are in.
-pub fn pairs<'i, 'o, 'n, 'p>(
-    view: &View<'_>,
+pub fn pairs<'v>(
+    comparer: &Comparer<'_, '_>,
     selection: &Selection,
-    orig: &'i DebugInfo<'o>,
-    patched: &'n DebugInfo<'p>,
-) -> Vec<Pair<'i, 'o, 'n, 'p>> {
+    orig: &'v DebugInfo<'v>,
+    patched: &'v DebugInfo<'v>,
+) -> Vec<Pair<'v>> {
+    let view = comparer.patched;
     let functions: Vec<BundleId> = selection
         .bundles
         .keys()
@@ -71,19 +78,27 @@ pub fn pairs<'i, 'o, 'n, 'p>(
             .iter()
             .position(|unit| unit.name() == patched.name())
             .or((lone && before.len() == 1).then_some(0));
-        if let (Some(twin), false) = (twin, found.is_empty()) {
-            pairs.push(Pair {
-                orig: before.swap_remove(twin),
-                patched,
-                functions: found,
-            });
+        let (Some(twin), false) = (twin, found.is_empty()) else {
+            continue;
+        };
+        let mut pair = Pair {
+            orig: before.swap_remove(twin),
+            patched,
+            functions: found,
+            reached: BTreeMap::new(),
+        };
+        for function in &mut pair.functions {
+            let twin = comparer.twins.orig(function.bundle);
+            function.before = twin.and_then(|twin| pair.orig.entry(comparer.orig, twin));
         }
+        pair.reached = reached(&pair.patched.types, &pair.functions);
+        pairs.push(pair);
     }
     pairs
 }
 
 /// Reads all units; one that cannot be read is left out.
-fn units<'i, 'o>(info: &'i DebugInfo<'o>) -> Vec<Unit<'i, 'o>> {
+fn units<'v>(info: &'v DebugInfo<'v>) -> Vec<Unit<'v>> {
     let mut headers = info.dwarf().units();
     let mut units = Vec::new();
     while let Ok(Some(header)) = headers.next() {
@@ -97,8 +112,8 @@ fn units<'i, 'o>(info: &'i DebugInfo<'o>) -> Vec<Unit<'i, 'o>> {
     units
 }
 
-impl<'o> Unit<'_, 'o> {
-    fn name(&self) -> &'o [u8] {
+impl<'v> Unit<'v> {
+    fn name(&self) -> &'v [u8] {
         self.unit
             .name
             .as_ref()
@@ -115,18 +130,19 @@ impl<'o> Unit<'_, 'o> {
         self.info.declared_at(&self.unit, u64::from(file), line)
     }
 
+    /// The entry of a function or variable.
+    pub fn entry(&self, view: &View<'_>, id: BundleId) -> Option<TypeId> {
+        let bundle = view.bundles.get(id);
+        let mut symbols = view.bundles.symbols(id).iter();
+        symbols.find_map(|symbol| {
+            let value = view.object.symbol(*symbol).value;
+            self.types.at(self.info.address(bundle.section, value))
+        })
+    }
+
     /// What a function's code uses: the types of its body, the variables and functions that it refers to.
     fn function(&self, view: &View<'_>, id: BundleId) -> Option<Function> {
-        let bundle = view.bundles.get(id);
-        let entry_at = |offset| {
-            self.types
-                .function_at(self.info.address(bundle.section, offset))
-        };
-        let entry = view
-            .bundles
-            .symbols(id)
-            .iter()
-            .find_map(|symbol| entry_at(view.object.symbol(*symbol).value))?;
+        let entry = self.entry(view, id)?;
         let mut uses: BTreeSet<TypeId> = BTreeSet::from([entry]);
         if let Ok(types) = self.types.used_by(&self.unit, entry) {
             uses.extend(types);
@@ -142,29 +158,25 @@ impl<'o> Unit<'_, 'o> {
         Some(Function {
             bundle: id,
             entry,
+            before: None,
             uses: uses.into_iter().collect(),
         })
     }
 }
 
-impl Pair<'_, '_, '_, '_> {
-    /// The named types that the functions of the patch can reach, through members, pointers and parameters, each with
-    /// the first function that does.
-    pub fn reached(&self) -> BTreeMap<TypeId, BundleId> {
-        let types = &self.patched.types;
-        let mut reached: BTreeMap<TypeId, BundleId> = BTreeMap::new();
-        for function in &self.functions {
-            let mut waiting = function.uses.clone();
-            while let Some(id) = waiting.pop() {
-                if reached.contains_key(&id) {
-                    continue;
-                }
-                reached.insert(id, function.bundle);
-                waiting.extend(types.target(id));
-                // The children of an aggregate or a function are its members, parameters and own types.
-                waiting.extend(types.children(id));
+fn reached(types: &Types<'_>, functions: &[Function]) -> BTreeMap<TypeId, BundleId> {
+    let mut reached: BTreeMap<TypeId, BundleId> = BTreeMap::new();
+    for function in functions {
+        let mut waiting = function.uses.clone();
+        while let Some(id) = waiting.pop() {
+            if reached.contains_key(&id) {
+                continue;
             }
+            reached.insert(id, function.bundle);
+            waiting.extend(types.target(id));
+            // The children of an aggregate or a function are its members, parameters and own types.
+            waiting.extend(types.children(id));
         }
-        reached
     }
+    reached
 }

@@ -25,7 +25,7 @@ pub struct Entry<'o> {
     pub name: &'o str,
     /// Bytes of a type, elements of an array's dimension, the value of an enumerator.
     pub size: Option<u64>,
-    /// Of a member: bits from the start of the aggregate. Of a function: its address.
+    /// Of a member: bits from the start of the aggregate. Of a function or variable: its address.
     pub place: Option<u64>,
     /// Bits of a bit-field.
     pub bits: Option<u32>,
@@ -58,7 +58,7 @@ pub struct TypeName<'o> {
 pub struct Types<'o> {
     entries: Vec<Entry<'o>>,
     named: HashMap<TypeName<'o>, TypeId>,
-    /// Variables of the unit's own scope, by name.
+    /// Variables of the unit's own scope by name.
     variables: HashMap<&'o str, TypeId>,
     /// Functions by name; the definition if there is one.
     functions: HashMap<&'o str, TypeId>,
@@ -87,6 +87,13 @@ impl<'o> Types<'o> {
         };
         for id in (0..types.entries.len() as u32).map(TypeId) {
             let entry = *types.get(id);
+            let placed = matches!(entry.tag, dw::DW_TAG_subprogram | dw::DW_TAG_variable);
+            if let (true, Some(address)) = (placed, entry.place) {
+                types.by_address.insert(address, id);
+            }
+            if entry.tag == dw::DW_TAG_variable && entry.scope != NONE {
+                continue;
+            }
             let known = match entry.tag {
                 dw::DW_TAG_variable => types.variables.get_mut(entry.name),
                 dw::DW_TAG_subprogram => types.functions.get_mut(types.origin_name(id)),
@@ -103,9 +110,6 @@ impl<'o> Types<'o> {
                 Some(known) if better(&types.entries[known.0 as usize]) => *known = id,
                 Some(_) => {}
                 None => types.add(id),
-            }
-            if let (dw::DW_TAG_subprogram, Some(address)) = (entry.tag, entry.place) {
-                types.by_address.insert(address, id);
             }
         }
         types
@@ -131,6 +135,11 @@ impl<'o> Types<'o> {
             Some(origin) if entry.name.is_empty() => self.get(origin).name,
             _ => entry.name,
         }
+    }
+
+    /// The name of an entry, or of what it is a copy of.
+    pub fn name(&self, id: TypeId) -> &'o str {
+        self.origin_name(id)
     }
 
     /// An entry.
@@ -249,8 +258,8 @@ impl<'o> Types<'o> {
         self.functions.get(name).copied()
     }
 
-    /// The function that begins at an address.
-    pub fn function_at(&self, address: u64) -> Option<TypeId> {
+    /// The function or static variable that begins at an address.
+    pub fn at(&self, address: u64) -> Option<TypeId> {
         self.by_address.get(&address).copied()
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Entry, NONE, is_qualifier, reference};
 use crate::dwarf::{DebugInfo, Reader};
-use gimli::{AttributeValue, DwAt, DwTag, constants as dw};
+use gimli::{AttributeValue, DwAt, DwTag, Operation, UnitOffset, constants as dw};
 
 /// The entries of a unit that are kept, in its order.
 pub(super) fn entries<'o>(
@@ -54,11 +54,32 @@ impl<'o> Table<'_, 'o> {
                     raw.skip_attributes(std::slice::from_ref(spec))?;
                 }
             }
+            let mut entry = draft.finish();
+            if entry.tag == dw::DW_TAG_variable && depth > 1 {
+                // Of a function's variables the static ones count.
+                if entry.place.is_none() {
+                    self.open.push(None);
+                    continue;
+                }
+                self.borrow_type(&mut entry);
+            }
             self.open.push(Some(self.entries.len() as u32));
-            self.entries.push(draft.finish());
+            self.entries.push(entry);
         }
         self.close(0);
         Ok(())
+    }
+
+    /// A copy of a static local has its type where the function is declared, which is not kept.
+    fn borrow_type(&self, entry: &mut Entry<'o>) {
+        let Ok(origin) = self.unit.entry(UnitOffset(entry.origin as usize)) else {
+            return;
+        };
+        if entry.target == NONE
+            && let Some(value) = origin.attr_value(dw::DW_AT_type)
+        {
+            entry.target = reference(self.unit, &value).unwrap_or(NONE);
+        }
     }
 
     /// Ends the entries that are open at this level of the tree and below.
@@ -96,7 +117,8 @@ impl<'o> Table<'_, 'o> {
             | dw::DW_TAG_base_type
             | dw::DW_TAG_subroutine_type
             | dw::DW_TAG_unspecified_type => true,
-            dw::DW_TAG_variable | dw::DW_TAG_subprogram => depth == 1,
+            dw::DW_TAG_variable => true,
+            dw::DW_TAG_subprogram => depth == 1,
             // Parameters of a body's blocks are those of inlined functions.
             dw::DW_TAG_formal_parameter | dw::DW_TAG_unspecified_parameters => {
                 self.open.last().is_some_and(Option::is_some)
@@ -127,6 +149,7 @@ fn is_read(name: DwAt) -> bool {
             | dw::DW_AT_type
             | dw::DW_AT_abstract_origin
             | dw::DW_AT_specification
+            | dw::DW_AT_location
             | dw::DW_AT_low_pc
             | dw::DW_AT_ranges
             | dw::DW_AT_decl_file
@@ -203,6 +226,9 @@ impl<'o> Draft<'o> {
             dw::DW_AT_abstract_origin | dw::DW_AT_specification => {
                 entry.origin = reference(table.unit, &value).unwrap_or(NONE);
             }
+            dw::DW_AT_location if entry.tag == dw::DW_TAG_variable => {
+                entry.place = fixed_address(table, &value);
+            }
             dw::DW_AT_low_pc => {
                 let address = table.info.dwarf().attr_address(table.unit, value);
                 entry.place = address.ok().flatten().or(entry.place);
@@ -258,7 +284,19 @@ fn member_location(
         .next()
         .ok()??
     {
-        gimli::Operation::PlusConstant { value } => Some(value),
+        Operation::PlusConstant { value } => Some(value),
+        _ => None,
+    }
+}
+
+fn fixed_address(table: &Table<'_, '_>, value: &AttributeValue<Reader<'_>>) -> Option<u64> {
+    let AttributeValue::Exprloc(expression) = value else {
+        return None;
+    };
+    let mut operations = expression.clone().operations(table.unit.encoding());
+    match operations.next().ok()?? {
+        Operation::Address { address } => Some(address),
+        Operation::AddressIndex { index } => table.info.dwarf().address(table.unit, index).ok(),
         _ => None,
     }
 }

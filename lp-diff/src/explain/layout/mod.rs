@@ -84,15 +84,11 @@ pub struct Layouts {
 
 impl Layouts {
     /// Compares the types that the functions of the patch can reach.
-    pub fn compare(
-        view: &View<'_>,
-        pair: &Pair<'_, '_, '_, '_>,
-        allowed: &BTreeSet<String>,
-    ) -> Self {
+    pub fn compare(view: &View<'_>, pair: &Pair<'_>, allowed: &BTreeSet<String>) -> Self {
         let mut differences = Vec::new();
         let mut layouts = Self::default();
         let mut seen = BTreeSet::new();
-        for (id, function) in pair.reached() {
+        for (&id, &function) in &pair.reached {
             let difference = Difference::of(pair, id);
             let Some(difference) = difference.filter(|found| seen.insert(found.name)) else {
                 continue;
@@ -273,7 +269,7 @@ impl MemberDifference {
 
 impl<'p> Difference<'p> {
     /// Compares a type of the patched unit with that of the original; `None` where one only declares it, or they agree.
-    fn of(pair: &Pair<'_, '_, '_, 'p>, id: TypeId) -> Option<Self> {
+    fn of(pair: &Pair<'p>, id: TypeId) -> Option<Self> {
         let (before, after) = (&pair.orig.types, &pair.patched.types);
         let name = after.known_as(Some(id))?;
         let (old, new) = (
@@ -328,11 +324,7 @@ impl<'p> Difference<'p> {
     }
 
     /// Whether nothing but the size of what it holds by value can have made it differ.
-    fn only_holds(
-        &self,
-        inner: &[(TypeName<'_>, TypeId)],
-        pair: &Pair<'_, '_, '_, '_>,
-    ) -> Vec<usize> {
+    fn only_holds(&self, inner: &[(TypeName<'_>, TypeId)], pair: &Pair<'_>) -> Vec<usize> {
         let types = &pair.patched.types;
         let only = self
             .members
@@ -361,7 +353,7 @@ impl<'p> Difference<'p> {
 }
 
 /// The named aggregate that a member holds, alone or in an array.
-fn by_value<'p>(pair: &Pair<'_, '_, '_, 'p>, member: TypeId) -> Option<TypeName<'p>> {
+fn by_value<'p>(pair: &Pair<'p>, member: TypeId) -> Option<TypeName<'p>> {
     let types = &pair.patched.types;
     let mut id = types.target(member);
     for _ in 0..32 {
@@ -379,10 +371,7 @@ fn by_value<'p>(pair: &Pair<'_, '_, '_, 'p>, member: TypeId) -> Option<TypeName<
 }
 
 /// Pairs of (held, holder): the holder differs because what it holds has another size.
-fn holders<T>(
-    pair: &Pair<'_, '_, '_, '_>,
-    differences: &[(Difference<'_>, T)],
-) -> Vec<(usize, usize)> {
+fn holders<T>(pair: &Pair<'_>, differences: &[(Difference<'_>, T)]) -> Vec<(usize, usize)> {
     let grown: Vec<(TypeName<'_>, TypeId)> = differences
         .iter()
         .map(|(difference, _)| (difference.name, difference.after))
@@ -399,12 +388,7 @@ fn holders<T>(
 }
 
 /// The quick answer for most types: the same members in the same order at the same places.
-fn agree(
-    pair: &Pair<'_, '_, '_, '_>,
-    likely: &Likely<'_, '_, '_>,
-    old: TypeId,
-    new: TypeId,
-) -> bool {
+fn agree(pair: &Pair<'_>, likely: &Likely<'_, '_, '_>, old: TypeId, new: TypeId) -> bool {
     let (before, after) = (&pair.orig.types, &pair.patched.types);
     let (mut olds, mut news) = (before.members(old), after.members(new));
     loop {
@@ -425,7 +409,7 @@ fn agree(
 
 /// The members that differ: by name, then those without a partner by place, as renamed.
 fn matched(
-    pair: &Pair<'_, '_, '_, '_>,
+    pair: &Pair<'_>,
     likely: &Likely<'_, '_, '_>,
     (old, new): (TypeId, TypeId),
 ) -> Vec<MemberDifference> {
