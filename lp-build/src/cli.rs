@@ -92,6 +92,9 @@ pub struct KernelArgs {
     /// What the result is for: people or machines
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub report: ReportFormat,
+    /// Write a page for a review as well: both versions of every changed function, also where the patch is refused
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Leave everything that is made on the way in this new folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

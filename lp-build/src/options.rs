@@ -64,6 +64,8 @@ pub struct Options {
     pub cache: PathBuf,
     /// Where to leave what is made on the way.
     pub keep: Option<PathBuf>,
+    /// Where to write a page for a review.
+    pub html: Option<PathBuf>,
 }
 
 /// Interprets the command line.
@@ -97,6 +99,7 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         allow_mismatch: args.allow_mismatch,
         cache,
         keep: args.keep,
+        html: args.html,
     })
 }
 

@@ -8,7 +8,9 @@ use super::target::{Binary, Targets};
 use crate::fidelity::{self, Fidelity, FunctionFidelity, Verdict};
 use crate::report::RefusalReport;
 use anyhow::{Context, Result};
+use lp_diff::Outcome;
 use lp_diff::report::{Report as DiffReport, Status};
+use lp_diff::show::{SideBySide, Wanted};
 use lp_klp::name::ObjName;
 use object::{Object, ObjectSymbol};
 use std::collections::BTreeSet;
@@ -26,12 +28,14 @@ pub struct Judged {
     pub report: DiffReport,
     /// The object with the new code, if there is any.
     pub diff: Option<Vec<u8>>,
+    /// Both versions of what changed, if they are to be shown.
+    pub shown: Option<SideBySide>,
     /// Functions that the patch relies on and that do not reproduce.
     pub unproven: Vec<RefusalReport>,
 }
 
-/// Judges a unit.
-pub fn judge(pair: &Pair, targets: &Targets) -> Result<Judged> {
+/// Judges a unit; `show` asks for both versions of what changed as well.
+pub fn judge(pair: &Pair, targets: &Targets, show: bool) -> Result<Judged> {
     let unit = &pair.unit;
     let source = &unit.source;
     let binary = targets.binaries.get(&unit.object);
@@ -39,15 +43,16 @@ pub fn judge(pair: &Pair, targets: &Targets) -> Result<Judged> {
         binary.with_context(|| format!("{source}: its object {} was not opened", unit.object))?;
     let fidelity = fidelity::check(&pair.orig.object, source, &binary.target)
         .with_context(|| format!("{source}: comparing it with {}", binary.path.display()))?;
-    let (report, diff) =
-        diff(pair, binary, targets, &fidelity).with_context(|| format!("comparing {source}"))?;
-    let unproven = unproven(pair, binary, &fidelity, &report);
+    let (outcome, shown) = diff(pair, binary, targets, (&fidelity, show))
+        .with_context(|| format!("comparing {source}"))?;
+    let unproven = unproven(pair, binary, &fidelity, &outcome.report);
     Ok(Judged {
         source: source.clone(),
         object: unit.object.clone(),
         fidelity,
-        report,
-        diff,
+        report: outcome.report,
+        diff: outcome.object,
+        shown,
         unproven,
     })
 }
@@ -56,8 +61,8 @@ fn diff(
     pair: &Pair,
     binary: &Binary,
     targets: &Targets,
-    fidelity: &Fidelity,
-) -> Result<(DiffReport, Option<Vec<u8>>)> {
+    (fidelity, show): (&Fidelity, bool),
+) -> Result<(Outcome, Option<SideBySide>)> {
     let config = lp_diff::Config {
         object: pair.unit.object.clone(),
         entry_sizes: targets.entry_sizes.clone(),
@@ -66,14 +71,16 @@ fn diff(
         overridden: overridden(&pair.orig.object, fidelity),
         allow_layout_change: Default::default(),
     };
-    let outcome = lp_diff::diff(
-        &pair.orig.object,
-        &pair.patched.object,
-        &binary.symbols,
-        &targets.exports,
-        &config,
-    )?;
-    Ok((outcome.report, outcome.object))
+    let (orig, patched) = (&pair.orig.object, &pair.patched.object);
+    let (symbols, exports) = (&binary.symbols, &targets.exports);
+    if show {
+        let wanted = Wanted::default();
+        let (outcome, shown) =
+            lp_diff::diff_and_show(orig, patched, symbols, exports, &config, &wanted)?;
+        return Ok((outcome, Some(shown)));
+    }
+    let outcome = lp_diff::diff(orig, patched, symbols, exports, &config)?;
+    Ok((outcome, None))
 }
 
 /// Weak functions of the original whose definition the running binary does not have: another file's is used there.

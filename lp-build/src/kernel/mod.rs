@@ -25,6 +25,7 @@ pub mod make;
 pub mod makefile;
 pub mod pairs;
 pub mod prepare;
+pub mod review;
 pub mod target;
 pub mod units;
 
@@ -53,6 +54,9 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     inputs.check_outside(&options.cache, "the cache")?;
     if let Some(keep) = &options.keep {
         inputs.check_outside(keep, "--keep")?;
+    }
+    if let Some(html) = &options.html {
+        inputs.check_outside(html, "--html")?;
     }
     let cache = Cache::open(&options.cache)?;
     let scratch = cache.scratch(options.keep.as_deref())?;
@@ -93,7 +97,8 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         make,
         progress,
     };
-    let Some((judged, targets)) = judge_all(&road, &sources, report)? else {
+    let show = options.html.is_some();
+    let Some((judged, targets)) = judge_all(&road, &sources, show, report)? else {
         return Ok(if report.refusals.is_empty() {
             Verdict::Same
         } else {
@@ -101,6 +106,14 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         });
     };
     assemble::summarize(&judged, report);
+    if let Some(html) = &options.html {
+        let page = review::page(options, &judged, (&inputs.orig.root, &changed.patched))?;
+        publish(html, page.as_bytes())?;
+        report.notes.push(format!(
+            "both versions of what changed are in {}",
+            html.display()
+        ));
+    }
     if refuse(options, &judged, report, progress) {
         return Ok(Verdict::Refused);
     }
@@ -190,6 +203,7 @@ fn make<'a>(inputs: &'a Inputs, prepared: &'a Prepared) -> Make<'a> {
 fn judge_all(
     road: &Road<'_>,
     sources: &[String],
+    show: bool,
     report: &mut Report,
 ) -> Result<Option<(Vec<Judged>, Targets)>> {
     let Road {
@@ -235,7 +249,7 @@ fn judge_all(
     let judged = progress.step("comparing with the running kernel", || {
         pairs
             .par_iter()
-            .map(|pair| judge::judge(pair, &targets))
+            .map(|pair| judge::judge(pair, &targets, show))
             .collect::<Result<Vec<_>>>()
     })?;
     Ok(Some((judged, targets)))

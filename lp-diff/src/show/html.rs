@@ -217,6 +217,13 @@ fn lines(report: &Report, shown: &SideBySide) -> impl Iterator<Item = LineView> 
         .iter()
         .map(|callback| line("callback", &callback.function, &callback.kind.to_string()));
     let notes = report.notes.iter().map(|note| line("note", "", note));
+    let warnings = report.warnings.iter().map(|warning| {
+        let text = format!("{} [{}]", warning.message, warning.code);
+        line("warning", &warning.place, &text)
+    });
+    // What is not allowed is among the refusals.
+    let allowed = report.layout.iter().filter(|change| change.allowed);
+    let layout = allowed.map(|change| line("layout", &change.name, &change.to_string()));
     let all = |what, names: &[String], text: &str| {
         (!names.is_empty()).then(|| line(what, "", &format!("{}: {text}", names.join(", "))))
     };
@@ -226,7 +233,12 @@ fn lines(report: &Report, shown: &SideBySide) -> impl Iterator<Item = LineView> 
         "neither the target nor this object has them, another object of the patch must",
     );
     let gone = all("gone", &shown.gone, "the patched object does not have them");
-    data.chain(callbacks).chain(notes).chain(needs).chain(gone)
+    data.chain(callbacks)
+        .chain(warnings)
+        .chain(layout)
+        .chain(notes)
+        .chain(needs)
+        .chain(gone)
 }
 
 fn fate(fate: Fate) -> &'static str {
