@@ -8,7 +8,7 @@ use crate::correlate::Twins;
 use crate::dwarf::LazyDebugInfo;
 use crate::emit::{Emitted, Source, emit};
 use crate::entry_size::EntrySizes;
-use crate::explain::{Explanations, why};
+use crate::explain::{Explanations, place, why};
 use crate::exports::Exports;
 use crate::include::Selection;
 use crate::modinfo;
@@ -351,6 +351,7 @@ impl Gathered<'_, '_, '_> {
         refusals.extend(unresolved);
         let mut seen = BTreeSet::new();
         refusals.retain(|refusal| seen.insert(refusal.clone()));
+        place::fill(self.comparer, self.selection, &mut refusals);
         let verdict = match (refusals.is_empty(), self.selection.bundles.is_empty()) {
             (false, _) => Verdict::Refused,
             (true, true) => Verdict::Same,

@@ -2,6 +2,7 @@
 //!
 //! All of them are collected, so that an author sees the whole list at once.
 
+use crate::dwarf::line::SourcePlace;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -44,10 +45,25 @@ pub enum RefusalCode {
 pub struct Refusal {
     /// Which kind.
     pub code: RefusalCode,
-    /// Symbol, or section+offset.
+    /// Symbol, symbol+offset, `symbol in section`, or section.
     pub place: String,
     /// What is wrong and what to do.
     pub message: String,
+    /// The line of the source that it is about, as far as the debug information says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourcePlace>,
+    /// Where that is in the patched object, or, of what only that has, in the original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<ObjectPlace>,
+}
+
+/// A place in an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObjectPlace {
+    /// The section's name.
+    pub section: String,
+    /// Bytes from its start.
+    pub offset: u64,
 }
 
 impl Refusal {
@@ -57,6 +73,8 @@ impl Refusal {
             code,
             place: place.into(),
             message: message.into(),
+            source: None,
+            at: None,
         }
     }
 }
@@ -73,6 +91,9 @@ impl fmt::Display for RefusalCode {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(source) = &self.source {
+            write!(f, "{source}: ")?;
+        }
         write!(f, "{}: {} [{}]", self.place, self.message, self.code)
     }
 }

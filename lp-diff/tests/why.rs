@@ -1,6 +1,6 @@
 //! A changed function is explained by the source: the line that changed and the functions that carried it there.
 
-use lp_diff::{Config, EntrySizes, Exports, Function, SymbolTable, diff};
+use lp_diff::{Config, EntrySizes, Exports, Function, Outcome, Refusal, SymbolTable, diff};
 use lp_klp::name::ObjName;
 use std::process::Command;
 
@@ -46,12 +46,31 @@ int user(int x)
 }
 "#;
 
+const REFUSED: &str = r#"extern int many(int, int, int, int, int);
+int limits[2] = { LIMIT, 2 };
+int use(void)
+{
+	{
+		static int seen = LIMIT;
+		return many(seen++, 1, 2, 3, limits[0]);
+	}
+}
+__attribute__((section(".init.text"))) int start(void)
+{
+	return many(1, 2, 3, LIMIT, 5);
+}
+"#;
+
 fn functions(compiler: &str, debug: &str) -> Vec<Function> {
+    diff_of(compiler, debug, SOURCE).report.functions
+}
+
+fn diff_of(compiler: &str, debug: &str, source: &str) -> Outcome {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().canonicalize().expect("a path");
     std::fs::create_dir(root.join("net")).expect("a folder");
     std::fs::write(root.join("net/sock.h"), HEADER).expect("a file");
-    std::fs::write(root.join("net/tcp.c"), SOURCE).expect("a file");
+    std::fs::write(root.join("net/tcp.c"), source).expect("a file");
     let object = |options: &[&str]| {
         let done = Command::new(compiler)
             .args(["-c", "-O2", debug, "-pg", "-mfentry", "-fno-pie", "-I."])
@@ -75,7 +94,13 @@ fn functions(compiler: &str, debug: &str) -> Vec<Function> {
         allow_layout_change: Default::default(),
     };
     let outcome = diff(&orig, &patched, &symbols, &Exports::default(), &config);
-    outcome.expect("objects").report.functions
+    outcome.expect("objects")
+}
+
+fn lines(refusal: &Refusal) -> String {
+    let source = refusal.source.as_ref();
+    let source = source.map_or("nowhere".to_owned(), ToString::to_string);
+    format!("{} '{}' at {source}", refusal.code, refusal.place)
 }
 
 fn why<'f>(functions: &'f [Function], name: &str) -> &'f str {
@@ -127,4 +152,17 @@ fn without_debug_information_the_instruction_is_told() {
     assert!(moved.starts_with("changed at +"), "{moved}");
     assert!(moved.contains("$0x4d"), "{moved}");
     assert_eq!(why(&functions, "helper"), "used by user");
+}
+
+#[test]
+fn a_refusal_names_its_line() {
+    let outcome = diff_of("gcc", "-g", REFUSED);
+    let mut told: Vec<String> = outcome.report.refusals.iter().map(lines).collect();
+    told.sort();
+    let wanted = [
+        "changed-data 'limits in .data.limits' at net/tcp.c:2",
+        "changed-data 'seen.0 in .data.seen.0' at net/tcp.c:6",
+        "init-code 'start' at net/tcp.c:10",
+    ];
+    assert_eq!(told, wanted);
 }

@@ -28,6 +28,7 @@ impl Fate {
             code: (*code).to_owned(),
             place: source.to_owned(),
             message: message.clone(),
+            source: None,
         })
     }
 }

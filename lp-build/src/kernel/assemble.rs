@@ -45,6 +45,7 @@ pub fn summarize(judged: &[Judged], report: &mut Report) {
                     sympos: sympos(function),
                     source: source(),
                     why: function.why.clone(),
+                    places: function.places.clone(),
                 });
         }
         let new = unit
@@ -132,6 +133,7 @@ pub fn refusals(unit: &Judged) -> Vec<RefusalReport> {
         code: refusal.code.to_string(),
         place: format!("{}: {}", unit.source, refusal.place),
         message: refusal.message.clone(),
+        source: refusal.source.clone(),
     };
     unit.report.refusals.iter().map(refusal).collect()
 }

@@ -60,6 +60,7 @@ impl Callbacks {
                     taken.get().function,
                     taken.get().source
                 ),
+                source: None,
             }),
         }
     }

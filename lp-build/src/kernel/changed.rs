@@ -97,6 +97,7 @@ pub fn sources(inputs: &Inputs, changed: &Changed, report: &mut Report) -> Vec<S
                 code: kind.code().to_owned(),
                 place: change.path.clone(),
                 message: kind.why().to_owned(),
+                source: None,
             }),
         }
     }

@@ -134,6 +134,7 @@ fn unproven(
                      '{theirs}'; use the kernel's own source and compiler, or --allow-mismatch",
                     pair.unit.object
                 ),
+                source: None,
             }),
             Verdict::Absent { why, .. } => Some(RefusalReport {
                 code: "not-reproduced".to_owned(),
@@ -143,6 +144,7 @@ fn unproven(
                      kernel's own source, configuration and compiler, or --allow-mismatch",
                     pair.unit.object
                 ),
+                source: None,
             }),
             Verdict::Reproduced => None,
         })
@@ -155,6 +157,7 @@ fn unproven(
                 "the running {} has none of its functions: is this the source and configuration of that kernel?",
                 pair.unit.object
             ),
+            source: None,
         });
     }
     if mismatches.is_empty() || !swapped(pair, binary, &relied) {

@@ -168,6 +168,7 @@ fn in_other_image(source: &str, image: &str) -> RefusalReport {
         code: RefusedKind::OtherImage.code().to_owned(),
         place: source.to_owned(),
         message: format!("{image} includes it: {}", RefusedKind::OtherImage.why()),
+        source: None,
     }
 }
 
@@ -203,6 +204,7 @@ fn sort(found: &mut Units, command: &CompileCommand, through: &[String]) {
             code: code.to_owned(),
             place: source.clone(),
             message,
+            source: None,
         });
     };
     if let Some(header) = through.iter().find(|path| path.ends_with(".h")) {

@@ -5,6 +5,8 @@ pub mod text;
 
 use crate::progress::Step;
 use crate::tree::diffstat::DiffStat;
+use lp_diff::dwarf::line::SourcePlace;
+use lp_diff::explain::why::DiffPlace;
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::state::KlpState;
 use lp_klp::target::Callback;
@@ -126,6 +128,9 @@ pub struct PatchedFunction {
     pub source: String,
     /// What differs.
     pub why: String,
+    /// The first places where it differs, with their source lines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<DiffPlace>,
 }
 
 /// A function that the kernel does not have.
@@ -200,4 +205,7 @@ pub struct RefusalReport {
     pub place: String,
     /// What is wrong and what to do.
     pub message: String,
+    /// The line of the source that it is about, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourcePlace>,
 }

@@ -1,6 +1,6 @@
 //! The report for people.
 
-use super::{FidelityReport, NewDatum, Report, Verdict};
+use super::{FidelityReport, NewDatum, RefusalReport, Report, Verdict};
 use crate::progress::Step;
 use std::fmt::Write;
 
@@ -132,6 +132,17 @@ fn data(data: &[NewDatum]) -> String {
     format!("new data: {}{more} ({bytes} bytes{lost})", names.join(", "))
 }
 
+/// The place of a refusal, with the line where its file stands; a line of another file, a header, comes first.
+fn place(refusal: &RefusalReport) -> String {
+    let Some(source) = &refusal.source else {
+        return refusal.place.clone();
+    };
+    match refusal.place.strip_prefix(&source.file) {
+        Some(rest) => format!("{source}{rest}"),
+        None => format!("{source}: {}", refusal.place),
+    }
+}
+
 fn refused(out: &mut String, report: &Report) {
     line(
         out,
@@ -148,7 +159,9 @@ fn refused(out: &mut String, report: &Report) {
             out,
             format_args!(
                 "  {}: {} [{}]",
-                refusal.place, refusal.message, refusal.code
+                place(refusal),
+                refusal.message,
+                refusal.code
             ),
         );
     }

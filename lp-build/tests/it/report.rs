@@ -8,6 +8,7 @@ fn refused() -> Report {
         code: "changed-header".into(),
         place: "a.h".into(),
         message: "no headers".into(),
+        source: None,
     };
     Report {
         verdict: Verdict::Refused,

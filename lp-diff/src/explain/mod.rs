@@ -4,6 +4,7 @@
 //! all the same.
 
 pub mod layout;
+pub mod place;
 pub mod units;
 pub mod warnings;
 pub mod why;

@@ -129,7 +129,10 @@ impl LayoutChange {
             self.summary(),
             self.used_by,
         );
-        (!self.allowed).then(|| Refusal::new(RefusalCode::LayoutChange, &self.name, message))
+        (!self.allowed).then(|| Refusal {
+            source: self.source.clone(),
+            ..Refusal::new(RefusalCode::LayoutChange, &self.name, message)
+        })
     }
 
     /// The change in a few words, members that only moved at the end.
