@@ -256,7 +256,29 @@ impl Cutter<'_, '_> {
         }
         // What stands before the first function is its padding.
         cuts[0].0 = 0;
+        self.take_room_before(&mut cuts);
         cuts
+    }
+
+    /// Room for patching before a function (-fpatchable-function-entry=N,N) has no symbol and is the function's: the
+    /// kernel writes there (CONFIG_CALL_PADDING, since Linux 6.2).
+    fn take_room_before(&self, cuts: &mut [(u64, Option<SymbolId>)]) {
+        const MOST: u64 = 64;
+        let end = |(start, owner): (u64, Option<SymbolId>)| {
+            let owner = owner.map(|owner| self.object.symbol(owner));
+            owner.map_or(start, |owner| owner.value.saturating_add(owner.size))
+        };
+        for index in 1..cuts.len() {
+            let (before, start) = (end(cuts[index - 1]), cuts[index].0);
+            let earliest = before.max(start.saturating_sub(MOST));
+            let first = self.targets.partition_point(|at| *at < (self.id, earliest));
+            if let Some((id, room)) = self.targets.get(first)
+                && *id == self.id
+                && *room < start
+            {
+                cuts[index].0 = *room;
+            }
+        }
     }
 
     fn data_cuts(&self) -> Vec<(u64, Option<SymbolId>)> {

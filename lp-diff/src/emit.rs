@@ -18,7 +18,7 @@ use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::{Reach, Resolver};
 use crate::special::table::PER_CPU;
 use crate::special::{Entry, refs_of};
-use lp_klp::name::ObjName;
+use lp_klp::name::{KlpSymName, ObjName};
 use object::build::elf::{Builder, Relocation, SectionId as OutSection, SymbolId as OutSymbol};
 use object::elf;
 use pool::{LARGEST, Pool, add_section, add_tables, alignment_at, clear, fill_section};
@@ -84,8 +84,6 @@ struct Emitter<'s, 'd> {
     section_symbols: Vec<OutSymbol>,
     owners: BTreeMap<BundleId, OutSymbol>,
     outer: BTreeMap<String, OutSymbol>,
-    /// Those of modules.
-    late: BTreeMap<String, OutSymbol>,
     found: Emitted,
     refusals: Vec<Refusal>,
     /// Bytes of all pools.
@@ -110,7 +108,6 @@ impl<'s, 'd> Emitter<'s, 'd> {
             section_symbols: Vec::new(),
             owners: BTreeMap::new(),
             outer: BTreeMap::new(),
-            late: BTreeMap::new(),
             found: Emitted::default(),
             refusals: Vec::new(),
             written: 0,
@@ -375,14 +372,17 @@ impl<'s, 'd> Emitter<'s, 'd> {
         if !in_entry && pool != ".altinstr_replacement" {
             return Ok((symbol, addend));
         }
-        let Some((name, _)) = self.late.iter().find(|(_, late)| **late == symbol) else {
+        let name = String::from_utf8_lossy(&self.out.symbols.get(symbol).name);
+        let of_module = name.parse::<KlpSymName>().ok();
+        let Some(klp) = of_module.filter(|klp| !klp.object.is_vmlinux()) else {
             return Ok((symbol, addend));
         };
         Err(Refusal::new(
             RefusalCode::SpecialSection,
             pool.as_str(),
             format!(
-                "it refers to {name}, but the kernel reads this section as the patch is loaded, when that module may not be there: call it through a function of the patch that is no part of an alternative"
+                "it refers to {} of module {}, but the kernel reads this section as the patch is loaded, when that module may not be there: call it through a function of the patch that is no part of an alternative",
+                klp.symbol, klp.object
             ),
         ))
     }
@@ -476,7 +476,6 @@ impl<'s, 'd> Emitter<'s, 'd> {
     }
 
     fn outer(&mut self, reach: Reach) -> OutSymbol {
-        let mut late = None;
         let (name, bind) = match reach {
             Reach::Export {
                 name,
@@ -490,8 +489,6 @@ impl<'s, 'd> Emitter<'s, 'd> {
             }
             Reach::Klp(symbol) => {
                 self.found.objects.insert(symbol.object.clone());
-                late = (!symbol.object.is_vmlinux())
-                    .then(|| format!("{} of module {}", symbol.symbol, symbol.object));
                 (symbol.to_string(), elf::STB_GLOBAL)
             }
             Reach::Elsewhere(name) => {
@@ -507,9 +504,6 @@ impl<'s, 'd> Emitter<'s, 'd> {
         symbol.set_st_info(bind, elf::STT_NOTYPE);
         let id = symbol.id();
         self.outer.insert(name, id);
-        if let Some(late) = late {
-            self.late.insert(late, id);
-        }
         id
     }
 

@@ -201,7 +201,8 @@ fn is_decoded(section: &Section<'_>) -> bool {
     section.is_alloc() && section.is_exec()
 }
 
-/// The places in code without function symbols that are referred to, in order.
+/// The places in code without function symbols that are referred to, and in other code those where the room for
+/// patching before a function begins; in order.
 fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(SectionId, u64)> {
     let mut has_function = vec![false; object.sections.len()];
     for (_, symbol) in object.symbols() {
@@ -215,7 +216,8 @@ fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(Sectio
     }
     let mut targets = Vec::new();
     for (id, section) in object.sections() {
-        if !cuts_fragments(section) {
+        let tells_room = section.name == "__patchable_function_entries";
+        if !cuts_fragments(section) && !tells_room {
             continue;
         }
         for (reloc, bias) in biases.with_relocs(id, section) {
@@ -224,7 +226,7 @@ fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(Sectio
             let offset = u64::try_from(offset).ok();
             if let (Some(id), Some(offset)) = (symbol.section(), offset)
                 && object.section(id).is_exec()
-                && !has_function[id.0 as usize]
+                && has_function[id.0 as usize] == tells_room
             {
                 targets.push((id, offset));
             }
@@ -232,21 +234,18 @@ fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(Sectio
     }
     targets.sort_unstable();
     targets.dedup();
-    keep_flow_together(object, arch, &mut targets);
-    targets
-}
-
-/// Code without symbols that runs on into what follows is one piece with it. Replacements are not run where they are.
-fn keep_flow_together(object: &Object<'_>, arch: &dyn Arch, targets: &mut Vec<(SectionId, u64)>) {
+    // Code that runs on into what follows is one piece with it. Replacements are not run where they are.
     let mut ends: BTreeMap<SectionId, BTreeSet<u64>> = BTreeMap::new();
     targets.retain(|(id, offset)| {
         let section = object.section(*id);
-        section.name == ".altinstr_replacement"
+        has_function[id.0 as usize]
+            || section.name == ".altinstr_replacement"
             || ends
                 .entry(*id)
                 .or_insert_with(|| arch.ends_of_flow(section))
                 .contains(offset)
     });
+    targets
 }
 
 /// Where an address in an exception table is. Until Linux 4.5 a distance that is too large by so much marked an entry of

@@ -19,6 +19,7 @@ pub fn advice(name: &str, section: &str, calls_mcount: bool) -> String {
         );
     }
     match section {
+        ".static_call.text" => "it is the trampoline of a static call whose first target changed, but the running system has the static call already: give it the new target with static_call_update() in a callback".to_owned(),
         ".noinstr.text" | ".entry.text" | ".cpuidle.text" => format!(
             "it changed, but it is noinstr code ({section}): it runs where the kernel may not be traced, and has no fentry site, so it cannot be redirected. Change what it calls once it may be traced, or its callers"
         ),

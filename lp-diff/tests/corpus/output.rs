@@ -161,6 +161,33 @@ fn sections_keep_their_kind() {
     });
 }
 
+/// Where the kernel writes before a function, the function has room.
+#[test]
+fn room_for_patching_comes_before_its_function() {
+    each_written(|built, object| {
+        let file = parse(built, object);
+        let tables = file.sections();
+        let tables = tables.filter(|one| one.name() == Ok("__patchable_function_entries"));
+        for (_, reloc) in tables.flat_map(|table| table.relocations()) {
+            let RelocationTarget::Symbol(symbol) = reloc.target() else {
+                panic!("{}: room without a symbol", built.name());
+            };
+            let symbol = file.symbol_by_index(symbol).expect("a symbol");
+            let room = symbol.address() as i64 + reloc.addend();
+            let mut here = file.symbols().filter(|one| {
+                one.section_index() == symbol.section_index()
+                    && one.kind() == object::SymbolKind::Text
+            });
+            assert!(
+                here.any(|one| (0..=16).contains(&(one.address() as i64 - room))),
+                "{}: room at {room:#x}, far from all functions",
+                built.name()
+            );
+            assert!(room >= 0, "{}: room outside the section", built.name());
+        }
+    });
+}
+
 #[test]
 fn the_linker_takes_it() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -69,14 +69,21 @@ pub(crate) fn render(outcome: &Outcome) -> String {
 
 /// The tables about code in an object, with their bytes, which are the source's business.
 fn tables(object: &[u8]) -> Vec<String> {
-    const TABLES: [&str; 7] = [
+    const TABLES: [&str; 14] = [
         ".altinstructions",
+        ".call_sites",
+        ".cfi_sites",
+        ".ibt_endbr_seal",
+        ".kcfi_traps",
         ".parainstructions",
+        ".retpoline_sites",
+        ".return_sites",
         ".smp_locks",
         ".static_call_sites",
         "__bug_table",
         "__ex_table",
         "__jump_table",
+        "__patchable_function_entries",
     ];
     let file = object::File::parse(object).expect("our own output");
     file.sections()
