@@ -1,6 +1,7 @@
 //! What the livepatch core finds in a module after the last step.
 
-use lp_build::module::post_link::{PostLinkError, run};
+use lp_build::module::klp_rela::When;
+use lp_build::module::post_link::{self, PostLinkError};
 use object::elf;
 use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
 use std::path::Path;
@@ -113,6 +114,22 @@ tail:
     .section .debug_info,"",@progbits
     .quad ".klp.sym.vmlinux.table,0"
 "#;
+
+fn run(object: &[u8]) -> Result<Vec<u8>, PostLinkError> {
+    post_link::run(object, When::Early)
+}
+
+#[test]
+fn before_5_8_tables_may_not_refer_to_what_is_not_exported() {
+    let text = ".section __jump_table,\"aw\"\n.quad \".klp.sym.vmlinux.key,0\"\n";
+    let object = assemble(text);
+    assert!(run(&object).is_ok());
+    let error = post_link::run(&object, When::Late).unwrap_err();
+    assert!(
+        matches!(error, PostLinkError::Unexported { ref symbol, .. } if symbol == "key"),
+        "{error}"
+    );
+}
 
 #[test]
 fn relocations_move_to_a_section_per_object_and_section() {

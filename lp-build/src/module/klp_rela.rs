@@ -13,14 +13,51 @@ use std::collections::BTreeMap;
 
 /// Sections that the kernel reads when the patch module loads (`module_finalize`, `jump_label_add_module`,
 /// `static_call_add_module`), so before a module's own relocations may be there.
-const READ_AT_LOAD: [&str; 6] = [
+const READ_AT_LOAD: [&str; 7] = [
     "__jump_table",
+    "__ex_table",
     ".static_call_sites",
     ".altinstructions",
     ".altinstr_replacement",
     ".parainstructions",
     "__tracepoints_ptrs",
 ];
+
+/// When a kernel writes livepatch relocations against its own symbols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before it reads the special sections of the patch, since Linux 5.8.
+    Early,
+    /// When the patch is enabled.
+    Late,
+}
+
+impl When {
+    /// That of a kernel's release. What is not a version counts as new; a distribution may have taken the change over
+    /// into an older one, where a patch is then refused that would do.
+    pub fn of(release: &str) -> Self {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+        let mut number = || numbers.next().and_then(|text| text.parse::<u32>().ok());
+        match (number(), number()) {
+            (Some(major), Some(minor)) if (major, minor) < (5, 8) => When::Late,
+            _ => When::Early,
+        }
+    }
+}
+
+#[test]
+fn since_5_8_the_kernels_own_symbols_are_early() {
+    for (release, when) in [
+        ("5.4.0-150-generic", When::Late),
+        ("5.7.19", When::Late),
+        ("5.8.0", When::Early),
+        ("5.10.0-30-amd64", When::Early),
+        ("6.1.0-53-cloud-amd64", When::Early),
+        ("4.19.0", When::Late),
+    ] {
+        assert_eq!(When::of(release), when, "{release}");
+    }
+}
 
 /// Bytes of an `Elf64_Rela`.
 const RELA_SIZE: u64 = 24;
@@ -30,7 +67,7 @@ type Moved = BTreeMap<ObjName, Vec<(KlpSymName, Relocation)>>;
 
 /// Moves the relocations against `SHN_LIVEPATCH` symbols to livepatch sections, and drops sections of ordinary
 /// ones that become empty.
-pub(super) fn split(builder: &mut Builder<'_>) -> Result<(), PostLinkError> {
+pub(super) fn split(builder: &mut Builder<'_>, when: When) -> Result<(), PostLinkError> {
     let symtab = builder
         .sections
         .iter()
@@ -49,7 +86,7 @@ pub(super) fn split(builder: &mut Builder<'_>) -> Result<(), PostLinkError> {
         section.delete = !moved.is_empty() && relocations.is_empty();
         let name = section_name(builder, target)?;
         for (object, relocations) in moved {
-            refuse_late(&name, &relocations)?;
+            refuse_late(&name, &relocations, when)?;
             let relocations = relocations
                 .into_iter()
                 .map(|(_, relocation)| relocation)
@@ -122,7 +159,16 @@ fn klp_symbol(
 fn refuse_late(
     section: &str,
     relocations: &[(KlpSymName, Relocation)],
+    when: When,
 ) -> Result<(), PostLinkError> {
+    if let (When::Late, Some((name, _)), true) =
+        (when, relocations.first(), READ_AT_LOAD.contains(&section))
+    {
+        return Err(PostLinkError::Unexported {
+            section: section.to_owned(),
+            symbol: name.symbol.clone(),
+        });
+    }
     let late = relocations
         .iter()
         .find(|(name, _)| !name.object.is_vmlinux());

@@ -2,10 +2,11 @@
 //! relocations that this build knows nothing of.
 
 pub mod kbuild;
-mod klp_rela;
+pub mod klp_rela;
 pub mod post_link;
 pub mod template;
 
+use self::klp_rela::When;
 use crate::kernel::make::Make;
 use crate::progress::Progress;
 use anyhow::{Context, Result};
@@ -46,7 +47,7 @@ pub fn build(
     })?;
     let bytes = progress
         .step("writing livepatch relocations", || {
-            post_link::run(&linked.bytes)
+            post_link::run(&linked.bytes, When::of(make.release))
         })
         .context("the linked module cannot become a livepatch")?;
     Ok(Module {

@@ -5,7 +5,7 @@
 //! `klp_rela`). It must be the last step: a linker that runs afterwards (`ld -r`) refuses reserved section indices
 //! it does not know and merges the relocation sections again.
 
-use super::klp_rela;
+use super::klp_rela::{self, When};
 use lp_klp::name::{KlpSymName, NameError, ObjName, SHN_LIVEPATCH};
 use object::build::elf::Builder;
 use object::elf;
@@ -55,6 +55,18 @@ pub enum PostLinkError {
         /// The symbol.
         symbol: String,
     },
+    /// A kernel before 5.8 reads the section before it writes any livepatch relocation.
+    #[error(
+        "section '{section}' refers to '{symbol}', which the kernel does not export, but kernels before 5.8 read that \
+         section before they resolve such symbols: use a static key, static call or alternative that is exported, or \
+         none, in the patched functions"
+    )]
+    Unexported {
+        /// The special section.
+        section: String,
+        /// The symbol.
+        symbol: String,
+    },
     /// The result could not be written.
     #[error("the livepatch module cannot be written: {0}")]
     Write(object::build::Error),
@@ -62,7 +74,7 @@ pub enum PostLinkError {
 
 /// The livepatch module for a linked one. Equal input gives equal bytes; everything that is not about livepatch
 /// symbols stays as it was.
-pub fn run(ko: &[u8]) -> Result<Vec<u8>, PostLinkError> {
+pub fn run(ko: &[u8], when: When) -> Result<Vec<u8>, PostLinkError> {
     let mut builder = Builder::read(ko).map_err(PostLinkError::Read)?;
     if builder.header.e_type != elf::ET_REL {
         return Err(PostLinkError::NotRelocatable);
@@ -71,7 +83,7 @@ pub fn run(ko: &[u8]) -> Result<Vec<u8>, PostLinkError> {
     if mark_symbols(&mut builder)? == 0 {
         return Ok(ko.to_vec());
     }
-    klp_rela::split(&mut builder)?;
+    klp_rela::split(&mut builder, when)?;
     let mut out = Vec::new();
     builder.write(&mut out).map_err(PostLinkError::Write)?;
     Ok(out)

@@ -61,7 +61,7 @@ impl Keeper<'_, '_> {
                 RefusalCode::JumpLabel,
                 place,
                 format!(
-                    "its key {key} lives in module {module}, where the kernel cannot find it when the patch is loaded: use static_key_enabled(&{key}) in the patched function"
+                    "its key {key} lives in module {module}, where the kernel cannot find it when the patch is loaded: write LP_STATIC_KEY_ENABLED({key}) (templates/livepatch.h) in the patched function"
                 ),
             )),
             Key::JumpLabel if !self.falls_through(refs.first()) => Fate::Refuse(Refusal::new(
