@@ -11,6 +11,7 @@ use crate::dwarf::LazyDebugInfo;
 use crate::entry_size::EntrySizes;
 use crate::object::{Object, Place, Reloc, Section};
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 /// No entry of any kernel comes near this.
 const LONGEST: u64 = 64;
@@ -113,14 +114,15 @@ fn fitting(object: &Object<'_>, section: &Section<'_>, special: &SpecialSection)
         .map(|reloc| reloc.offset - first.offset);
     // Or it is one entry.
     let whole = section.size.checked_next_multiple_of(section.align.max(1));
-    let mut sizes: Vec<u64> = distances
+    // A set first: many relocations can be at one distance.
+    let sizes: BTreeSet<u64> = distances
         .take_while(|len| *len <= LONGEST)
         .chain(whole.filter(|len| *len <= LONGEST))
-        .filter(|len| fits(object, section, *len, special))
         .collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    sizes
+    let fitting = sizes.into_iter();
+    fitting
+        .filter(|len| fits(object, section, *len, special))
+        .collect()
 }
 
 /// Whether every entry of this size has as many relocations as one can have, the first of them at the same place, and
