@@ -4,7 +4,6 @@ mod cli;
 
 use clap::Parser;
 use cli::{Format, Options};
-use lp_diff::Verdict;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -14,11 +13,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     match cli::run(&options) {
-        Ok(verdict) => ExitCode::from(match verdict {
-            Verdict::Written => 0,
-            Verdict::Refused => 2,
-            Verdict::Same => 3,
-        }),
+        Ok(code) => code,
         Err(error) => {
             let message = format!("{error:#}");
             if let Format::Json = options.report {

@@ -1,11 +1,13 @@
 //! The `lp-diff` command: options are parsed first, interpreted second.
 //!
 //! [`inputs`] reads files, [`output`] writes them, [`print`] is the report for people,
-//! [`show`] the two versions side by side on a [`terminal`], with the text of [`sources`].
+//! [`show`] the two versions side by side on a [`terminal`], with the text of [`sources`]; [`pairs`] is the same for two
+//! folders of objects.
 
 mod inputs;
 mod options;
 mod output;
+mod pairs;
 mod print;
 mod show;
 mod sources;
@@ -15,36 +17,38 @@ pub(crate) use options::{Format, Options};
 
 use anyhow::{Context, Result, bail};
 use lp_diff::show::SideBySide;
-use lp_diff::{Config, Exports, Outcome, Verdict, diff, diff_and_show};
+use lp_diff::{Config, EntrySizes, Exports, Outcome, Verdict, diff, diff_and_show};
 use std::io::{self, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 /// Does what the options say.
-pub(crate) fn run(options: &Options) -> Result<Verdict> {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if options.pairs {
+        return pairs::run(options);
+    }
+    Ok(ExitCode::from(match run_one(options)? {
+        Verdict::Written => 0,
+        Verdict::Refused => 2,
+        Verdict::Same => 3,
+    }))
+}
+
+fn run_one(options: &Options) -> Result<Verdict> {
     let orig = inputs::read(&options.orig)?;
     let patched = inputs::read(&options.patched)?;
     let symbols_file = options.symbols.as_deref().unwrap_or(&options.orig);
-    let (symbols, mut entry_sizes) = if symbols_file == options.orig {
+    let (symbols, entry_sizes) = if symbols_file == options.orig {
         inputs::symbols_of(&orig)
     } else {
         inputs::read_symbols(symbols_file, &options.object)
     }
     .with_context(|| format!("{}", symbols_file.display()))?;
-    for (name, bytes) in &options.entry_size {
-        entry_sizes.set(name, *bytes);
-    }
     let exports = options
         .symvers
         .as_deref()
         .map_or(Ok(Exports::default()), inputs::read_exports)?;
-    let config = Config {
-        object: options.object.clone(),
-        entry_sizes,
-        unit: unit(options.output.as_deref()),
-        places: Default::default(),
-        overridden: Default::default(),
-        allow_layout_change: options.allow_layout_change.iter().cloned().collect(),
-    };
+    let config = config(options, entry_sizes, unit(options.output.as_deref()));
     let wanted = show::wanted(options)?;
     let outcome = match &wanted {
         None => diff(&orig, &patched, &symbols, &exports, &config).map(|outcome| (outcome, None)),
@@ -60,6 +64,20 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     })?;
     finish(options, &outcome, shown.as_ref())?;
     Ok(outcome.report.verdict)
+}
+
+fn config(options: &Options, mut entry_sizes: EntrySizes, unit: String) -> Config {
+    for (name, bytes) in &options.entry_size {
+        entry_sizes.set(name, *bytes);
+    }
+    Config {
+        object: options.object.clone(),
+        entry_sizes,
+        unit,
+        places: Default::default(),
+        overridden: Default::default(),
+        allow_layout_change: options.allow_layout_change.iter().cloned().collect(),
+    }
 }
 
 fn unit(output: Option<&Path>) -> String {

@@ -18,6 +18,7 @@ Examples:
   lp-diff orig/meminfo.o patched/meminfo.o -o meminfo.lp.o --symbols vmlinux --symvers Module.symvers
   lp-diff a.o b.o -o out.o --object nf_tables --symbols nf_tables.ko --report json
   lp-diff a.o b.o -o out.o --symbols /proc/kallsyms --entry-size bug_entry=12 --entry-size alt_instr=14
+  lp-diff --pairs build.orig build.patched -o build.lp --symbols vmlinux --symvers Module.symvers
   lp-diff a.o b.o --show                  what changed, side by side, in a pager
   lp-diff a.o b.o --show=tcp_close --context 20
   lp-diff a.o b.o -o out.o --html review.html"
@@ -28,8 +29,11 @@ pub(crate) struct Options {
     /// The object compiled from the patched source.
     pub(crate) patched: PathBuf,
     /// Where to write the object with the changed functions.
-    #[arg(short, long, value_name = "OUT.o", required_unless_present_any = ["show", "html"])]
+    #[arg(short, long, value_name = "OUT.o", required_unless_present_any = ["show", "html", "pairs"])]
     pub(crate) output: Option<PathBuf>,
+    /// ORIG and PATCHED are folders: compare all objects in them, pair by pair; OUT is a folder, if given.
+    #[arg(long, conflicts_with_all = ["show", "html"])]
+    pub(crate) pairs: bool,
     /// The kernel image (vmlinux) or module that the objects belong to.
     #[arg(long, value_name = "vmlinux|MODULE", default_value = "vmlinux")]
     pub(crate) object: ObjName,
