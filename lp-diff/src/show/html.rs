@@ -230,9 +230,9 @@ fn lines(report: &Report, shown: &SideBySide) -> impl Iterator<Item = LineView> 
     let needs = all(
         "needs",
         &report.undefined,
-        "neither the target nor this object has them, another object of the patch must",
+        "not in the target and not in this object, so left to another object of the patch",
     );
-    let gone = all("gone", &shown.gone, "the patched object does not have them");
+    let gone = all("gone", &shown.gone, "no longer in the patched object");
     data.chain(callbacks)
         .chain(warnings)
         .chain(layout)
@@ -259,7 +259,6 @@ impl FunctionView {
             vec![Run::Shown(0..pair.rows.len())]
         };
         let label = labels(&pair.rows);
-        let mut heads = SourceHeads::default();
         let runs = runs
             .into_iter()
             .filter(|_| !pair.rows.is_empty())
@@ -268,6 +267,7 @@ impl FunctionView {
                     Run::Folded(rows) => (rows.len(), rows),
                     Run::Shown(rows) => (0, rows),
                 };
+                let mut heads = SourceHeads::default();
                 let rows = pair.rows[rows].iter().flat_map(|row| {
                     let source = source_row(heads.begins(row), row.change, sources);
                     source.into_iter().chain([row_view(row, label)])
