@@ -435,3 +435,22 @@ fn an_object_cannot_make_a_page_of_any_file() {
         "{text}"
     );
 }
+
+#[test]
+fn a_name_does_not_steer_the_terminal() {
+    let folder = objects();
+    for name in ["orig.o", "patched.o"] {
+        let path = folder.path().join(name);
+        let object = fs::read(&path).expect("an object");
+        let at = object.windows(7).position(|bytes| bytes == b"\0_print");
+        let mut object = object;
+        object[at.expect("the name") + 1] = 0x1b;
+        fs::write(&path, object).expect("the object");
+    }
+    let output = lp_diff(folder.path(), "120", &["--show"]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        text.contains("\\u{1b}printk") && !text.contains('\x1b'),
+        "{text}"
+    );
+}

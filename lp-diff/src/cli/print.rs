@@ -1,10 +1,21 @@
 //! The report as text, for people.
 
+use lp_diff::show::printable;
 use lp_diff::{Report, Status, Verdict};
 use std::io::{self, Write};
 
-/// A line for each function, datum, callback, note and refusal, then one that sums up.
+/// A line for each function, datum, callback, note and refusal, then one that sums up. Names come from objects that
+/// anyone may have made: what a terminal would obey is escaped.
 pub(super) fn print_text(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let mut text = Vec::new();
+    write_lines(&mut text, report)?;
+    for line in String::from_utf8_lossy(&text).lines() {
+        writeln!(out, "{}", printable(line))?;
+    }
+    Ok(())
+}
+
+fn write_lines(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for function in &report.functions {
         let status = match function.status {
             Status::Changed => "changed",
