@@ -2,8 +2,7 @@
 //!
 //! Only what the instructions do not say themselves: unwind tables, return sites and the like are left out.
 
-use super::Ink;
-use super::names::{Named, Side};
+use super::names::Side;
 use crate::arch::text::{SpanKind, Syntax};
 use crate::bundle::{BundleId, Kind};
 use crate::reference::{Ref, Target};
@@ -18,10 +17,15 @@ const BUGFLAG_WARNING: u16 = 1;
 pub(super) struct Remark {
     /// Bytes from the bundle's start.
     pub(super) offset: i64,
-    /// Words before the references.
-    pub(super) words: String,
-    /// What it refers to besides, with the words before each.
-    pub(super) refs: Vec<(&'static str, Ref)>,
+    /// What it says.
+    pub(super) parts: Vec<Part>,
+}
+
+/// A piece of a remark.
+pub(super) enum Part {
+    Words(String),
+    /// What this refers to.
+    Ref(Ref),
 }
 
 /// All remarks about a bundle, in the order of the sections.
@@ -38,40 +42,38 @@ fn remark(side: &Side<'_, '_>, entry: &Entry, syntax: Syntax) -> Option<Remark> 
     let Target::Bundle { offset, .. } = refs.first()?.target else {
         return None;
     };
-    let nth = |words: &'static str, index: usize| refs.get(index).map(|found| (words, *found));
-    let (words, refs) = match entry.special.name {
-        "__bug_table" => (bug(side, entry).to_owned(), vec![]),
-        "__ex_table" => fault(side, refs.get(1), syntax),
-        "__jump_table" => (
-            "jump label".to_owned(),
-            nth(" ", 2).into_iter().chain(nth(" → ", 1)).collect(),
-        ),
-        ".static_call_sites" => ("static call".to_owned(), Vec::from_iter(nth(" ", 1))),
-        ".altinstructions" => (alternative(side, entry, refs.get(1), syntax), vec![]),
-        ".parainstructions" => ("paravirt".to_owned(), vec![]),
-        "__patchable_function_entries" => ("ftrace site".to_owned(), vec![]),
-        _ => return None,
+    let words = |words: &str| Part::Words(words.to_owned());
+    let nth = |before: &str, index: usize| {
+        let found = refs
+            .get(index)
+            .map(|found| [words(before), Part::Ref(*found)]);
+        found.into_iter().flatten()
     };
-    Some(Remark {
-        offset,
-        words,
-        refs,
-    })
+    let mut parts = Vec::new();
+    match entry.special.name {
+        "__bug_table" => parts.push(words(bug(side, entry))),
+        "__ex_table" => {
+            parts.push(words("may fault → "));
+            parts.extend(
+                refs.get(1)
+                    .map(|fixup| fixup_parts(side, fixup, syntax))
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        "__jump_table" => parts.extend(nth("jump label ", 2).chain(nth(" → ", 1))),
+        ".static_call_sites" => parts.extend(nth("static call ", 1)),
+        ".altinstructions" => parts = alternative(side, entry, refs.get(1), syntax),
+        ".parainstructions" => parts.push(words("paravirt")),
+        "__patchable_function_entries" => parts.push(words("ftrace site")),
+        _ => return None,
+    }
+    Some(Remark { offset, parts })
 }
 
 /// Where the code goes on after a fault: a place in it, or code of its own that older kernels keep in `.fixup`.
-fn fault(
-    side: &Side<'_, '_>,
-    fixup: Option<&Ref>,
-    syntax: Syntax,
-) -> (String, Vec<(&'static str, Ref)>) {
-    match fixup.and_then(|fixup| fragment(side, fixup, syntax)) {
-        Some(code) => (format!("may fault → {code}"), vec![]),
-        None => (
-            "may fault".to_owned(),
-            fixup.map(|fixup| (" → ", *fixup)).into_iter().collect(),
-        ),
-    }
+fn fixup_parts(side: &Side<'_, '_>, fixup: &Ref, syntax: Syntax) -> Vec<Part> {
+    fragment(side, fixup, syntax).unwrap_or_else(|| vec![Part::Ref(*fixup)])
 }
 
 /// The flags are the last two bytes with CONFIG_DEBUG_BUGVERBOSE, and come after the 4-byte address without.
@@ -102,62 +104,64 @@ fn alternative(
     entry: &Entry,
     replacement: Option<&Ref>,
     syntax: Syntax,
-) -> String {
+) -> Vec<Part> {
     let feature = match entry_bytes(side, entry).get(8..10) {
         Some([low, high]) => format!("{}", u16::from_le_bytes([*low, *high])),
         _ => "?".to_owned(),
     };
-    let code = replacement.and_then(|replacement| fragment(side, replacement, syntax));
-    match code {
-        Some(code) => format!("with cpu feature {feature}: {code}"),
-        None => format!("replaced with cpu feature {feature}"),
+    match replacement.and_then(|replacement| fragment(side, replacement, syntax)) {
+        Some(mut code) => {
+            code.insert(0, Part::Words(format!("with cpu feature {feature}: ")));
+            code
+        }
+        None => vec![Part::Words(format!("replaced with cpu feature {feature}"))],
     }
 }
 
 /// The first instructions of the code without a name that a reference goes to.
-fn fragment(side: &Side<'_, '_>, reference: &Ref, syntax: Syntax) -> Option<String> {
+fn fragment(side: &Side<'_, '_>, reference: &Ref, syntax: Syntax) -> Option<Vec<Part>> {
     let Target::Bundle { id, offset: 0 } = reference.target else {
         return None;
     };
-    let is_fragment = side.view.bundles.get(id).kind == Kind::Fragment;
-    is_fragment.then(|| fragment_text(side, id, syntax))
-}
-
-fn fragment_text(side: &Side<'_, '_>, id: BundleId, syntax: Syntax) -> String {
     let bundle = side.view.bundles.get(id);
+    if bundle.kind != Kind::Fragment {
+        return None;
+    }
     let refs = side.view.refs_of(id);
     let fields: Vec<u64> = refs.iter().map(|found| found.offset).collect();
     let code = side.view.bytes_of(id);
     let code = &code[..code.len().min(16 * FRAGMENT_INSNS)];
     let insns = side.arch.instructions(code, bundle.start, &fields, syntax);
-    let text = |kind: SpanKind, text: &str| match kind {
-        SpanKind::Field(at) => named_at(side, refs, at).text,
-        SpanKind::Branch(to) => format!("{:+#x}", to as i64 - bundle.start as i64),
-        _ => text.split_whitespace().collect::<Vec<_>>().join(" "),
-    };
-    let shown = insns.iter().take(FRAGMENT_INSNS).map(|insn| {
-        let words = insn.spans.iter().map(|span| match span.text.as_str() {
-            blank if !blank.is_empty() && blank.trim().is_empty() => " ".to_owned(),
-            _ => text(span.kind, &span.text),
-        });
-        words.collect::<String>()
-    });
-    let mut shown = shown.collect::<Vec<_>>().join("; ");
-    if insns.len() > FRAGMENT_INSNS {
-        shown.push_str("; …");
+    let mut parts = Vec::new();
+    for (insn, number) in insns.iter().take(FRAGMENT_INSNS).zip(0..) {
+        if number > 0 {
+            parts.push(Part::Words("; ".to_owned()));
+        }
+        parts.extend(insn.spans.iter().map(|span| match span.kind {
+            SpanKind::Field(at) => referred(refs, at),
+            SpanKind::Branch(to) => Part::Words(format!(
+                "{:+#x}",
+                (to as i64).wrapping_sub(bundle.start as i64)
+            )),
+            _ => Part::Words(one_blank(&span.text)),
+        }));
     }
-    shown
+    if insns.len() > FRAGMENT_INSNS {
+        parts.push(Part::Words("; …".to_owned()));
+    }
+    Some(parts)
 }
 
-fn named_at(side: &Side<'_, '_>, refs: &[Ref], field: u64) -> Named {
-    let found = refs.binary_search_by_key(&field, |found| found.offset);
-    match found {
-        Ok(index) => side.name(&refs[index]),
-        Err(_) => Named {
-            ink: Ink::Plain,
-            text: "?".to_owned(),
-            key: String::new(),
-            note: None,
-        },
+fn referred(refs: &[Ref], field: u64) -> Part {
+    match refs.binary_search_by_key(&field, |found| found.offset) {
+        Ok(index) => Part::Ref(refs[index]),
+        Err(_) => Part::Words("?".to_owned()),
     }
+}
+
+/// Columns are of no use in a comment.
+fn one_blank(text: &str) -> String {
+    let rest = text.trim_start();
+    let blank = if rest.len() < text.len() { " " } else { "" };
+    format!("{blank}{rest}")
 }

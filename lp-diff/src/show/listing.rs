@@ -3,7 +3,7 @@
 //! Each row has a key that says what it means wherever it lies: names instead of addresses, `L` for a place in the same
 //! function. Places get their names when both versions are known, see [`super::align`].
 
-use super::entries::{Remark, remarks};
+use super::entries::{Part, Remark, remarks};
 use super::names::{Named, Side};
 use super::source::SourceLines;
 use super::{Ink, Piece, Row};
@@ -260,11 +260,16 @@ impl Lister<'_, '_, '_, '_> {
     }
 
     fn write_remark(&mut self, row: usize, remark: &Remark) {
-        self.listing.rows[row].comment(&remark.words, true);
-        for (words, reference) in &remark.refs {
-            let (comment, _) = self.listing.rows[row].text(true);
-            comment.push(Piece::new(Ink::Plain, words));
-            self.refer(row, reference, true);
+        self.listing.rows[row].comment("", true);
+        for part in &remark.parts {
+            match part {
+                Part::Words(words) => {
+                    let (comment, key) = self.listing.rows[row].text(true);
+                    key.push_str(words);
+                    comment.push(Piece::new(Ink::Plain, words));
+                }
+                Part::Ref(reference) => self.refer(row, reference, true),
+            }
         }
     }
 

@@ -16,6 +16,7 @@ work:
 	call	_printk
 .Lbranch:
 	nopl	0x8(%rax,%rax)
+.Lread:
 	mov	0x18(%rbx),%eax
 	cmp	$2,%eax
 	ja	.Lslow
@@ -79,6 +80,12 @@ unused:
 	.size	unused, .-unused
 .endif
 
+	# Code of its own, as kernels before 5.17 have it.
+	.section .fixup,"ax",@progbits
+.Lfixup:
+	mov	$-14,%eax
+	jmp	.Lout
+
 	.section .rodata.work,"a",@progbits
 	.align 8
 .Lswitch:
@@ -127,6 +134,7 @@ feature_key:
 
 	.section __ex_table,"a",@progbits
 	.long	.Lload-., .Lout-., 3
+	.long	.Lread-., .Lfixup-., 3
 
 	.section __jump_table,"aw",@progbits
 	.long	.Lbranch-., .Lout-.
