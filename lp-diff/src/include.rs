@@ -14,7 +14,7 @@ use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::Resolver;
 use crate::special::keep::{Fate, Keeper};
-use crate::special::table::is_init;
+use crate::special::table::{is_freed, is_init, is_start_list};
 use crate::special::{Entry, refs_of};
 use crate::untraceable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -179,6 +179,7 @@ impl Selector<'_, '_, '_> {
         match reason {
             _ if is_init(section) => self.refuse(RefusalCode::InitCode, &place, "it changed, but it is used only while the kernel or module starts and is freed then"),
             Reason::Size(old, new) => self.refuse(RefusalCode::ChangedSize, &place, &format!("its size changed from {old} to {new} bytes, but the running system already has it: keep its layout and attach new fields with shadow variables")),
+            Reason::Alignment(was, is) => self.refuse(RefusalCode::ChangedData, &place, &format!("it is to be aligned to {is} bytes, but the running system has it at a multiple of {was}: leave its alignment as it is")),
             _ => self.refuse(RefusalCode::ChangedData, &place, "its initial value changed, but the running system already has it: set the new value in a callback or in code"),
         }
     }
@@ -262,17 +263,15 @@ impl Selector<'_, '_, '_> {
         if self.comparer.twins.is_ambiguous(id) && self.is_redirected(user) {
             self.refuse(RefusalCode::StaticLocal, view.name(user), &format!("it has several static variables called {} and changed: which is which cannot be told. Give them different names in both trees", canonical(view.name(id), view.object.compiler)));
         }
+        let gone = is_freed(section.name) || (new && is_init(section.name));
+        if gone && !is_init(view.section_name(user)) {
+            let message = format!(
+                "it is init code, which is freed, but {} needs it",
+                view.name(user)
+            );
+            self.refuse(RefusalCode::InitCode, view.name(id), &message);
+        }
         if bundle.kind.is_by_content() || new || bundle.parent.is_some() {
-            if new && is_init(view.section_name(id)) {
-                self.refuse(
-                    RefusalCode::InitCode,
-                    view.name(id),
-                    &format!(
-                        "it is init code, which is freed, but {} needs it",
-                        view.name(user)
-                    ),
-                );
-            }
             let (comparer, section) = (self.comparer, view.bundles.get(user).section);
             let is_function = bundle.kind == Kind::Function;
             self.include(id, || {
@@ -364,7 +363,7 @@ impl Selector<'_, '_, '_> {
             }
             let listed = bundle.kind == Kind::Data
                 && *self.comparison.status(id) == Status::New
-                && is_list(view.object.section(bundle.section));
+                && (is_list(view.object.section(bundle.section)) || is_start_list(section));
             let needless = listed && is_convenience(section);
             if needless {
                 self.selection.notes.push(format!("{} in {section} is left out: it is of use to tools alone, and changes nothing that runs", view.name(id)));
@@ -421,6 +420,7 @@ impl Selector<'_, '_, '_> {
             Reason::Entry(section) => format!("its entries in {section} differ"),
             Reason::ColdPart => "its cold part differs".to_owned(),
             Reason::Flags => "its section's flags differ".to_owned(),
+            Reason::Alignment(was, is) => format!("aligned to {was} bytes, now to {is}"),
         }
     }
 

@@ -110,6 +110,15 @@ impl<'d> View<'d> {
             .bytes(bundle.start, bundle.end())
     }
 
+    /// Whether an offset of a bundle is a label within a function, not its entry.
+    pub fn is_inside(&self, id: BundleId, offset: i64) -> bool {
+        let bundle = self.bundles.get(id);
+        let entry = bundle.owner.map_or(0, |owner| {
+            self.object.symbol(owner).value.wrapping_sub(bundle.start) as i64
+        });
+        bundle.kind == Kind::Function && offset != entry
+    }
+
     /// What the reference at an offset of a bundle refers to, for people.
     pub fn describe_target(&self, id: BundleId, offset: u64) -> Option<String> {
         let start = self.bundles.get(id).start;

@@ -16,8 +16,8 @@ pub(super) struct X86_64;
 /// `endbr64`, which may come before the call to `__fentry__`.
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 
-/// Bytes of a call, also of one through the global offset table.
-const CALL: u64 = 6;
+/// `call *symbol@GOTPCREL(%rip)`
+const CALL_THROUGH_TABLE: [u8; 2] = [0xff, 0x15];
 
 impl Arch for X86_64 {
     fn is_pc_relative(&self, kind: u32) -> bool {
@@ -142,7 +142,10 @@ impl Arch for X86_64 {
         section: &Section<'_>,
         site: u64,
     ) -> Option<&'d str> {
-        let range = section.relocs_in(site, site.saturating_add(CALL));
+        // One byte of opcode, or two of a call through the global offset table: a register that is pushed before is none.
+        let through_table = section.bytes(site, site.saturating_add(2)) == CALL_THROUGH_TABLE;
+        let field = site.saturating_add(if through_table { 2 } else { 1 });
+        let range = section.relocs_in(field, field.saturating_add(1));
         let reloc = section.relocs.range(range).next()?;
         Some(object.symbol(reloc.symbol).name)
     }

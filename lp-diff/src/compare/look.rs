@@ -36,6 +36,8 @@ impl Comparer<'_, '_> {
             look.own = Some(Reason::Flags);
         } else if before.len != after.len {
             look.own = Some(Reason::Size(before.len, after.len));
+        } else if let Some((was, is)) = self.grown_alignment(twin, id) {
+            look.own = Some(Reason::Alignment(was, is));
         } else {
             look.own = self.bytes_differ(twin, id).map(Reason::Bytes);
             look.rest = self
@@ -65,6 +67,19 @@ impl Comparer<'_, '_> {
         };
         let (before, after) = (flags(self.orig, twin), flags(self.patched, id));
         before != after && before != (true, after.1, after.2)
+    }
+
+    /// The alignments of a datum that is to be aligned better than it was, which code may count on. Where several share
+    /// a section it is not known whose alignment that is.
+    fn grown_alignment(&self, twin: BundleId, id: BundleId) -> Option<(u64, u64)> {
+        let alignment = |view: &View<'_>, id: BundleId| {
+            let section = view.bundles.get(id).section;
+            let alone = view.bundles.of_section(section).nth(1).is_none();
+            alone.then_some(view.object.section(section).align)
+        };
+        let is_data = self.patched.bundles.get(id).kind == Kind::Data;
+        let (was, is) = (alignment(self.orig, twin)?, alignment(self.patched, id)?);
+        (is_data && is > was).then_some((was, is))
     }
 
     /// The offset of the first byte that differs, where bytes mean something: what a relocation fills in and what the
@@ -129,7 +144,7 @@ impl Comparer<'_, '_> {
         for (old, new) in theirs.iter().zip(ours) {
             let (was, is) = (old.offset - before.start, new.offset - after.start);
             match self.means(old, new) {
-                Means::Same if was == is => {}
+                Means::Same if was == is => needs.extend(self.label(id, old, new)),
                 Means::If(pair) if was == is => needs.push((pair, Reason::Reference(is))),
                 _ => return Some(Reason::Reference(is.min(was))),
             }
@@ -140,6 +155,19 @@ impl Comparer<'_, '_> {
             .map(|old| old.offset - before.start)
             .or(ours.get(shorter).map(|new| new.offset - after.start));
         extra.map(Reason::Reference)
+    }
+
+    /// The functions that a named table has labels of: a table of the old function's labels would lead the new one
+    /// back into the old.
+    fn label(&self, table: BundleId, old: &Ref, new: &Ref) -> Option<(Pair, Reason)> {
+        let (Target::Bundle { id: twin, .. }, Target::Bundle { id, offset }) =
+            (old.target, new.target)
+        else {
+            return None;
+        };
+        let bundle = self.patched.bundles.get(table);
+        let is_label = bundle.kind == Kind::Data && self.patched.is_inside(id, offset);
+        is_label.then(|| ((twin, id), Reason::Reference(new.offset - bundle.start)))
     }
 
     fn means(&self, old: &Ref, new: &Ref) -> Means {
@@ -276,7 +304,11 @@ impl Comparer<'_, '_> {
 /// Whether the author may call a difference harmless. Of data only the content: code that was compiled for another
 /// size, or for data that can be written, must not meet the running system's.
 fn can_be_ignored(kind: Kind, look: &Look) -> bool {
-    kind != Kind::Data || !matches!(look.own, Some(Reason::Size(..) | Reason::Flags))
+    kind != Kind::Data
+        || !matches!(
+            look.own,
+            Some(Reason::Size(..) | Reason::Flags | Reason::Alignment(..))
+        )
 }
 
 /// What a datum of one use is called, if anything.

@@ -15,7 +15,7 @@ use crate::author::Ignores;
 use crate::bundle::{BundleId, Kind};
 use crate::correlate::Twins;
 use crate::dwarf::LazyDebugInfo;
-use crate::reference::{Target, View};
+use crate::reference::{Ref, Target, View};
 use crate::special::table::is_init;
 use crate::special::{Entries, refs_of};
 use sameness::{Pair, Sameness};
@@ -47,6 +47,8 @@ pub enum Reason {
     ColdPart,
     /// Other section flags: writable, executable.
     Flags,
+    /// A greater alignment, in bytes.
+    Alignment(u64, u64),
 }
 
 /// So many of the original's sections of one name are tried for an unnamed table: an object has one, or a few.
@@ -280,6 +282,18 @@ impl<'v, 'd> Comparer<'v, 'd> {
             .owner
             .is_none_or(|owner| self.patched.object.symbol(owner).is_local());
         let read_only = !self.patched.object.section(bundle.section).is_writable();
-        bundle.kind == Kind::Data && local && read_only && self.patched.refs_of(id).is_empty()
+        bundle.kind == Kind::Data && local && read_only && self.refers_to_constants(id)
+    }
+
+    /// Whether a table refers to nothing but strings and labels, which have no address that matters to anybody else.
+    fn refers_to_constants(&self, id: BundleId) -> bool {
+        let view = self.patched;
+        let is_constant = |reference: &Ref| match reference.target {
+            Target::Bundle { id, offset } => {
+                view.bundles.get(id).kind == Kind::String || view.is_inside(id, offset)
+            }
+            _ => false,
+        };
+        view.refs_of(id).iter().all(is_constant)
     }
 }

@@ -255,6 +255,16 @@ pub fn is_init(name: &str) -> bool {
         || name.ends_with("initcall.init")
 }
 
+/// Whether the kernel frees the section once it, or the module, has started. Exit code of a module stays.
+pub fn is_freed(name: &str) -> bool {
+    is_init(name) && !name.starts_with(".exit") && !name.starts_with(".head")
+}
+
+/// Whether the section lists what the kernel calls or reads as it starts.
+pub fn is_start_list(name: &str) -> bool {
+    name.starts_with(".initcall") || name.ends_with("initcall.init") || name == ".init.setup"
+}
+
 /// Position of a row in the table.
 pub fn position(special: &SpecialSection) -> usize {
     TABLE

@@ -2,10 +2,10 @@
 
 use crate::case::{self, Case};
 use crate::compiler::{self, Compiler};
+use crate::parallel;
 use lp_diff::{Config, EntrySizes, Exports, Outcome, SymbolTable, diff};
 use lp_klp::name::ObjName;
 use object::{Object, ObjectSymbol};
-use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(crate) struct Built {
 
 /// Which of the two sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+enum Side {
     Orig,
     Patched,
 }
@@ -49,18 +49,15 @@ static ALL: LazyLock<(Vec<Built>, Vec<String>)> = LazyLock::new(|| {
         .iter()
         .flat_map(|case| case.compilers().map(move |compiler| (case, compiler)))
         .collect();
-    let built: Vec<Result<Built, String>> = wanted
-        .into_par_iter()
-        .map(|(case, compiler)| {
-            let object = |side| object(case, compiler, side, &[]);
-            Ok(Built {
-                case,
-                compiler,
-                orig: object(Side::Orig)?,
-                patched: object(Side::Patched)?,
-            })
+    let built = parallel::map(&wanted, |(case, compiler)| {
+        let object = |side| object(case, *compiler, side);
+        Ok(Built {
+            case,
+            compiler: *compiler,
+            orig: object(Side::Orig)?,
+            patched: object(Side::Patched)?,
         })
-        .collect();
+    });
     let (built, failed) = apart(built);
     errors.extend(failed);
     (built, errors)
@@ -74,15 +71,10 @@ fn apart<T>(results: Vec<Result<T, String>>) -> (Vec<T>, Vec<String>) {
     (good.collect(), errors)
 }
 
-/// The object of one side of a case; `more` are options besides the case's own.
-pub(crate) fn object(
-    case: &Case,
-    compiler: Compiler,
-    side: Side,
-    more: &[&str],
-) -> Result<Vec<u8>, String> {
+/// The object of one side of a case.
+fn object(case: &Case, compiler: Compiler, side: Side) -> Result<Vec<u8>, String> {
     let folder = tempfile::tempdir().expect("a folder");
-    try_object(case, compiler, side, more, folder.path())
+    try_object(case, compiler, side, folder.path())
         .map_err(|error| format!("{} with {}: {error}", case.name, compiler.name()))
 }
 
@@ -90,7 +82,6 @@ fn try_object(
     case: &Case,
     compiler: Compiler,
     side: Side,
-    more: &[&str],
     folder: &Path,
 ) -> Result<Vec<u8>, String> {
     let directives = &case.directives;
@@ -100,7 +91,6 @@ fn try_object(
         &directives.gcc_flags
     };
     let mut options: Vec<String> = directives.flags.iter().chain(family).cloned().collect();
-    options.extend(more.iter().map(|option| (*option).to_owned()));
     options.extend((side == Side::Patched).then(|| "-DPATCHED".to_owned()));
     let own = folder.join("0.o");
     compiler.compile(&case.folder, case.source, &options, &own)?;

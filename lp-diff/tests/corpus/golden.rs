@@ -8,8 +8,8 @@
 use crate::built::{self, Built};
 use crate::case::Case;
 use crate::compiler::Compiler;
+use crate::parallel;
 use crate::render::render;
-use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -23,16 +23,15 @@ fn every_case_reports_what_it_pins() {
     for built in built::all() {
         cases.entry(&built.case.name).or_default().push(built);
     }
-    let wrong: Vec<String> = cases
-        .into_par_iter()
-        .flat_map(|(_, built)| {
-            let golden = Golden::new(&built);
-            if update {
-                golden.write();
-            }
-            golden.problems()
-        })
-        .collect();
+    let cases: Vec<Vec<&Built>> = cases.into_values().collect();
+    let problems = parallel::map(&cases, |built| {
+        let golden = Golden::new(built);
+        if update {
+            golden.write();
+        }
+        golden.problems()
+    });
+    let wrong: Vec<String> = problems.into_iter().flatten().collect();
     assert!(
         wrong.is_empty(),
         "{} reports are wrong (UPDATE_GOLDEN=1 writes them):\n{}",

@@ -11,6 +11,7 @@ mod compiler;
 mod directive;
 mod golden;
 mod output;
+mod parallel;
 mod properties;
 mod render;
 mod run;

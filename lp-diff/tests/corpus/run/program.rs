@@ -4,14 +4,18 @@ use super::link;
 use crate::built::Built;
 use crate::compiler;
 use lp_diff::Report;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 use tempfile::TempDir;
 
 /// What all programs have in common.
 pub(super) struct World {
     folder: TempDir,
+    /// The cases whose calls are compiled.
+    tests: Mutex<BTreeSet<String>>,
 }
 
 /// A program, ready to run.
@@ -25,7 +29,19 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/run/world.c");
         compile(Path::new(source), &folder.path().join("world.o")).expect("world.c");
-        Self { folder }
+        let tests = Mutex::default();
+        Self { folder, tests }
+    }
+
+    /// The object that makes a case's calls, which does not depend on the compiler that is tried.
+    fn test(&self, built: &Built) -> Result<Vec<u8>, String> {
+        let at = |end: &str| self.folder.path().join(format!("{}{end}", built.case.name));
+        let mut known = self.tests.lock().expect("no panic");
+        if known.insert(built.case.name.clone()) {
+            fs::write(at(".c"), calls(built)).expect("a file");
+            compile(&at(".c"), &at(".o"))?;
+        }
+        Ok(fs::read(at(".o")).expect("an object"))
     }
 
     /// Links the program for one case.
@@ -37,10 +53,8 @@ impl World {
     ) -> Result<Program, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
-        let calls = calls(built);
-        fs::write(at("test.c"), calls).expect("a file");
-        compile(&at("test.c"), &at("test.o"))?;
-        let test = fs::read(at("test.o")).expect("an object");
+        let test = self.test(built)?;
+        fs::write(at("test.o"), &test).expect("a file");
         let joined = link::join(&built.orig, output, report)?;
         fs::write(at("orig.o"), joined.orig).expect("a file");
         fs::write(at("output.o"), joined.output).expect("a file");
