@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     system::ensure_packages()?;
     // A compiler that is missing after all is a failure of lp-diff's corpus, not a line of its output.
     let mut test = tools::cargo();
-    test.env("LP_ALL_COMPILERS", "1");
+    test.env("LP_ALL_COMPILERS", "1").env("ORACLE_PAIRS", "300");
     command::run(test.args(["test", "--workspace"]))?;
     e2e::run(&e2e::Args::all(args.vm.clone()))?;
     println!("test: ok");

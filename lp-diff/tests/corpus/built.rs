@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// A case with one compiler's objects.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Built {
     pub(crate) compiler: Compiler,
     pub(crate) orig: Vec<u8>,
     pub(crate) patched: Vec<u8>,
+    outcome: OnceLock<Outcome>,
 }
 
 /// Which of the two sources.
@@ -49,15 +50,7 @@ static ALL: LazyLock<(Vec<Built>, Vec<String>)> = LazyLock::new(|| {
         .iter()
         .flat_map(|case| case.compilers().map(move |compiler| (case, compiler)))
         .collect();
-    let built = parallel::map(&wanted, |(case, compiler)| {
-        let object = |side| object(case, *compiler, side);
-        Ok(Built {
-            case,
-            compiler: *compiler,
-            orig: object(Side::Orig)?,
-            patched: object(Side::Patched)?,
-        })
-    });
+    let built = parallel::map(&wanted, |(case, compiler)| Built::new(case, *compiler));
     let (built, failed) = apart(built);
     errors.extend(failed);
     (built, errors)
@@ -110,9 +103,22 @@ fn try_object(
 }
 
 impl Built {
-    /// Diffs the two.
-    pub(crate) fn diff(&self) -> Outcome {
-        self.diff_of(&self.orig, &self.patched)
+    /// Compiles both sides of a case.
+    pub(crate) fn new(case: &'static Case, compiler: Compiler) -> Result<Self, String> {
+        let object = |side| object(case, compiler, side);
+        Ok(Self {
+            case,
+            compiler,
+            orig: object(Side::Orig)?,
+            patched: object(Side::Patched)?,
+            outcome: OnceLock::new(),
+        })
+    }
+
+    /// What comes of diffing the two.
+    pub(crate) fn diff(&self) -> &Outcome {
+        self.outcome
+            .get_or_init(|| self.diff_of(&self.orig, &self.patched))
     }
 
     /// Diffs any two objects the way the case says.

@@ -48,7 +48,7 @@ struct Golden {
 
 impl Golden {
     fn new(built: &[&Built]) -> Self {
-        let report = |built: &&Built| (built.compiler, render(&built.diff()));
+        let report = |built: &&Built| (built.compiler, render(built.diff()));
         Self {
             case: built[0].case,
             reports: built.iter().map(report).collect(),

@@ -10,6 +10,7 @@ mod case;
 mod compiler;
 mod directive;
 mod golden;
+mod oracle;
 mod output;
 mod parallel;
 mod properties;

@@ -1,10 +1,10 @@
 //! What holds for every object that is written, read again with other eyes than those that wrote it.
 
 use crate::built::{self, Built};
+use crate::parallel;
 use object::elf;
 use object::read::elf::{ElfFile64, Rela, SectionHeader, Sym};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget};
-use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -30,10 +30,10 @@ const ABOUT_CODE: [(&str, Option<u64>); 16] = [
     ("__patchable_function_entries", Some(8)),
 ];
 
-fn each_written(check: impl Fn(&Built, &[u8]) + Sync + Send) {
-    built::all().par_iter().for_each(|built| {
-        if let Some(object) = built.diff().object {
-            check(built, &object);
+fn each_written(check: impl Fn(&Built, &[u8]) + Sync) {
+    parallel::map(built::all(), |built| {
+        if let Some(object) = &built.diff().object {
+            check(built, object);
         }
     });
 }
@@ -191,23 +191,14 @@ fn room_for_patching_comes_before_its_function() {
 #[test]
 fn the_linker_takes_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let paths = built::all()
-        .par_iter()
-        .enumerate()
-        .filter_map(|(index, built)| {
-            let object = built.diff().object?;
-            let path = folder.path().join(format!("{index}.o"));
-            std::fs::write(&path, object).expect("the output");
-            Some((built, path))
-        });
-    paths.for_each(|(built, path)| {
-        let linked = path.with_extension("linked");
+    each_written(|built, object| {
+        let name = format!("{}-{}.o", built.case.name, built.compiler.name());
+        let path = folder.path().join(name);
+        std::fs::write(&path, object).expect("the output");
         let mut ld = Command::new("ld");
-        let output = ld
-            .args(["-r", "--fatal-warnings", "-o"])
-            .arg(linked)
-            .arg(&path);
-        let output = output.output().expect("ld runs");
+        ld.args(["-r", "--fatal-warnings", "-o"])
+            .arg(path.with_extension("linked"));
+        let output = ld.arg(&path).output().expect("ld runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {said}", built.name());
     });

@@ -31,7 +31,9 @@ fn an_object_equals_itself() {
 fn same_input_gives_the_same_bytes() {
     each(|built| {
         let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-        let alone = one_thread.expect("a thread").install(|| built.diff());
+        let alone = one_thread
+            .expect("a thread")
+            .install(|| built.diff_of(&built.orig, &built.patched));
         let among_many = built.diff();
         assert_eq!(alone.object, among_many.object, "{}", built.name());
         assert_eq!(alone.report, among_many.report, "{}", built.name());

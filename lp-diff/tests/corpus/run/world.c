@@ -104,6 +104,12 @@ __weak void warn(const char *file, int line)
 	tell("warn ", file, line);
 }
 
+/* A line of code that did not change is the old source's in one version and the new source's in the other. */
+__weak void note(const char *file, int line)
+{
+	tell("note ", file, line > 0);
+}
+
 __weak void set(const char *what, int value)
 {
 	tell("set ", what, value);
