@@ -157,7 +157,11 @@ fn diff_views<T>(
 
     let mut misdeclared = Vec::new();
     let mut author = Author::read(patched, arch, &mut misdeclared);
-    let twins = Twins::correlate((orig, &orig_entries), (patched, &patched_entries));
+    let twins = Twins::correlate(
+        (orig, &orig_entries, &orig_debug),
+        (patched, &patched_entries, &patched_debug),
+        arch,
+    );
     let mut before = Vec::new();
     let orig_author = Author::read(orig, arch, &mut before);
     misdeclared.retain(|refusal| !before.contains(refusal));

@@ -12,12 +12,13 @@ use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparison;
 use crate::compare::Status;
 use crate::include::Selection;
-use crate::object::{Place, SectionId};
+use crate::object::{Place, SectionId, Symbol};
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::{Reach, Resolver};
 use crate::special::table::PER_CPU;
 use crate::special::{Entry, refs_of};
+use crate::stub::Stubs;
 use lp_klp::name::{KlpSymName, ObjName};
 use object::build::elf::{Builder, Relocation, SectionId as OutSection, SymbolId as OutSymbol};
 use object::elf;
@@ -83,6 +84,7 @@ struct Emitter<'s, 'd> {
     by_place: BTreeMap<(SectionId, u64), (Spot, u64)>,
     section_symbols: Vec<OutSymbol>,
     owners: BTreeMap<BundleId, OutSymbol>,
+    stubs: BTreeMap<BundleId, Stubs>,
     outer: BTreeMap<String, OutSymbol>,
     found: Emitted,
     refusals: Vec<Refusal>,
@@ -107,6 +109,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             by_place: BTreeMap::new(),
             section_symbols: Vec::new(),
             owners: BTreeMap::new(),
+            stubs: BTreeMap::new(),
             outer: BTreeMap::new(),
             found: Emitted::default(),
             refusals: Vec::new(),
@@ -128,6 +131,11 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 align,
             );
             self.spots.insert(*id, Spot { pool, offset });
+            let stubs = Stubs::of(view, self.source.arch, *id);
+            if !stubs.list.is_empty() {
+                self.append(pool, &stubs.bytes(self.source.arch), 0, 1);
+                self.stubs.insert(*id, stubs);
+            }
         }
     }
 
@@ -269,6 +277,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 if (is_new && !symbol.is_local()) != global {
                     continue;
                 }
+                let size = self.size_with_stubs(*id, symbol);
                 let out = self.out.symbols.add();
                 out.name = symbol.name.as_bytes().to_vec().into();
                 out.set_st_info(
@@ -282,11 +291,21 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 out.st_other = elf::SymbolOther(symbol.other);
                 out.section = Some(sections[spot.pool]);
                 out.st_value = spot.offset + (symbol.value - bundle.start.min(symbol.value));
-                out.st_size = symbol.size;
+                out.st_size = size;
                 if bundle.owner == Some(*symbol_id) {
                     self.owners.insert(*id, out.id());
                 }
             }
+        }
+    }
+
+    /// A symbol that reaches to the end of its function reaches to the end of its stubs.
+    fn size_with_stubs(&self, id: BundleId, symbol: &Symbol<'_>) -> u64 {
+        let to_end =
+            symbol.value.checked_add(symbol.size) == Some(self.source.view.bundles.get(id).end());
+        match self.stubs.get(&id).filter(|_| to_end && symbol.size > 0) {
+            Some(stubs) => symbol.size + stubs.bytes(self.source.arch).len() as u64,
+            None => symbol.size,
         }
     }
 
@@ -299,13 +318,14 @@ impl<'s, 'd> Emitter<'s, 'd> {
             let Some(owner) = bundle.owner.map(|owner| view.object.symbol(owner)) else {
                 continue;
             };
+            let size = self.size_with_stubs(*id, owner);
             let out = self.out.symbols.add();
             out.name = alias.as_bytes().to_vec().into();
             out.set_st_info(elf::STB_GLOBAL, elf::STT_FUNC);
             out.st_other = elf::SymbolOther(elf::STV_HIDDEN.0);
             out.section = Some(sections[spot.pool]);
             out.st_value = spot.offset + owner.value - bundle.start;
-            out.st_size = owner.size;
+            out.st_size = size;
         }
     }
 
@@ -316,8 +336,11 @@ impl<'s, 'd> Emitter<'s, 'd> {
         for (id, spot) in spots {
             let start = view.bundles.get(id).start;
             for reference in view.refs_of(id) {
-                self.relocate_one(reference, spot, start, Some(id));
+                if !reference.is_short(self.source.arch) {
+                    self.relocate_one(reference, spot, start, Some(id));
+                }
             }
+            self.relocate_stubs(id, spot, start);
         }
         for (entry, spot, parallel) in self.entry_spots.clone() {
             for reference in &refs_of(view, &entry) {
@@ -328,6 +351,32 @@ impl<'s, 'd> Emitter<'s, 'd> {
                     self.relocate_one(reference, spot, start, None);
                 }
             }
+        }
+    }
+
+    /// Sends the short branches of a function to its stubs, and those on.
+    fn relocate_stubs(&mut self, id: BundleId, spot: Spot, start: u64) {
+        let Some(stubs) = self.stubs.remove(&id) else {
+            return;
+        };
+        let (jump, field) = self.source.arch.jump();
+        for stub in &stubs.list {
+            for branch in &stub.fields {
+                let distance = (stub.offset - branch - 1) as u8;
+                let at = (spot.offset + branch) as usize;
+                if let Some(byte) = self.pools[spot.pool].data.get_mut(at) {
+                    *byte = distance;
+                }
+            }
+            let reference = Ref {
+                offset: start + stub.offset + u64::from(field),
+                kind: self.source.arch.branch_kind(),
+                bias: jump.len() as u8 - field,
+                resolved: false,
+                by_section: false,
+                target: stub.target,
+            };
+            self.relocate_one(&reference, spot, start, Some(id));
         }
     }
 
@@ -346,7 +395,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             Ok((symbol, addend)) => {
                 let pool = &mut self.pools[spot.pool];
                 if reference.resolved {
-                    clear(&mut pool.data, at, reference.bias);
+                    clear(&mut pool.data, at, reference.width(self.source.arch));
                 }
                 pool.relocs.push(Relocation {
                     r_offset: at,

@@ -8,6 +8,7 @@
 use crate::author::Author;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Reason, Status};
+use crate::ends::Ends;
 use crate::name::{self, canonical};
 use crate::object::Section;
 use crate::reference::{Ref, Target, View};
@@ -16,6 +17,7 @@ use crate::reloc::Resolver;
 use crate::special::keep::{Fate, Keeper};
 use crate::special::table::{is_freed, is_init, is_start_list};
 use crate::special::{Entry, refs_of};
+use crate::stub::Stubs;
 use crate::untraceable;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -212,7 +214,9 @@ impl Selector<'_, '_, '_> {
             return;
         }
         let view = self.comparer.patched;
-        if view.object.section(view.bundles.get(id).section).grouped {
+        let bundle = view.bundles.get(id);
+        // A string or constant is what it says, whichever copy the linker kept.
+        if view.object.section(bundle.section).grouped && !bundle.kind.is_by_content() {
             self.refuse(RefusalCode::Comdat, view.name(id), "it is in a section group (COMDAT), of which the linker keeps one copy of many: which one runs cannot be told");
         }
         self.selection.bundles.insert(id, why());
@@ -221,15 +225,15 @@ impl Selector<'_, '_, '_> {
 
     fn follow(&mut self, id: BundleId) {
         let view = self.comparer.patched;
-        let start = view.bundles.get(id).start;
+        let mut ends = Ends::new(self.comparer, id);
         for reference in view.refs_of(id) {
-            if reference.resolved
-                && reference.kind == self.comparer.arch.none_kind()
-                && self.crosses(id, reference)
-            {
-                self.refuse(RefusalCode::ShortBranch, &format!("{}+{:#x}", view.name(id), reference.offset - start), "a short branch goes into another function of the same section and cannot be lengthened");
+            if let Some(next) = ends.may_be_one(reference) {
+                self.refuse(RefusalCode::Unresolved, view.name(id), &format!("it refers to a place in {} where one variable ends and another begins ({}), and what follows the one is not what followed it before: it cannot be told which is meant", view.section_name(next), view.name(next)));
             }
             self.follow_reference((id, Some(reference.offset)), reference);
+        }
+        for field in Stubs::of(view, self.comparer.arch, id).out_of_reach {
+            self.refuse(RefusalCode::ShortBranch, &format!("{}+{field:#x}", view.name(id)), "a short branch goes into another function of the same section, and the patch has no place that it reaches: make a change that moves it nearer to the function's end, or take the function out of its section");
         }
         for entry in self.comparer.patched_entries.of(id) {
             if self.keep_entry(id, entry) {
@@ -239,10 +243,6 @@ impl Selector<'_, '_, '_> {
                 }
             }
         }
-    }
-
-    fn crosses(&self, id: BundleId, reference: &Ref) -> bool {
-        matches!(reference.target, Target::Bundle { id: target, .. } if target != id)
     }
 
     /// `field` is where in the user's section the reference is, unless in an entry about it.
@@ -257,11 +257,8 @@ impl Selector<'_, '_, '_> {
         if bundle.kind == Kind::Anonymous && section.is_writable() && !section.is_mergeable() {
             self.refuse(RefusalCode::ChangedData, section.name, &format!("{} uses data without a name there, which cannot be told from the running system's: give it a name", view.name(user)));
         }
-        if self.may_be_an_end(user, id, reference) {
-            self.refuse(RefusalCode::Unresolved, view.name(user), &format!("it refers to a place in {} where one variable ends and another begins ({}), and what follows the one is not what followed it before: it cannot be told which is meant", section.name, view.name(id)));
-        }
         if self.comparer.twins.is_ambiguous(id) && self.is_redirected(user) {
-            self.refuse(RefusalCode::StaticLocal, view.name(user), &format!("it has several static variables called {} and changed: which is which cannot be told. Give them different names in both trees", canonical(view.name(id), view.object.compiler)));
+            self.refuse(RefusalCode::StaticLocal, view.name(user), &format!("it changed and uses a static variable {}, of which it cannot be told which one of the running system's it is, or whether it is new: give those of one name different names in both trees, or build with debug information", name::own_name(&canonical(view.name(id), view.object.compiler))));
         }
         let gone = is_freed(section.name) || (new && is_init(section.name));
         if gone && !is_init(view.section_name(user)) {
@@ -284,40 +281,6 @@ impl Selector<'_, '_, '_> {
                 }
             });
         }
-    }
-
-    /// Whether a reference to the start of a datum may mean the end of the one before it: the user refers to that, too,
-    /// and the two were no neighbours before.
-    fn may_be_an_end(&self, user: BundleId, id: BundleId, reference: &Ref) -> bool {
-        let (patched, orig) = (self.comparer.patched, self.comparer.orig);
-        // What is read or written there is no end; only an address that is compared can be one.
-        let is_address = !self.comparer.arch.is_pc_relative(reference.kind);
-        let at_start = is_address && matches!(reference.target, Target::Bundle { offset: 0, .. });
-        let before = id.0.checked_sub(1).map(BundleId).filter(|before| {
-            patched.bundles.get(*before).section == patched.bundles.get(id).section
-        });
-        let (Some(before), true, Kind::Data) = (
-            before,
-            at_start && reference.by_section,
-            patched.bundles.get(id).kind,
-        ) else {
-            return false;
-        };
-        let refers = patched
-            .refs_of(user)
-            .iter()
-            .any(|other| matches!(other.target, Target::Bundle { id, .. } if id == before));
-        let neighbours = match (
-            self.comparer.twins.orig(before),
-            self.comparer.twins.orig(id),
-        ) {
-            (Some(one), Some(next)) => {
-                next.0 == one.0 + 1
-                    && orig.bundles.get(one).section == orig.bundles.get(next).section
-            }
-            _ => false,
-        };
-        refers && !neighbours
     }
 
     fn is_redirected(&self, id: BundleId) -> bool {

@@ -14,6 +14,7 @@ pub mod correlate;
 mod diff;
 pub mod dwarf;
 pub mod emit;
+pub mod ends;
 pub mod entry_size;
 pub mod explain;
 pub mod exports;
@@ -29,6 +30,7 @@ pub mod report;
 pub mod show;
 pub mod source_file;
 pub mod special;
+pub mod stub;
 pub mod symbols;
 pub mod untraceable;
 

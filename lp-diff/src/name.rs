@@ -101,6 +101,14 @@ pub fn is_scoped(name: &str) -> bool {
     name.find('.').is_some_and(|at| at > 0)
 }
 
+/// The variable's own name: what follows the function's in a static local's name without numbers.
+pub fn own_name(name: &str) -> &str {
+    match name.split_once('.') {
+        Some((function, own)) if !function.is_empty() => own,
+        _ => name,
+    }
+}
+
 /// The function a split-off part belongs to: `f.isra.0.cold` → `f.isra.0`; `None` for anything else.
 pub fn cold_parent(name: &str) -> Option<&str> {
     let stem = match name.rsplit_once('.') {

@@ -54,6 +54,22 @@ pub struct Ref {
     pub target: Target,
 }
 
+impl Ref {
+    /// Bytes of its field.
+    pub fn width(&self, arch: &dyn Arch) -> u64 {
+        if self.is_short(arch) {
+            1
+        } else {
+            arch.width(self.kind)
+        }
+    }
+
+    /// Whether it is a short branch, for which there is no kind of relocation.
+    pub fn is_short(&self, arch: &dyn Arch) -> bool {
+        self.resolved && self.kind == arch.none_kind()
+    }
+}
+
 /// The references of an object, by section and offset; those of debug information are not among them.
 #[derive(Debug)]
 pub struct Refs {
@@ -348,7 +364,8 @@ impl Refs {
     }
 }
 
-/// Functions that share a section call each other without relocations.
+/// Functions that share a section call each other, and position-independent code takes their addresses, without
+/// relocations.
 fn add_local_branches(
     (id, section): (SectionId, &Section<'_>),
     bundles: &Bundles,
@@ -373,7 +390,7 @@ fn add_local_branches(
                     4 => arch.branch_kind(),
                     _ => arch.none_kind(),
                 },
-                bias: branch.width,
+                bias: branch.to_end,
                 resolved: true,
                 by_section: false,
                 target: Target::Bundle { id: target, offset },

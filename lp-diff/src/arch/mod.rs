@@ -10,13 +10,15 @@ use crate::object::{Object, Section};
 use std::collections::BTreeSet;
 use text::{Insn, Syntax};
 
-/// A branch that the assembler resolved itself, so that no relocation tells of it.
+/// A branch or PC-relative operand that the assembler resolved itself, so that no relocation tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Branch {
     /// Offset of the displacement field in the section.
     pub field: u64,
     /// Bytes of the displacement field: 4, or 1 for a short branch.
     pub width: u8,
+    /// Bytes from the field to the end of the instruction, from where the displacement counts.
+    pub to_end: u8,
     /// Where it goes, as an offset in the section.
     pub target: u64,
 }
@@ -37,10 +39,17 @@ pub trait Arch: Sync {
     /// For each relocation of a code section: the distance from the field to the end of its instruction, from where a
     /// PC-relative field counts. `starts` are offsets where an instruction is known to begin.
     fn field_to_end(&self, section: &Section<'_>, starts: &[u64]) -> Vec<u8>;
-    /// The branches in `start..end` that leave it and have no relocation.
+    /// The branches and PC-relative operands in `start..end` that leave it and have no relocation.
     fn local_branches(&self, section: &Section<'_>, start: u64, end: u64) -> Vec<Branch>;
     /// The branches of a code that go back in it, as (target, end of the branch): what loops.
     fn backward_branches(&self, code: &[u8]) -> Vec<(u64, u64)>;
+    /// Whether the instruction or datum with such a relocation takes an address rather than what is there; `before` are
+    /// the two bytes before the field.
+    fn takes_address(&self, kind: u32, before: &[u8]) -> bool;
+    /// A jump with a 4-byte distance, and the offset of that in it.
+    fn jump(&self) -> (&'static [u8], u8);
+    /// The largest distance that a short branch reaches.
+    fn short_reach(&self) -> u64;
     /// Where the site that ftrace uses must be in a function of this code, from its entry: nothing may have happened
     /// before it that a replacement would do again.
     fn fentry_site(&self, code: &[u8]) -> u64;

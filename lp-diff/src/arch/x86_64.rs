@@ -101,18 +101,31 @@ impl Arch for X86_64 {
 
     fn local_branches(&self, section: &Section<'_>, start: u64, end: u64) -> Vec<Branch> {
         let mut branches = Vec::new();
-        for insn in decode(section.bytes(start, end), start) {
-            if !is_near_branch(&insn) {
+        let mut decoder =
+            Decoder::with_ip(64, section.bytes(start, end), start, DecoderOptions::NONE);
+        while decoder.can_decode() {
+            let insn = decoder.decode();
+            let offsets = decoder.get_constant_offsets(&insn);
+            let (at, width, target) = if is_near_branch(&insn) {
+                let width = offsets.immediate_size();
+                (offsets.immediate_offset(), width, insn.near_branch_target())
+            } else if insn.is_ip_rel_memory_operand() {
+                let width = offsets.displacement_size();
+                (
+                    offsets.displacement_offset(),
+                    width,
+                    insn.ip_rel_memory_address(),
+                )
+            } else {
                 continue;
-            }
-            let width = if insn.len() >= 5 { 4 } else { 1 };
-            let field = insn.next_ip() - u64::from(width);
-            let relocated = !section.relocs_in(field, insn.next_ip()).is_empty();
-            let target = insn.near_branch_target();
+            };
+            let field = insn.ip() + at as u64;
+            let relocated = !section.relocs_in(field, field + width as u64).is_empty();
             if !relocated && !(start..end).contains(&target) && target < section.size {
                 branches.push(Branch {
                     field,
-                    width,
+                    width: width as u8,
+                    to_end: (insn.next_ip() - field) as u8,
                     target,
                 });
             }
@@ -126,6 +139,20 @@ impl Arch for X86_64 {
             .map(|insn| (insn.near_branch_target(), insn.next_ip()))
             .filter(|(target, end)| target < end)
             .collect()
+    }
+
+    fn takes_address(&self, kind: u32, before: &[u8]) -> bool {
+        // lea, with an operand relative to the instruction pointer
+        let is_lea = matches!(before, [0x8d, modrm] if modrm & 0xc7 == 5);
+        is_lea || !self.is_pc_relative(kind)
+    }
+
+    fn jump(&self) -> (&'static [u8], u8) {
+        (&[0xe9, 0, 0, 0, 0], 1)
+    }
+
+    fn short_reach(&self) -> u64 {
+        i8::MAX as u64
     }
 
     fn fentry_site(&self, code: &[u8]) -> u64 {

@@ -229,7 +229,7 @@ fn source_name(view: &View<'_>, (id, offset): (BundleId, i64), function: &str) -
 }
 
 /// `mm/slub.c`.
-fn is_file_name(text: &str) -> bool {
+pub(super) fn is_file_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./+".contains(&byte);
     let is_source = text.ends_with(".c") || text.ends_with(".h");
     is_source && text.len() > 2 && text.bytes().all(legal)

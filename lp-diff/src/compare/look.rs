@@ -1,7 +1,7 @@
 //! One look at a pair of pieces: what differs in them alone, and which other pairs they need to be the same.
 
 use super::sameness::{Look, Pair};
-use super::{Comparer, Reason};
+use super::{Comparer, Reason, line};
 use crate::author::Ignores;
 use crate::bundle::{BundleId, Kind};
 use crate::name::canonical;
@@ -118,13 +118,9 @@ impl Comparer<'_, '_> {
         let reports = is_sanitizer_report(view.section_name(id));
         let fields = view.refs_of(id).iter().map(|reference| {
             let field = reference.offset - start;
-            let width = if reference.resolved {
-                u64::from(reference.bias)
-            } else {
-                self.arch.width(reference.kind)
-            };
+            let width = reference.width(self.arch);
             // Behind the name of a source file come line and column.
-            let line = if reports && self.is_string(view, reference) {
+            let line = if reports && names_source(view, reference) {
                 8
             } else {
                 0
@@ -132,10 +128,6 @@ impl Comparer<'_, '_> {
             (field, field + width + line)
         });
         fields.collect()
-    }
-
-    fn is_string(&self, view: &View<'_>, reference: &Ref) -> bool {
-        matches!(reference.target, Target::Bundle { id, .. } if view.bundles.get(id).kind == Kind::String)
     }
 
     fn look_at_refs(&self, (twin, id): Pair, needs: &mut Vec<(Pair, Reason)>) -> Option<Reason> {
@@ -373,8 +365,24 @@ fn is_line_only(section: &str) -> bool {
     matches!(section, "__dyndbg" | "__verbose" | "alloc_tags") || section.starts_with(".codetag.")
 }
 
-/// The undefined behaviour sanitizer describes each place in a datum that begins with file, line and column
-/// (`struct source_location`, lib/ubsan.h).
+/// The undefined behaviour sanitizer describes each place in a datum that holds file, line and column
+/// (`struct source_location`, lib/ubsan.h). gcc and clang name their sections in their own ways.
 fn is_sanitizer_report(section: &str) -> bool {
-    section.contains(".Lubsan_data")
+    section.contains(".Lubsan_data") || section.contains("__unnamed_")
+}
+
+/// `mm/slub.c`, with its NUL.
+fn is_source_name(text: &[u8]) -> bool {
+    let name = text.strip_suffix(b"\0");
+    name.and_then(|name| std::str::from_utf8(name).ok())
+        .is_some_and(line::is_file_name)
+}
+
+fn names_source(view: &View<'_>, reference: &Ref) -> bool {
+    match reference.target {
+        Target::Bundle { id, offset } if view.bundles.get(id).kind == Kind::String => {
+            text(view, (id, offset)).is_some_and(is_source_name)
+        }
+        _ => false,
+    }
 }

@@ -4,12 +4,13 @@
 
 use super::scope::{Scope, Scopes};
 use super::{Twins, is_static_local};
+use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
 use crate::name::{canonical, is_part, source_function};
 use crate::reference::{Target, View};
-use crate::special::table::is_init;
+use crate::special::table::{Class, classify, is_init};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
 type Side<'a, 'v, 'd> = (&'v View<'d>, &'a Scopes<'v, 'd>);
@@ -18,8 +19,14 @@ type Side<'a, 'v, 'd> = (&'v View<'d>, &'a Scopes<'v, 'd>);
 type Key<'d> = (Kind, bool, Scope, Cow<'d, str>);
 
 /// Pairs functions and data of both objects by their names.
-pub(super) fn correlate<'d>(orig: Side<'_, '_, 'd>, patched: Side<'_, '_, 'd>, twins: &mut Twins) {
+pub(super) fn correlate<'d>(
+    orig: Side<'_, '_, 'd>,
+    patched: Side<'_, '_, 'd>,
+    arch: &dyn Arch,
+    twins: &mut Twins,
+) {
     let mut pairing = Pairing {
+        arch,
         orig: orig.0,
         patched: patched.0,
         twins,
@@ -56,6 +63,7 @@ fn groups<'d>(
 struct Pairing<'t, 'v, 'd> {
     orig: &'v View<'d>,
     patched: &'v View<'d>,
+    arch: &'t dyn Arch,
     twins: &'t mut Twins,
 }
 
@@ -156,18 +164,48 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
     }
 
     /// A function that is compiled in one version on each side is the same, whatever the compiler did to its
-    /// parameters: whoever calls it in the same way finds it doing what that caller expects.
+    /// parameters: whoever calls it in the same way finds it doing what that caller expects. A pointer to it says
+    /// nothing about its caller, so where one is taken the two versions stay apart.
     fn by_stem(&mut self, orig: Side<'_, 'v, 'd>, patched: Side<'_, 'v, 'd>) {
         let mut theirs = versions(orig);
+        let mut pairs = Vec::new();
         for (key, ours) in versions(patched) {
-            let both = (theirs.remove(&key), &ours[..]);
-            if let (Some([their]), [our]) = (both.0.as_deref(), both.1)
+            if let (Some([their]), [our]) = (theirs.remove(&key).as_deref(), &ours[..])
                 && self.twins.patched(*their).is_none()
                 && self.twins.orig(*our).is_none()
             {
-                self.twins.pair(*their, *our);
+                pairs.push((*their, *our));
             }
         }
+        if pairs.is_empty() {
+            return;
+        }
+        let (before, after) = (self.pointed_to(orig.0), self.pointed_to(patched.0));
+        for (their, our) in pairs {
+            if !before.contains(&their) && !after.contains(&our) {
+                self.twins.pair(their, our);
+            }
+        }
+    }
+
+    /// The bundles whose address is taken rather than called or read.
+    fn pointed_to(&self, view: &View<'_>) -> HashSet<BundleId> {
+        let mut pointed_to = HashSet::new();
+        for (id, section) in view.object.sections() {
+            // What describes code refers to all of it.
+            if !matches!(classify(section), Class::Body) {
+                continue;
+            }
+            for reference in view.refs.of(id, 0, section.size) {
+                let before = section.bytes(reference.offset.saturating_sub(2), reference.offset);
+                if let Target::Bundle { id, .. } = reference.target
+                    && self.arch.takes_address(reference.kind, before)
+                {
+                    pointed_to.insert(id);
+                }
+            }
+        }
+        pointed_to
     }
 
     /// Of several names for one place another one may be in front now.

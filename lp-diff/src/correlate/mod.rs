@@ -2,7 +2,7 @@
 //!
 //! Names decide where they can ([`by_name`]), each in its scope ([`scope`]): once the compiler's numbers are off, a
 //! function or datum has the twin that shares its name, if just one on each side does. Cold parts go with their
-//! functions, static locals by who uses them ([`static_local`]). What has no twin is new: its users then differ too,
+//! functions, static locals by who declares or uses them ([`static_local`]). What has no twin is new: its users then differ too,
 //! and take their own copy with them. That makes a missed twin of code safe and a wrong one too: whoever refers to it
 //! then differs. Of data neither is: which of several is meant must be known, or is refused where it matters. The
 //! tempting wrong way is to pair off the rest in order.
@@ -11,7 +11,9 @@ mod by_name;
 mod scope;
 mod static_local;
 
+use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
+use crate::dwarf::LazyDebugInfo;
 use crate::name;
 use crate::reference::View;
 use crate::special::Entries;
@@ -28,9 +30,14 @@ pub struct Twins {
 
 impl Twins {
     /// Correlates the two objects.
-    pub fn correlate(
-        (orig, orig_entries): (&View<'_>, &Entries),
-        (patched, patched_entries): (&View<'_>, &Entries),
+    pub fn correlate<'v, 'd>(
+        (orig, orig_entries, orig_debug): (&'v View<'d>, &'v Entries, &'v LazyDebugInfo<'v>),
+        (patched, patched_entries, patched_debug): (
+            &'v View<'d>,
+            &'v Entries,
+            &'v LazyDebugInfo<'v>,
+        ),
+        arch: &dyn Arch,
     ) -> Self {
         let mut twins = Self {
             orig_of: vec![None; patched.bundles.len()],
@@ -38,12 +45,20 @@ impl Twins {
             ambiguous: BTreeSet::new(),
         };
         let (theirs, ours) = scope::Scopes::of(orig, patched);
-        by_name::correlate((orig, &theirs), (patched, &ours), &mut twins);
-        static_local::correlate(
-            (orig, orig_entries, &theirs),
-            (patched, patched_entries, &ours),
-            &mut twins,
-        );
+        by_name::correlate((orig, &theirs), (patched, &ours), arch, &mut twins);
+        let theirs = static_local::Side {
+            view: orig,
+            entries: orig_entries,
+            scopes: &theirs,
+            debug: orig_debug,
+        };
+        let ours = static_local::Side {
+            view: patched,
+            entries: patched_entries,
+            scopes: &ours,
+            debug: patched_debug,
+        };
+        static_local::correlate(theirs, ours, &mut twins);
         twins
     }
 

@@ -55,8 +55,8 @@ pub(super) fn alignment_at(start: u64, align: u64) -> u64 {
     }
 }
 
-pub(super) fn clear(data: &mut [u8], at: u64, width: u8) {
-    let range = at as usize..at as usize + usize::from(width);
+pub(super) fn clear(data: &mut [u8], at: u64, width: u64) {
+    let range = at as usize..(at + width) as usize;
     if let Some(field) = data.get_mut(range) {
         field.fill(0);
     }

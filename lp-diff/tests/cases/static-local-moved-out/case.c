@@ -1,6 +1,4 @@
 // A static local whose code is moved into a function of its own keeps its value.
-//#Known: clang-19 wrong because the static local is looked for with the name of its function
-//#Known: clang-14 wrong because the static local is looked for with the name of its function
 //#Run: f(1); f(1)
 
 #ifdef PATCHED

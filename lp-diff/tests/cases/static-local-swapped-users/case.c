@@ -1,4 +1,5 @@
 // A static local taken out of one function and another of its name put into a second are two variables.
+//#WithoutDebug: differs
 //#Run: f(); g(); g()
 //#State: fresh
 
