@@ -11,6 +11,10 @@ Examples:
   One tree and a patch, for a kernel whose packages are unpacked elsewhere:
     lp-build kernel --orig linux-6.1 --patch fix.patch --kernel 6.1.0-53-cloud-amd64 --sysroot unpacked -o fix-proc.ko
 
+  The next cumulative patch, and what it changes against the last one:
+    lp-build kernel --orig linux-6.1 --patch a.patch b.patch --kernel \"$(uname -r)\" --previous fix-1.ko -o fix-2.ko
+    lp-build changelog fix-1.ko fix-2.ko
+
 Exit status: 0 built, 1 error, 2 refused, 3 nothing changed.";
 
 /// Builds a livepatch from two source trees, without building a kernel.
@@ -28,6 +32,25 @@ pub enum Command {
     /// A patch module for a Linux kernel
     #[command(after_help = EXAMPLES)]
     Kernel(Box<KernelArgs>),
+    /// What changes from one patch module to the next
+    Changelog(ChangelogArgs),
+}
+
+/// The options of `lp-build changelog`.
+#[derive(Debug, Args)]
+pub struct ChangelogArgs {
+    /// The patch module that is installed
+    #[arg(value_name = "OLD.ko")]
+    pub old: PathBuf,
+    /// The patch module that shall follow it
+    #[arg(value_name = "NEW.ko")]
+    pub new: PathBuf,
+    /// A function whose fix may be given up
+    #[arg(long, value_name = "FUNCTION")]
+    pub revert: Vec<String>,
+    /// What the result is for: people or machines
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub report: ReportFormat,
 }
 
 /// The options of `lp-build kernel`.
@@ -83,6 +106,12 @@ pub struct KernelArgs {
     /// A system state that the patch changes, instead of those in the description
     #[arg(long, value_name = "ID:VERSION[:NAME]")]
     pub state: Vec<String>,
+    /// The cumulative patch that this one follows: nothing that it does may get lost
+    #[arg(long, value_name = "OLD.ko")]
+    pub previous: Option<PathBuf>,
+    /// A function whose fix in the previous patch may be given up
+    #[arg(long, value_name = "FUNCTION", requires = "previous")]
+    pub revert: Vec<String>,
     /// Go on where our build of the original differs from the running kernel
     #[arg(long)]
     pub allow_mismatch: bool,

@@ -3,6 +3,7 @@
 //! Unknown keys are refused with their line: a misspelt `replace` that is skipped would quietly build the opposite.
 
 use anyhow::{Context, Result, bail, ensure};
+use lp_klp::manifest::ShadowId;
 use lp_klp::state::KlpState;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub struct Describe {
     pub replace: Option<bool>,
     /// The system states it changes.
     pub states: Vec<KlpState>,
+    /// The shadow variables it uses.
+    pub shadows: Vec<ShadowId>,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +36,15 @@ struct File {
     replace: Option<bool>,
     #[serde(default)]
     state: Vec<State>,
+    #[serde(default)]
+    shadow: Vec<Shadow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shadow {
+    id: Spanned<u64>,
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -72,12 +84,30 @@ pub fn parse(text: &str) -> Result<Describe> {
         });
     }
     Ok(Describe {
+        shadows: shadows(text, file.shadow)?,
         name: file.name,
         version: file.version,
         description: file.description,
         replace: file.replace,
         states,
     })
+}
+
+fn shadows(text: &str, shadows: Vec<Shadow>) -> Result<Vec<ShadowId>> {
+    let mut lines = BTreeMap::new();
+    let mut ids = Vec::new();
+    for shadow in shadows {
+        let line = line_at(text, shadow.id.span().start);
+        let id = *shadow.id.get_ref();
+        if let Some(first) = lines.insert(id, line) {
+            bail!("line {line}: shadow id {id} is already on line {first}, one id has one meaning");
+        }
+        ids.push(ShadowId {
+            id,
+            name: shadow.name,
+        });
+    }
+    Ok(ids)
 }
 
 /// Parses the states given as options, `ID:VERSION[:NAME]`.

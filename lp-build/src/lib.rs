@@ -16,6 +16,7 @@ pub mod cli;
 pub mod describe;
 pub mod fidelity;
 pub mod kernel;
+pub mod lineage;
 pub mod module;
 pub mod options;
 pub mod progress;

@@ -5,7 +5,7 @@ use clap::Parser;
 use lp_build::cli::{Cli, Command, KernelArgs, ReportFormat};
 use lp_build::progress::{Progress, say};
 use lp_build::report::{Report, Verdict, error_text, json, text};
-use lp_build::{kernel, options};
+use lp_build::{kernel, lineage, options};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -14,7 +14,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let Command::Kernel(args) = cli.command;
+    let args = match cli.command {
+        Command::Kernel(args) => args,
+        Command::Changelog(args) => return lineage::changelog(&args),
+    };
     let format = args.report;
     let mut report = Report::default();
     log(args.verbose);

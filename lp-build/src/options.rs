@@ -5,6 +5,7 @@
 use crate::cli::KernelArgs;
 use crate::describe::{self, Describe};
 use anyhow::{Context, Result, ensure};
+use lp_klp::manifest::ShadowId;
 use lp_klp::name::{MODULE_NAME_LEN, ObjName};
 use lp_klp::state::KlpState;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct Identity {
     pub replace: bool,
     /// The system states it changes.
     pub states: Vec<KlpState>,
+    /// What the ids of its shadow variables mean.
+    pub shadows: Vec<ShadowId>,
 }
 
 /// Everything `lp-build kernel` works from.
@@ -58,6 +61,10 @@ pub struct Options {
     pub identity: Identity,
     /// The description file that was read.
     pub describe: Option<PathBuf>,
+    /// The patch that this one follows.
+    pub previous: Option<PathBuf>,
+    /// Functions whose fix in that patch may be given up.
+    pub revert: Vec<String>,
     /// Whether to go on where the original does not reproduce.
     pub allow_mismatch: bool,
     /// The cache's folder.
@@ -96,6 +103,8 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         symvers: args.symvers,
         identity,
         describe,
+        previous: args.previous,
+        revert: args.revert,
         allow_mismatch: args.allow_mismatch,
         cache,
         keep: args.keep,
@@ -149,6 +158,7 @@ fn identity(args: &KernelArgs, described: Describe) -> Result<Identity> {
             .unwrap_or_default(),
         replace: args.replace.or(described.replace).unwrap_or(true),
         states,
+        shadows: described.shadows,
     };
     // The kernel takes a module's name from inside the file, people and modprobe from its file name.
     ensure!(

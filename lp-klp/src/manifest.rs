@@ -38,9 +38,20 @@ pub struct Manifest {
     pub states: Vec<KlpState>,
     /// What it patches.
     pub objects: Vec<Object>,
-    /// The ids of the shadow variables it uses (`klp_shadow_alloc`).
+    /// The shadow variables it uses (`klp_shadow_alloc`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shadow_ids: Vec<u64>,
+    pub shadow_ids: Vec<ShadowId>,
+}
+
+/// The id of shadow variables, and what they are for. Two patches that are on one machine, at once or one after the
+/// other, must mean the same by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowId {
+    /// `unsigned long id` of `klp_shadow_alloc`.
+    pub id: u64,
+    /// What the variables are, in a word; empty where the author did not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
 }
 
 /// What a patch was built for.

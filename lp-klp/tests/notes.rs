@@ -37,7 +37,12 @@ fn manifest() -> Manifest {
                 ..Callbacks::default()
             },
         }],
-        shadow_ids: vec![1, u64::MAX],
+        shadow_ids: [1, u64::MAX]
+            .map(|id| lp_klp::manifest::ShadowId {
+                id,
+                name: "lock".to_owned(),
+            })
+            .to_vec(),
     }
 }
 

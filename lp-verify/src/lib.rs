@@ -9,6 +9,7 @@
 //! | [`kernel`], [`elf_file`] | the kernel's own file |
 //! | [`running`] | this machine |
 //! | [`sequence`] | which can follow which, and a way from one to another |
+//! | [`lineage`] | from one cumulative patch to the next |
 //! | [`fleet`] | many machines at once |
 //! | [`rules`] | one rule a file |
 //! | [`finding`] | what breaks a promise |
@@ -18,6 +19,7 @@ pub mod finding;
 pub mod fleet;
 pub mod installed;
 pub mod kernel;
+pub mod lineage;
 pub mod patch;
 pub mod promise;
 pub mod reader;

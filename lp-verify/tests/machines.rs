@@ -61,6 +61,7 @@ fn module(manifest: Manifest) -> Module {
     let object = |object: lp_klp::core::KlpObject| TableObject {
         name: object.name,
         funcs: Ok(object.funcs),
+        code: Vec::new(),
         callbacks: Vec::new(),
     };
     let info = [
@@ -77,6 +78,7 @@ fn module(manifest: Manifest) -> Module {
             replace: Ok(patch.replace),
             states: Ok(patch.states),
             objects: Ok(patch.objects.into_iter().map(object).collect()),
+            variables: Vec::new(),
         },
         manifest: Some(manifest),
         signed: false,

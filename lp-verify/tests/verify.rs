@@ -84,12 +84,14 @@ fn tables(manifest: &Manifest) -> Tables {
     let object = |object: KlpObject| TableObject {
         name: object.name,
         funcs: Ok(object.funcs),
+        code: Vec::new(),
         callbacks: Vec::new(),
     };
     Tables {
         replace: Ok(patch.replace),
         states: Ok(patch.states),
         objects: Ok(patch.objects.into_iter().map(object).collect()),
+        variables: Vec::new(),
     }
 }
 

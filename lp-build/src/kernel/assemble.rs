@@ -15,7 +15,7 @@ use crate::report::{
 };
 use anyhow::{Context, Result, ensure};
 use lp_diff::report::{Function, Status};
-use lp_klp::manifest::{self, Manifest};
+use lp_klp::manifest::{self, Manifest, ShadowId};
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::note;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -82,6 +82,21 @@ pub fn summarize(judged: &[Judged], report: &mut Report) {
                 .collect(),
         })
         .collect();
+}
+
+/// The shadow variables that the sources declare or the author describes; the description gives the names.
+fn named_shadows(described: &[ShadowId], declared: Vec<u64>) -> Vec<ShadowId> {
+    let mut names: BTreeMap<u64, String> =
+        declared.into_iter().map(|id| (id, String::new())).collect();
+    names.extend(
+        described
+            .iter()
+            .map(|shadow| (shadow.id, shadow.name.clone())),
+    );
+    names
+        .into_iter()
+        .map(|(id, name)| ShadowId { id, name })
+        .collect()
 }
 
 /// Of all units; an id that several files declare is one variable.
@@ -250,7 +265,7 @@ fn manifest(
         replace: identity.replace,
         states: identity.states.clone(),
         objects: objects.iter().map(described).collect::<Result<_>>()?,
-        shadow_ids: shadow_ids(judged),
+        shadow_ids: named_shadows(&identity.shadows, shadow_ids(judged)),
     };
     let defects: Vec<String> = manifest
         .patch()

@@ -29,10 +29,11 @@ pub mod review;
 pub mod target;
 pub mod units;
 
+use crate::lineage;
 use crate::module;
 use crate::options::Options;
 use crate::progress::{Progress, say};
-use crate::report::{Report, Verdict};
+use crate::report::{RefusalReport, Report, Verdict};
 use anyhow::{Context, Result};
 use cache::{Cache, Scratch};
 use changed::Changed;
@@ -133,6 +134,9 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         progress,
     )?;
     warn(report, progress, &module.warnings);
+    if refuse_lineage(options, &module.bytes, report, progress)? {
+        return Ok(Verdict::Refused);
+    }
     publish(&options.output, &module.bytes)?;
     report.output = Some(options.output.clone());
     report.size = Some(module.bytes.len() as u64);
@@ -270,6 +274,40 @@ fn refuse(options: &Options, judged: &[Judged], report: &mut Report, progress: &
         report.refusals.extend(unproven);
     }
     !report.refusals.is_empty()
+}
+
+/// Whether the patch may not follow the one that it shall; how it follows goes into the report.
+fn refuse_lineage(
+    options: &Options,
+    module: &[u8],
+    report: &mut Report,
+    progress: &Progress,
+) -> Result<bool> {
+    let Some(previous) = &options.previous else {
+        return Ok(false);
+    };
+    let lineage = lineage::check(
+        previous,
+        options.identity.name.as_str(),
+        module,
+        &options.revert,
+    )?;
+    let warnings = lineage.warnings.iter();
+    let warnings: Vec<String> = warnings
+        .map(|warning| format!("{}: {}", warning.place, warning.message))
+        .collect();
+    warn(report, progress, &warnings);
+    report
+        .refusals
+        .extend(lineage.refusals.iter().map(|refusal| RefusalReport {
+            code: refusal.code.to_owned(),
+            place: refusal.place.clone(),
+            message: refusal.message.clone(),
+            ..Default::default()
+        }));
+    let refused = !lineage.refusals.is_empty();
+    report.lineage = Some(lineage);
+    Ok(refused)
 }
 
 /// Writes the output in one step: whoever looks sees the old file or the whole new one.

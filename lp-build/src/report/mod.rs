@@ -10,6 +10,7 @@ use lp_diff::explain::why::DiffPlace;
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::state::KlpState;
 use lp_klp::target::Callback;
+use lp_verify::lineage::Lineage;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,6 +84,9 @@ pub struct Report {
     pub data: Vec<NewDatum>,
     /// The ids of the shadow variables that the patched files declare.
     pub shadow_ids: Vec<u64>,
+    /// How it follows the previous patch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
     /// What the proof found.
     pub fidelity: FidelityReport,
     /// What cannot be done.
@@ -197,7 +201,7 @@ pub struct AbsentReport {
 }
 
 /// Something that cannot be done.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct RefusalReport {
     /// Which kind, a stable word.
     pub code: String,

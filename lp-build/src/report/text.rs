@@ -1,6 +1,7 @@
 //! The report for people.
 
 use super::{FidelityReport, NewDatum, RefusalReport, Report, Verdict};
+use crate::lineage;
 use crate::progress::Step;
 use std::fmt::Write;
 
@@ -106,8 +107,21 @@ fn built(out: &mut String, report: &Report) {
         "no"
     };
     line(out, format_args!("  replaces: {replace}"));
+    lineage(out, report);
     fidelity(out, &report.fidelity);
     line(out, format_args!("  time: {}", times(&report.steps)));
+}
+
+/// How it follows the previous patch; what may not be is among the refusals.
+fn lineage(out: &mut String, report: &Report) {
+    let text = report
+        .lineage
+        .as_ref()
+        .map(lineage::text)
+        .unwrap_or_default();
+    for said in text.lines() {
+        line(out, format_args!("  {said}"));
+    }
 }
 
 /// New data in one line: most are one's own strings, flags and keys of messages.

@@ -17,7 +17,9 @@ fn options(words: &[&str]) -> anyhow::Result<Options> {
         "cache",
     ];
     let cli = Cli::try_parse_from(always.iter().chain(words))?;
-    let Command::Kernel(args) = cli.command;
+    let Command::Kernel(args) = cli.command else {
+        anyhow::bail!("another command")
+    };
     interpret(*args)
 }
 

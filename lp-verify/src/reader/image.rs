@@ -1,6 +1,6 @@
 //! A relocatable object's data as the loaded module will see it: bytes, and pointers where relocations put them.
 
-use goblin::elf::{Elf, header, reloc, section_header};
+use goblin::elf::{Elf, Sym, header, reloc, section_header, sym};
 use std::collections::BTreeMap;
 
 /// Goblin has no names for those of s390 (`arch/s390/include/asm/elf.h`).
@@ -141,6 +141,48 @@ impl<'d> Image<'d> {
                 .rev()
                 .fold(0, |value, byte| value << 8 | u64::from(*byte)),
         )
+    }
+
+    /// So many bytes; `None` outside the section, or where it has none.
+    pub(super) fn bytes(&self, at: Place, len: u64) -> Option<&'d [u8]> {
+        let header = self.elf.section_headers.get(at.section)?;
+        let end = at.offset.checked_add(len)?;
+        if header.sh_type == section_header::SHT_NOBITS || end > header.sh_size {
+            return None;
+        }
+        let start = usize::try_from(header.sh_offset.checked_add(at.offset)?).ok()?;
+        self.data
+            .get(start..start.checked_add(usize::try_from(len).ok()?)?)
+    }
+
+    /// The named symbol that covers a place, and how far in it is.
+    pub(super) fn name_at(&self, at: Place) -> Option<(&'d str, u64)> {
+        let covers = |sym: &Sym| {
+            let offset = at.offset.checked_sub(sym.st_value)?;
+            let inside = sym.st_shndx == at.section && offset < sym.st_size;
+            inside.then_some((sym.st_name, offset))
+        };
+        let (name, offset) = self.elf.syms.iter().find_map(|sym| covers(&sym))?;
+        Some((self.elf.strtab.get_at(name)?, offset))
+    }
+
+    /// The variables that code may write, by name with their sizes.
+    pub(super) fn writable(&self) -> Vec<(Place, &'d str, u64)> {
+        let is_writable = |sym: &Sym| {
+            let wanted = u64::from(section_header::SHF_ALLOC | section_header::SHF_WRITE);
+            let header = self.elf.section_headers.get(sym.st_shndx);
+            sym.st_type() == sym::STT_OBJECT
+                && header.is_some_and(|header| header.sh_flags & wanted == wanted)
+        };
+        let data = self.elf.syms.iter().filter(is_writable);
+        data.filter_map(|sym| {
+            let place = Place {
+                section: sym.st_shndx,
+                offset: sym.st_value,
+            };
+            Some((place, self.elf.strtab.get_at(sym.st_name)?, sym.st_size))
+        })
+        .collect()
     }
 
     /// A NUL-terminated text.

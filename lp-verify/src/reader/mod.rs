@@ -4,6 +4,7 @@
 //! for the rules to find. The tempting wrong way is to stop at the first oddity and hide the others.
 
 mod btf;
+mod code;
 mod image;
 pub mod layout;
 pub mod tables;

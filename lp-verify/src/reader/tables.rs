@@ -3,6 +3,7 @@
 //! Any livepatch module has these tables, whoever built it. What code fills in when the module is loaded is not in
 //! the file and is said to be so, never guessed. The tempting wrong way is to look for a variable called `patch`.
 
+use super::code;
 use super::image::{Image, Place, Pointer};
 use super::layout::Layout;
 use lp_klp::core::KlpFunc;
@@ -57,6 +58,8 @@ pub struct Tables {
     pub states: Known<Vec<KlpState>>,
     /// `klp_patch.objs`.
     pub objects: Known<Vec<TableObject>>,
+    /// Variables of the patch itself, which live as long as it does: names and bytes.
+    pub variables: Vec<(String, u64)>,
 }
 
 /// A `struct klp_object`.
@@ -66,6 +69,8 @@ pub struct TableObject {
     pub name: ObjName,
     /// Its functions.
     pub funcs: Known<Vec<KlpFunc>>,
+    /// A digest of each function's new code, in the order of the functions; empty where it cannot be told.
+    pub code: Vec<String>,
     /// The callbacks that it has.
     pub callbacks: Vec<Callback>,
 }
@@ -85,6 +90,7 @@ impl Tables {
                 replace: Err(Unknown::AtRunTime),
                 states: Err(Unknown::AtRunTime),
                 objects: Err(Unknown::AtRunTime),
+                variables: Vec::new(),
             },
         }
     }
@@ -164,7 +170,40 @@ impl Reader<'_, '_> {
             objects: self
                 .field(patch, at.objs, 8)
                 .and_then(|()| self.objects(patch.plus(at.objs))),
+            variables: self.variables(patch),
         }
+    }
+
+    /// All that code may write but the tables themselves.
+    fn variables(&self, patch: Place) -> Vec<(String, u64)> {
+        let at = self.layout.patch;
+        let mut tables = vec![patch];
+        let mut follow = |field: Place| {
+            if let Some(Pointer::Local(array)) = self.image.pointer(field) {
+                tables.push(array);
+            }
+        };
+        follow(patch.plus(at.objs));
+        at.states
+            .into_iter()
+            .for_each(|states| follow(patch.plus(states)));
+        let arrays = tables.clone();
+        let is_funcs = |place: Place| {
+            // Arrays of functions hang on the array of objects.
+            arrays.iter().any(|array| {
+                let size = self.image.size_of(*array).unwrap_or(0);
+                let mut pointers = self.image.pointers_in(*array, size);
+                pointers.any(|(_, pointer)| *pointer == Pointer::Local(place))
+            })
+        };
+        let data = self.image.writable().into_iter();
+        let own = data.filter(|(place, name, _)| {
+            !arrays.contains(place)
+                && !is_funcs(*place)
+                && !name.starts_with("__")
+                && !name.is_empty()
+        });
+        own.map(|(_, name, size)| (name.to_owned(), size)).collect()
     }
 
     /// Whether what the file says of a field is what the kernel will read.
@@ -225,6 +264,7 @@ impl Reader<'_, '_> {
             let callbacks = (16..).step_by(8).zip(CALLBACKS).filter(|(at, _)| has(at));
             objects.push(TableObject {
                 name: self.object_name(&name)?,
+                code: self.code(&funcs),
                 funcs: self.funcs(&funcs),
                 callbacks: callbacks.map(|(_, callback)| callback).collect(),
             });
@@ -271,6 +311,20 @@ impl Reader<'_, '_> {
             }
         }
         Err(Unknown::Unreadable)
+    }
+
+    fn code(&self, funcs: &Pointer) -> Vec<String> {
+        let (Pointer::Local(array), Ok(known)) = (funcs, self.funcs(funcs)) else {
+            return Vec::new();
+        };
+        let Ok(size) = self.entry_size(*array, self.layout.func_size, FUNC_HEAD) else {
+            return Vec::new();
+        };
+        let new_func = |index| match self.image.pointer(array.plus(index * size + 8)) {
+            Some(Pointer::Local(place)) => code::digest(self.image, place),
+            _ => String::new(),
+        };
+        (0..known.len() as u64).map(new_func).collect()
     }
 
     /// The size of an array's entries: the kernel's, else the one size for which the array's symbol covers its
