@@ -13,6 +13,10 @@ use std::process::Command;
 
 /// Both versions of a case of the corpus.
 fn objects(case: &str) -> (Vec<u8>, Vec<u8>) {
+    objects_with(case, "-g0")
+}
+
+fn objects_with(case: &str, debug: &str) -> (Vec<u8>, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/cases")
@@ -29,7 +33,7 @@ fn objects(case: &str) -> (Vec<u8>, Vec<u8>) {
             "-mrecord-mcount",
             "-fno-pie",
         ])
-        .args(["-ffunction-sections", "-fdata-sections", version])
+        .args(["-ffunction-sections", "-fdata-sections", debug, version])
         .arg(&source)
         .arg("-o")
         .arg(&output);
@@ -70,6 +74,35 @@ fn mutated_objects_never_panic() {
             targets::pair(&mutated[1], &mutated[0]);
         }
     }
+}
+
+#[test]
+fn damaged_debug_information_is_read_without_harm() {
+    let (object, _) = objects_with("sl-swapped-inline", "-g");
+    let ranges = debug_ranges(&object);
+    assert!(!ranges.is_empty(), "gcc wrote debug information");
+    let mut numbers = Numbers(3);
+    for _ in 0..1_000 {
+        let mut mutated = object.clone();
+        for _ in 0..1 + numbers.next(4) {
+            let (start, len) = ranges[numbers.next(ranges.len())];
+            let value = [0, 1, 0x7f, 0x80, 0xff, numbers.next(256) as u8][numbers.next(6)];
+            mutated[start + numbers.next(len)] = value;
+        }
+        targets::object(&mutated);
+    }
+}
+
+/// Where the file has debug sections and their relocations: offsets and lengths.
+fn debug_ranges(object: &[u8]) -> Vec<(usize, usize)> {
+    use object::{Object as _, ObjectSection as _};
+    let file = object::File::parse(object).expect("gcc's object");
+    file.sections()
+        .filter(|section| section.name().is_ok_and(|name| name.contains(".debug_")))
+        .filter_map(|section| section.file_range())
+        .filter(|(_, len)| *len > 0)
+        .map(|(start, len)| (start as usize, len as usize))
+        .collect()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Whatever the bytes are, each returns: no panic, no endless loop, and no more memory than the input's size allows.
 
+use lp_diff::dwarf::DebugInfo;
 use lp_diff::object::Object;
 use lp_diff::{Config, EntrySizes, Exports, SymbolTable, diff};
 use lp_klp::name::ObjName;
@@ -17,6 +18,21 @@ pub(crate) fn object(bytes: &[u8]) {
         for reloc in section.relocs.iter() {
             let _ = object.symbol(reloc.symbol);
         }
+    }
+    if let Some(debug) = DebugInfo::load(&object) {
+        read_debug(&object, &debug);
+    }
+}
+
+/// Asks the debug information about the first bytes of each section.
+fn read_debug(object: &Object<'_>, debug: &DebugInfo<'_>) {
+    for (id, section) in object.sections().filter(|(_, section)| section.is_alloc()) {
+        for offset in 0..=section.size.min(64) {
+            let _ = debug.lines().at(id, offset);
+            let _ = debug.frames(id, offset);
+            let _ = debug.variable_at(id, offset);
+        }
+        let _ = debug.lines().rows(id, 0, section.size).count();
     }
 }
 
