@@ -2,6 +2,7 @@
 
 use crate::arch::{self, Arch};
 use crate::author::Author;
+use crate::both::both;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Status as BundleStatus, ignored};
 use crate::correlate::Twins;
@@ -110,7 +111,7 @@ fn run<T>(
     config: &Config,
     look: impl FnOnce(&Gathering<'_, '_, '_>) -> T,
 ) -> Result<(Outcome, T), DiffError> {
-    let (orig, patched) = rayon::join(|| Object::parse(orig), || Object::parse(patched));
+    let (orig, patched) = both(|| Object::parse(orig), || Object::parse(patched));
     let (orig, patched) = (
         orig.map_err(DiffError::Orig)?,
         patched.map_err(DiffError::Patched)?,
@@ -119,7 +120,7 @@ fn run<T>(
         return Err(DiffError::Machines(orig.machine, patched.machine));
     }
     let arch = arch::of(patched.machine).ok_or(DiffError::Unsupported(patched.machine))?;
-    let (orig, patched) = rayon::join(|| View::new(orig, arch), || View::new(patched, arch));
+    let (orig, patched) = both(|| View::new(orig, arch), || View::new(patched, arch));
     Ok(diff_views(
         (&orig, &patched),
         arch,

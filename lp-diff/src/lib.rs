@@ -8,6 +8,7 @@
 
 pub mod arch;
 pub mod author;
+mod both;
 pub mod bundle;
 pub mod compare;
 pub mod correlate;

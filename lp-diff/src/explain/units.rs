@@ -3,6 +3,7 @@
 //! An object has one unit, or several where a linker put objects together: then a name means something in its unit
 //! alone, so units are paired by their source file first.
 
+use crate::both::both;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparer;
 use crate::dwarf::line::SourcePlace;
@@ -66,7 +67,7 @@ pub fn pairs<'v>(
     if functions.is_empty() {
         return Vec::new();
     }
-    let (before, after) = rayon::join(|| units(orig), || units(patched));
+    let (before, after) = both(|| units(orig), || units(patched));
     let (mut before, lone) = (before, after.len() == 1);
     let mut pairs = Vec::new();
     for patched in after {
