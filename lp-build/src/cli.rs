@@ -115,6 +115,10 @@ pub struct KernelArgs {
     /// Go on where our build of the original differs from the running kernel
     #[arg(long)]
     pub allow_mismatch: bool,
+    /// Go on where a struct or union of this name has another layout than in the running kernel, besides those in the
+    /// description
+    #[arg(long, value_name = "NAME", value_parser = lp_diff::explain::layout::parse_allowed)]
+    pub allow_layout_change: Vec<String>,
     /// Where prepared build folders are kept [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,

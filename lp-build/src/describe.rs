@@ -2,7 +2,8 @@
 //!
 //! Unknown keys are refused with their line: a misspelt `replace` that is skipped would quietly build the opposite.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use lp_diff::explain::layout::parse_allowed;
 use lp_klp::manifest::ShadowId;
 use lp_klp::state::KlpState;
 use serde::Deserialize;
@@ -25,6 +26,8 @@ pub struct Describe {
     pub states: Vec<KlpState>,
     /// The shadow variables it uses.
     pub shadows: Vec<ShadowId>,
+    /// The types whose layout it changes knowingly.
+    pub allow_layout_change: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +37,8 @@ struct File {
     version: Option<String>,
     description: Option<String>,
     replace: Option<bool>,
+    #[serde(default, rename = "allow-layout-change")]
+    allow_layout_change: Vec<Spanned<String>>,
     #[serde(default)]
     state: Vec<State>,
     #[serde(default)]
@@ -90,6 +95,7 @@ pub fn parse(text: &str) -> Result<Describe> {
         description: file.description,
         replace: file.replace,
         states,
+        allow_layout_change: allowed(text, &file.allow_layout_change)?,
     })
 }
 
@@ -108,6 +114,14 @@ fn shadows(text: &str, shadows: Vec<Shadow>) -> Result<Vec<ShadowId>> {
         });
     }
     Ok(ids)
+}
+
+fn allowed(text: &str, names: &[Spanned<String>]) -> Result<Vec<String>> {
+    let name = |name: &Spanned<String>| {
+        let line = line_at(text, name.span().start);
+        parse_allowed(name.get_ref()).map_err(|error| anyhow!("line {line}: {error}"))
+    };
+    names.iter().map(name).collect()
 }
 
 /// Parses the states given as options, `ID:VERSION[:NAME]`.

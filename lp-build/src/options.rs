@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lp_klp::manifest::ShadowId;
 use lp_klp::name::{MODULE_NAME_LEN, ObjName};
 use lp_klp::state::KlpState;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const DESCRIBE_FILE: &str = "livepatch.toml";
@@ -67,6 +68,8 @@ pub struct Options {
     pub revert: Vec<String>,
     /// Whether to go on where the original does not reproduce.
     pub allow_mismatch: bool,
+    /// Types whose layout may differ.
+    pub allow_layout_change: BTreeSet<String>,
     /// The cache's folder.
     pub cache: PathBuf,
     /// Where to leave what is made on the way.
@@ -84,6 +87,11 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         .map(describe::read)
         .transpose()?
         .unwrap_or_default();
+    let allowed = [
+        &args.allow_layout_change[..],
+        &described.allow_layout_change,
+    ]
+    .concat();
     let identity = identity(&args, described)?;
     let cache = match args.cache {
         Some(cache) => cache,
@@ -106,6 +114,7 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         previous: args.previous,
         revert: args.revert,
         allow_mismatch: args.allow_mismatch,
+        allow_layout_change: allowed.into_iter().collect(),
         cache,
         keep: args.keep,
         html: args.html,

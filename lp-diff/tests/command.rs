@@ -60,3 +60,13 @@ fn random_bytes_are_an_error_and_leave_no_output() {
     assert_eq!(output.status.code(), Some(1));
     assert!(!std::path::Path::new(&path("out.o")).exists());
 }
+
+#[test]
+fn layout_changes_are_allowed_one_by_one() {
+    for name in ["*", "", "a b"] {
+        let output = lp_diff(&["a.o", "b.o", "-o", "x", "--allow-layout-change", name]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("not the name of a struct"), "{said}");
+    }
+}

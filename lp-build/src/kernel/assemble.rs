@@ -10,10 +10,11 @@ use crate::module::Parts;
 use crate::module::template::{Callback, Func, Object, State, Tables};
 use crate::options::Options;
 use crate::report::{
-    AbsentReport, CallbackReport, FidelityReport, MismatchReport, NewDatum, NewFunction,
-    ObjectReport, PatchedFunction, RefusalReport, Report,
+    AbsentReport, CallbackReport, FidelityReport, LayoutReport, MismatchReport, NewDatum,
+    NewFunction, ObjectReport, PatchWarning, PatchedFunction, RefusalReport, Report,
 };
 use anyhow::{Context, Result, ensure};
+use lp_diff::explain::layout;
 use lp_diff::report::{Function, Status};
 use lp_klp::manifest::{self, Manifest, ShadowId};
 use lp_klp::name::{ObjName, Sympos};
@@ -36,6 +37,19 @@ pub fn summarize(judged: &[Judged], report: &mut Report) {
                 .iter()
                 .map(|note| format!("{}: {note}", unit.source)),
         );
+        let warning = |warning: &lp_diff::explain::warnings::Warning| PatchWarning {
+            unit: unit.source.clone(),
+            warning: warning.clone(),
+        };
+        report
+            .patch_warnings
+            .extend(unit.report.warnings.iter().map(warning));
+        report
+            .layout
+            .extend(unit.report.layout.iter().map(|change| LayoutReport {
+                unit: unit.source.clone(),
+                change: change.clone(),
+            }));
         for function in changed(unit) {
             objects
                 .entry(&unit.object)
@@ -106,6 +120,12 @@ fn shadow_ids(judged: &[Judged]) -> Vec<u64> {
         .flat_map(|unit| unit.report.shadow_ids.iter().copied())
         .collect();
     ids.into_iter().collect()
+}
+
+/// What is to be said of allowed layout changes that no file has.
+pub fn needless(judged: &[Judged], allowed: &BTreeSet<String>) -> Vec<String> {
+    let changes = judged.iter().flat_map(|unit| &unit.report.layout);
+    layout::needless(allowed, changes)
 }
 
 fn fidelity(unit: &Judged, report: &mut FidelityReport) {

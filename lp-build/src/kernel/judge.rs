@@ -6,6 +6,7 @@
 use super::pairs::Pair;
 use super::target::{Binary, Targets};
 use crate::fidelity::{self, Fidelity, FunctionFidelity, Verdict};
+use crate::options::Options;
 use crate::report::RefusalReport;
 use anyhow::{Context, Result};
 use lp_diff::Outcome;
@@ -34,8 +35,8 @@ pub struct Judged {
     pub unproven: Vec<RefusalReport>,
 }
 
-/// Judges a unit; `show` asks for both versions of what changed as well.
-pub fn judge(pair: &Pair, targets: &Targets, show: bool) -> Result<Judged> {
+/// Judges a unit; with a page to write, both versions of what changed are shown as well.
+pub fn judge(pair: &Pair, targets: &Targets, options: &Options) -> Result<Judged> {
     let unit = &pair.unit;
     let source = &unit.source;
     let binary = targets.binaries.get(&unit.object);
@@ -43,7 +44,7 @@ pub fn judge(pair: &Pair, targets: &Targets, show: bool) -> Result<Judged> {
         binary.with_context(|| format!("{source}: its object {} was not opened", unit.object))?;
     let fidelity = fidelity::check(&pair.orig.object, source, &binary.target)
         .with_context(|| format!("{source}: comparing it with {}", binary.path.display()))?;
-    let (outcome, shown) = diff(pair, binary, targets, (&fidelity, show))
+    let (outcome, shown) = diff(pair, binary, targets, &fidelity, options)
         .with_context(|| format!("comparing {source}"))?;
     let unproven = unproven(pair, binary, &fidelity, &outcome.report);
     Ok(Judged {
@@ -61,7 +62,8 @@ fn diff(
     pair: &Pair,
     binary: &Binary,
     targets: &Targets,
-    (fidelity, show): (&Fidelity, bool),
+    fidelity: &Fidelity,
+    options: &Options,
 ) -> Result<(Outcome, Option<SideBySide>)> {
     let config = lp_diff::Config {
         object: pair.unit.object.clone(),
@@ -69,11 +71,11 @@ fn diff(
         unit: unit_stem(&pair.unit.source),
         places: fidelity.places.clone(),
         overridden: overridden(&pair.orig.object, fidelity),
-        allow_layout_change: Default::default(),
+        allow_layout_change: options.allow_layout_change.clone(),
     };
     let (orig, patched) = (&pair.orig.object, &pair.patched.object);
     let (symbols, exports) = (&binary.symbols, &targets.exports);
-    if show {
+    if options.html.is_some() {
         let wanted = Wanted::default();
         let (outcome, shown) =
             lp_diff::diff_and_show(orig, patched, symbols, exports, &config, &wanted)?;

@@ -90,6 +90,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     );
     let make = make(&inputs, &prepared);
     let road = Road {
+        options,
         inputs: &inputs,
         changed: &changed,
         scratch: &scratch,
@@ -98,8 +99,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         make,
         progress,
     };
-    let show = options.html.is_some();
-    let Some((judged, targets)) = judge_all(&road, &sources, show, report)? else {
+    let Some((judged, targets)) = judge_all(&road, &sources, report)? else {
         return Ok(if report.refusals.is_empty() {
             Verdict::Same
         } else {
@@ -115,6 +115,11 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
             html.display()
         ));
     }
+    warn(
+        report,
+        progress,
+        &assemble::needless(&judged, &options.allow_layout_change),
+    );
     if refuse(options, &judged, report, progress) {
         return Ok(Verdict::Refused);
     }
@@ -145,6 +150,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
 
 /// What the later phases share.
 struct Road<'a> {
+    options: &'a Options,
     inputs: &'a Inputs,
     changed: &'a Changed,
     scratch: &'a Scratch,
@@ -207,7 +213,6 @@ fn make<'a>(inputs: &'a Inputs, prepared: &'a Prepared) -> Make<'a> {
 fn judge_all(
     road: &Road<'_>,
     sources: &[String],
-    show: bool,
     report: &mut Report,
 ) -> Result<Option<(Vec<Judged>, Targets)>> {
     let Road {
@@ -253,7 +258,7 @@ fn judge_all(
     let judged = progress.step("comparing with the running kernel", || {
         pairs
             .par_iter()
-            .map(|pair| judge::judge(pair, &targets, show))
+            .map(|pair| judge::judge(pair, &targets, road.options))
             .collect::<Result<Vec<_>>>()
     })?;
     Ok(Some((judged, targets)))

@@ -6,6 +6,8 @@ pub mod text;
 use crate::progress::Step;
 use crate::tree::diffstat::DiffStat;
 use lp_diff::dwarf::line::SourcePlace;
+use lp_diff::explain::layout::LayoutChange;
+use lp_diff::explain::warnings::Warning;
 use lp_diff::explain::why::DiffPlace;
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::state::KlpState;
@@ -91,6 +93,10 @@ pub struct Report {
     pub fidelity: FidelityReport,
     /// What cannot be done.
     pub refusals: Vec<RefusalReport>,
+    /// Types of another layout that the patch can reach.
+    pub layout: Vec<LayoutReport>,
+    /// What is patched as asked, and is often a mistake.
+    pub patch_warnings: Vec<PatchWarning>,
     /// What the person should know.
     pub notes: Vec<String>,
     /// What the person should look at.
@@ -159,6 +165,26 @@ pub struct NewDatum {
     pub size: u64,
     /// Whether its value is lost when a later patch replaces this one.
     pub writable: bool,
+}
+
+/// A type of another layout.
+#[derive(Debug, Clone, Serialize)]
+pub struct LayoutReport {
+    /// The file that it was seen in.
+    pub unit: String,
+    /// The type, before and after.
+    #[serde(flatten)]
+    pub change: LayoutChange,
+}
+
+/// Something about the patch that is often a mistake.
+#[derive(Debug, Clone, Serialize)]
+pub struct PatchWarning {
+    /// The file that it was seen in.
+    pub unit: String,
+    /// What and where.
+    #[serde(flatten)]
+    pub warning: Warning,
 }
 
 /// Whether our build of the original is the running kernel's.

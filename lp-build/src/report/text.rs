@@ -1,6 +1,6 @@
 //! The report for people.
 
-use super::{FidelityReport, NewDatum, RefusalReport, Report, Verdict};
+use super::{FidelityReport, NewDatum, PatchWarning, RefusalReport, Report, Verdict};
 use crate::lineage;
 use crate::progress::Step;
 use std::fmt::Write;
@@ -10,6 +10,21 @@ pub fn render(report: &Report) -> String {
     let mut out = String::new();
     for note in &report.notes {
         line(&mut out, format_args!("note: {note}"));
+    }
+    for allowed in report.layout.iter().filter(|layout| layout.change.allowed) {
+        let (unit, change) = (&allowed.unit, &allowed.change);
+        line(
+            &mut out,
+            format_args!("note: {unit}: the layout of {change}, as allowed"),
+        );
+    }
+    for PatchWarning { unit, warning } in &report.patch_warnings {
+        // A place in the source says the file already.
+        let place = match &warning.source {
+            Some(_) => String::new(),
+            None => format!("{unit}: "),
+        };
+        line(&mut out, format_args!("warning: {place}{warning}"));
     }
     match report.verdict {
         Verdict::Built => built(&mut out, report),

@@ -6,11 +6,12 @@ use lp_build::describe::{parse, parse_states};
 #[test]
 fn everything_is_read() {
     let text = "name = \"fix-proc\"\nversion = \"1.2\"\ndescription = \"a fix\"\nreplace = false\n\
-                [[state]]\nid = 7\nversion = 2\nname = \"counters\"\n[[state]]\nid = 8\nversion = 1\n";
+                allow-layout-change = [\"struct epitem\"]\n[[state]]\nid = 7\nversion = 2\nname = \"counters\"\n[[state]]\nid = 8\nversion = 1\n";
     let describe = parse(text).expect("a description");
     assert_eq!(describe.name.as_deref(), Some("fix-proc"));
     assert_eq!(describe.version.as_deref(), Some("1.2"));
     assert_eq!(describe.replace, Some(false));
+    assert_eq!(describe.allow_layout_change, ["epitem"]);
     let states: Vec<String> = describe.states.iter().map(ToString::to_string).collect();
     assert_eq!(
         states,
@@ -30,6 +31,11 @@ fn errors_name_the_line() {
         ),
         ("name = \"a\"\n\nreplace = \"no\"\n", 3, "replace"),
         ("name = \"a\"\nversion = 1.2\n", 2, "version"),
+        (
+            "name = \"a\"\nallow-layout-change = [\n\"epitem\",\n\"*\"]\n",
+            4,
+            "'*' is not the name",
+        ),
         ("name = \n", 1, ""),
         ("[[state]]\nid = -1\nversion = 1\n", 2, "id"),
         ("\n[[state]]\nid = 0\nversion = 1\n", 3, "cannot be 0"),

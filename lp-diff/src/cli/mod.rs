@@ -16,6 +16,7 @@ mod terminal;
 pub(crate) use options::{Format, Options};
 
 use anyhow::{Context, Result, bail};
+use lp_diff::explain::layout;
 use lp_diff::show::SideBySide;
 use lp_diff::{Config, EntrySizes, Exports, Outcome, Verdict, diff, diff_and_show};
 use std::io::{self, Write};
@@ -55,13 +56,16 @@ fn run_one(options: &Options) -> Result<Verdict> {
         Some(wanted) => diff_and_show(&orig, &patched, &symbols, &exports, &config, wanted)
             .map(|(outcome, shown)| (outcome, Some(shown))),
     };
-    let (outcome, shown) = outcome.with_context(|| {
+    let (mut outcome, shown) = outcome.with_context(|| {
         format!(
             "cannot diff {} and {}",
             options.orig.display(),
             options.patched.display()
         )
     })?;
+    let report = &mut outcome.report;
+    let in_vain = layout::needless(&config.allow_layout_change, report.layout.iter());
+    report.notes.extend(in_vain);
     finish(options, &outcome, shown.as_ref())?;
     Ok(outcome.report.verdict)
 }

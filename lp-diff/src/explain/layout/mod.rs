@@ -73,6 +73,20 @@ pub fn parse_allowed(text: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
+/// What is to be said of names that were allowed in vain: one that is misspelt allows nothing.
+pub fn needless<'c>(
+    allowed: &BTreeSet<String>,
+    changes: impl Iterator<Item = &'c LayoutChange>,
+) -> Vec<String> {
+    let used: BTreeSet<&str> = changes.map(LayoutChange::bare_name).collect();
+    let needless = allowed.iter().filter(|name| !used.contains(name.as_str()));
+    needless
+        .map(|name| {
+            format!("--allow-layout-change {name}: no type of this name has another layout")
+        })
+        .collect()
+}
+
 /// What the comparison of all types found.
 #[derive(Debug, Default)]
 pub struct Layouts {
@@ -123,7 +137,7 @@ impl Layouts {
 impl LayoutChange {
     /// What is to be said of a change that the author did not allow.
     pub fn refusal(&self) -> Option<Refusal> {
-        let bare = self.name.rsplit(' ').next().unwrap_or_default();
+        let bare = self.bare_name();
         let message = format!(
             "its layout changed: {}. {} can reach it, and the running system has objects of the old layout. Leave it as it was and keep what is new in shadow variables (docs/patch-author-guide.md); if no such object lives on, as on the stacks of patched functions alone, give --allow-layout-change {bare}",
             self.summary(),
@@ -133,6 +147,11 @@ impl LayoutChange {
             source: self.source.clone(),
             ..Refusal::new(RefusalCode::LayoutChange, &self.name, message)
         })
+    }
+
+    /// The name without `struct` or `union`, as options give it.
+    pub fn bare_name(&self) -> &str {
+        self.name.rsplit(' ').next().unwrap_or_default()
     }
 
     /// The change in a few words, members that only moved at the end.
