@@ -235,6 +235,7 @@ impl fmt::Display for MemberPlace {
         write!(f, "{} at {}", self.kind, self.at())?;
         match (self.bits, self.size) {
             (Some((_, bits)), _) => write!(f, " ({bits} bits)"),
+            (None, Some(1)) => write!(f, " (1 byte)"),
             (None, Some(size)) => write!(f, " ({size} bytes)"),
             (None, None) => Ok(()),
         }

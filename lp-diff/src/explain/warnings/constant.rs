@@ -7,7 +7,7 @@ use super::{Subject, Warning, WarningCode};
 use crate::dwarf::types::{TypeId, Types};
 use crate::explain::units::Pair;
 use gimli::constants as dw;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Values shown of one enum.
 const SHOWN: usize = 4;
@@ -16,23 +16,65 @@ pub(super) fn find(subject: &Subject<'_, '_, '_>, found: &mut Vec<Warning>) {
     for pair in subject.pairs {
         for (id, function) in &pair.reached {
             let user = subject.comparer.patched.name(*function);
-            found.extend(warning(pair, *id, user));
+            found.extend(named(pair, *id, user));
         }
+        found.extend(nameless(pair));
     }
 }
 
 /// Compares an enum that a function of the patch can reach.
-fn warning(pair: &Pair<'_>, id: TypeId, user: &str) -> Option<Warning> {
+fn named(pair: &Pair<'_>, id: TypeId, user: &str) -> Option<Warning> {
     let (before, after) = (&pair.orig.types, &pair.patched.types);
     let name = after.known_as(Some(id))?;
-    let (old, new) = (
-        before.aggregate(before.named(&name)?)?,
-        after.aggregate(id)?,
-    );
+    let old = before.aggregate(before.named(&name)?)?;
+    let new = after.aggregate(id)?;
     if after.get(new).tag != dw::DW_TAG_enumeration_type {
         return None;
     }
-    let (olds, news) = (values(before, old), values(after, new));
+    let changed = changed(&values(before, old), &values(after, new))?;
+    let place = after.spell(Some(id));
+    Some(warning(
+        pair,
+        new,
+        place,
+        format!("{changed}; {user} can reach it"),
+    ))
+}
+
+/// Enumerators of enums without a name or typedef are constants of the whole unit, and no variable leads to them. A compiler
+/// describes those alone that the unit uses.
+fn nameless(pair: &Pair<'_>) -> Option<Warning> {
+    let (before, after) = (&pair.orig.types, &pair.patched.types);
+    let olds: BTreeMap<&str, i64> = nameless_enums(before)
+        .flat_map(|id| values(before, id))
+        .collect();
+    let differs = |id| Some((id, changed(&olds, &values(after, id))?));
+    let (id, changed) = nameless_enums(after).find_map(differs)?;
+    Some(warning(pair, id, after.spell(Some(id)), changed))
+}
+
+fn nameless_enums(types: &Types<'_>) -> impl Iterator<Item = TypeId> {
+    let is_enum = |id: &TypeId| types.get(*id).tag == dw::DW_TAG_enumeration_type;
+    let typedefs = types.ids().filter(|id| types.known_as(Some(*id)).is_some());
+    let named: BTreeSet<TypeId> = typedefs.filter_map(|id| types.aggregate(id)).collect();
+    types
+        .ids()
+        .filter(move |id| is_enum(id) && !named.contains(id))
+}
+
+fn warning(pair: &Pair<'_>, id: TypeId, place: String, changed: String) -> Warning {
+    Warning {
+        code: WarningCode::EnumChange,
+        place,
+        source: pair.patched.source(id),
+        message: format!(
+            "{changed}. What the running system has stored, and code that is not patched, means the old values: add new enumerators at the end"
+        ),
+    }
+}
+
+/// The enumerators of both sides that have another value, in words.
+fn changed(olds: &BTreeMap<&str, i64>, news: &BTreeMap<&str, i64>) -> Option<String> {
     let changed: Vec<String> = news
         .iter()
         .filter_map(|(name, value)| {
@@ -40,22 +82,12 @@ fn warning(pair: &Pair<'_>, id: TypeId, user: &str) -> Option<Warning> {
             Some(format!("{name} was {was}, is {value}"))
         })
         .collect();
-    if changed.is_empty() {
-        return None;
-    }
     let more = match changed.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     let shown = changed[..changed.len().min(SHOWN)].join(", ");
-    Some(Warning {
-        code: WarningCode::EnumChange,
-        place: after.spell(Some(id)),
-        source: pair.patched.source(new),
-        message: format!(
-            "{shown}{more}. {user} can use it, and what the running system has stored, and code that is not patched, means the old values: add new enumerators at the end"
-        ),
-    })
+    (!changed.is_empty()).then(|| shown + &more)
 }
 
 fn values<'o>(types: &Types<'o>, id: TypeId) -> BTreeMap<&'o str, i64> {
