@@ -76,7 +76,7 @@ fn check(pair: usize, compiler: Compiler, proofs: &Proofs) -> Result<(), String>
     let result = Built::new(case, compiler).and_then(|built| {
         let outcome = built.diff();
         compare(&expected, &outcome.report)?;
-        if pair % RUN_ONE_IN == 0 && outcome.object.is_some() && expected.can_run {
+        if pair.is_multiple_of(RUN_ONE_IN) && outcome.object.is_some() && expected.can_run {
             proofs.compare(&built)?;
         }
         Ok(())

@@ -148,7 +148,7 @@ impl Program {
 }
 
 fn local(numbers: &mut Numbers) -> Statement {
-    Statement::Local(*numbers.pick(&LOCALS), 3 + numbers.next(50))
+    Statement::Local(LOCALS[numbers.next(LOCALS.len())], 3 + numbers.next(50))
 }
 
 fn has_local(body: &[Statement]) -> bool {
