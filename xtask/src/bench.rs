@@ -1,11 +1,14 @@
 //! `cargo xtask bench build`: how long lp-build takes for a one-file change, cold and warm, and how much memory; beside the last run.
+//! `cargo xtask bench diff`: the same for lp-diff.
 //!
 //! A benchmark and not a timed test: a limit in a test fails on a busy machine and hides what crept in on a fast one.
 
+mod diff;
 mod memory;
 mod table;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -37,13 +40,25 @@ enum What {
         #[arg(long, default_value_t = 3)]
         warm: usize,
     },
+    /// lp-diff for synthetic pairs, and for real ones
+    Diff {
+        /// A folder with NAME.ORIG.o beside NAME.PATCHED.o
+        #[arg(long, value_name = "DIR")]
+        objects: Option<PathBuf>,
+    },
 }
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let What::Build { case, warm } = &args.what;
+    match &args.what {
+        What::Build { case, warm } => build(case, *warm),
+        What::Diff { objects } => diff::run(objects.as_deref()),
+    }
+}
+
+fn build(case: &str, warm: usize) -> Result<()> {
     let cases = case::find(case)?;
-    let Some(case) = cases.iter().find(|found| found.name == *case) else {
+    let Some(case) = cases.iter().find(|found| found.name == case) else {
         bail!("there is no case {case}")
     };
     system::ensure_packages()?;
@@ -60,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let mut runs = vec![measure("cold", &build, case, &cache)?];
-    for number in 1..=*warm {
+    for number in 1..=warm {
         runs.push(measure(&format!("warm {number}"), &build, case, &cache)?);
     }
     let table = Table {

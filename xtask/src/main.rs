@@ -8,6 +8,7 @@ mod case;
 mod command;
 mod demo;
 mod e2e;
+mod fuzz;
 mod kernels;
 mod patch_build;
 mod patched_tree;
@@ -47,6 +48,8 @@ enum Command {
     Kernels(kernels::Args),
     /// Measure, beside the last run's numbers
     Bench(bench::Args),
+    /// Try lp-diff with damaged objects, for as long as you like
+    Fuzz(fuzz::Args),
     /// Check the rules for our sources that no compiler checks
     Tidy,
 }
@@ -69,6 +72,7 @@ fn run(command: Command) -> Result<()> {
         Command::Smoke(args) => smoke::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Tidy => tidy::run(),
     }
 }

@@ -22,6 +22,12 @@ pub(crate) fn lp_build() -> Result<PathBuf> {
     Ok(paths::cargo_output().join("release").join("lp-build"))
 }
 
+/// Builds `lp-diff` in release; its path.
+pub(crate) fn lp_diff() -> Result<PathBuf> {
+    command::run(cargo().args(["build", "--release", "--quiet", "--bin", "lp-diff"]))?;
+    Ok(paths::cargo_output().join("release").join("lp-diff"))
+}
+
 /// Builds the guest's programs.
 pub(crate) fn guest(arch: &Arch) -> Result<GuestTools> {
     let mut build = cargo();

@@ -54,6 +54,11 @@ fn watch(pid: u32, stop: &AtomicBool) -> Peak {
     peak
 }
 
+/// The peak of a process so far.
+pub(super) fn peak_kib(pid: u32) -> Option<u64> {
+    kib(pid, "VmHWM:")
+}
+
 fn tree_kib(root: u32) -> u64 {
     let parents = parents();
     let is_below = |pid: &u32| {

@@ -1,0 +1,102 @@
+//! `cargo xtask fuzz`: libFuzzer on lp-diff's targets, with the objects of its corpus as seeds.
+//!
+//! Needs a nightly compiler and `cargo install cargo-fuzz`. What it finds goes to `lp-diff/tests/hostile/found`, named
+//! `TARGET-WHAT`, where the tests try it again for ever.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::{command, paths, tools};
+
+/// Options of `fuzz`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What is fuzzed
+    #[arg(value_enum, default_value = "diff")]
+    target: Target,
+    /// How long
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Target {
+    /// The parser
+    Object,
+    /// The whole differ, on two objects
+    Diff,
+}
+
+/// Writes the seeds and fuzzes until the time is up or something is found.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let (target, name) = match args.target {
+        Target::Object => (args.target, "object"),
+        Target::Diff => (args.target, "diff"),
+    };
+    let folder = paths::output("fuzz").join(name);
+    let (seeds, corpus) = (folder.join("seeds"), folder.join("corpus"));
+    for folder in [&seeds, &corpus] {
+        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    }
+    write_seeds(target, &seeds)?;
+    let mut fuzz = tools::cargo();
+    fuzz.current_dir(paths::workspace().join("lp-diff"));
+    // The differ has no unsafe code: without a sanitizer it is tried ten times as often.
+    fuzz.env("RUSTUP_TOOLCHAIN", "nightly").args([
+        "fuzz",
+        "run",
+        "--fuzz-dir",
+        "fuzz",
+        "--sanitizer",
+        "none",
+    ]);
+    fuzz.arg(name).args([&corpus, &seeds]).arg("--");
+    fuzz.args(["-rss_limit_mb=2048", "-timeout=10", "-max_len=16384"])
+        .arg(format!("-max_total_time={}", args.seconds))
+        .arg(format!("-artifact_prefix={}/", folder.display()));
+    // `cargo run` says which toolchain's cargo it is; the other one must find its own.
+    fuzz.env_remove("CARGO");
+    command::run(&mut fuzz)
+}
+
+/// Both versions of each case that gcc compiles: the original, or the original's length and both.
+fn write_seeds(target: Target, folder: &Path) -> Result<()> {
+    let cases = paths::workspace().join("lp-diff/tests/cases");
+    for entry in fs::read_dir(&cases).with_context(|| format!("read {}", cases.display()))? {
+        let case = entry?;
+        let source = case.path().join("case.c");
+        let compile = |version: &str| -> Option<Vec<u8>> {
+            let output = folder.with_extension("o");
+            let mut gcc = Command::new("gcc");
+            gcc.args([
+                "-c",
+                "-O2",
+                "-pg",
+                "-mfentry",
+                "-mrecord-mcount",
+                "-fno-pie",
+            ])
+            .args(["-ffunction-sections", "-fdata-sections", version])
+            .arg(&source)
+            .arg("-o")
+            .arg(&output);
+            // What another compiler alone takes is no seed.
+            command::quiet(&mut gcc).ok()?;
+            fs::read(output).ok()
+        };
+        let (Some(orig), Some(patched)) = (compile("-DORIG"), compile("-DPATCHED")) else {
+            continue;
+        };
+        let seed = match target {
+            Target::Object => orig,
+            Target::Diff => [&(orig.len() as u32).to_le_bytes()[..], &orig, &patched].concat(),
+        };
+        let path = folder.join(case.file_name());
+        fs::write(&path, seed).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
