@@ -513,15 +513,19 @@ impl<'s, 'd> Emitter<'s, 'd> {
             (Some(symbol), Some(owner)) => (
                 *symbol,
                 offset
-                    - (view.object.symbol(owner).value as i64 - view.bundles.get(id).start as i64),
+                    .wrapping_sub_unsigned(view.object.symbol(owner).value)
+                    .wrapping_add_unsigned(view.bundles.get(id).start),
             ),
-            _ => (self.section_symbols[spot.pool], spot.offset as i64 + offset),
+            _ => (
+                self.section_symbols[spot.pool],
+                offset.wrapping_add_unsigned(spot.offset),
+            ),
         }
     }
 
     fn outside(&mut self, id: BundleId, offset: i64) -> Result<(OutSymbol, i64), Refusal> {
         let (reach, value) = self.source.resolver.bundle(id)?;
-        Ok((self.outer(reach), offset - value))
+        Ok((self.outer(reach), offset.wrapping_sub(value)))
     }
 
     fn outer(&mut self, reach: Reach) -> OutSymbol {
