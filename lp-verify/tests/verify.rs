@@ -297,9 +297,14 @@ fn any_livepatch_is_read_from_its_own_tables() {
     let dir = tempfile::tempdir().unwrap();
     let foreign = module_with_tables(dir.path(), "foreign", 1, (7, 2), "nop", None);
     let foreign = Module::open(&foreign, None).unwrap();
+    let expected = tables(&manifest("foreign", true, &[(7, 2)]));
+    let Tables {
+        replace, states, ..
+    } = &foreign.tables;
+    assert_eq!((replace, states), (&expected.replace, &expected.states));
     assert_eq!(
-        foreign.tables,
-        tables(&manifest("foreign", true, &[(7, 2)]))
+        foreign.patch().objects,
+        module("foreign", true, &[]).patch().objects
     );
     assert_eq!(
         broken(&module("new", true, &[]), std::slice::from_ref(&foreign)),
