@@ -232,7 +232,9 @@ impl Selector<'_, '_, '_> {
             }
             self.follow_reference((id, Some(reference.offset)), reference);
         }
-        for field in Stubs::of(view, self.comparer.arch, id).out_of_reach {
+        let stubs = Stubs::of(view, self.comparer.arch, id);
+        self.unwind_stubs(id, &stubs);
+        for field in stubs.out_of_reach {
             self.refuse(RefusalCode::ShortBranch, &format!("{}+{field:#x}", view.name(id)), "a short branch goes into another function of the same section, and the patch has no place that it reaches: make a change that moves it nearer to the function's end, or take the function out of its section");
         }
         for entry in self.comparer.patched_entries.of(id) {
@@ -241,6 +243,31 @@ impl Selector<'_, '_, '_> {
                 for reference in &refs_of(view, entry) {
                     self.follow_reference((id, None), reference);
                 }
+            }
+        }
+    }
+
+    /// In a stub the stack is as it was at the branch that goes there, which the unwind table must say.
+    fn unwind_stubs(&mut self, id: BundleId, stubs: &Stubs) {
+        let (view, entries) = (self.comparer.patched, self.comparer.patched_entries);
+        let state = |entry: &Entry| {
+            let (section, start, len) = entry.parallel?;
+            Some(view.object.section(section).bytes(start, start + len))
+        };
+        for stub in &stubs.list {
+            let states = stub
+                .fields
+                .iter()
+                .map(|field| entries.in_force(view, id, *field));
+            let mut states: Vec<Entry> = states.flatten().collect();
+            states.dedup_by_key(|entry| state(entry));
+            match states[..] {
+                [] => {}
+                [entry] => self.selection.entries.push(Entry {
+                    begins: Some((id, stub.offset as i64)),
+                    ..entry
+                }),
+                _ => self.refuse(RefusalCode::ShortBranch, view.name(id), "short branches from places with different stacks go to one place in another function of the same section, and the unwinder could not tell them apart: take the function out of its section"),
             }
         }
     }

@@ -29,8 +29,8 @@ pub struct Entry {
     pub len: u64,
     /// Section, offset and size of its other half.
     pub parallel: Option<(SectionId, u64, u64)>,
-    /// For an entry that holds from before a function on: the function, at whose start the copy begins to hold.
-    pub begins: Option<BundleId>,
+    /// For a copy of an entry that holds already: the function and the offset in it where the copy begins to hold.
+    pub begins: Option<(BundleId, i64)>,
 }
 
 /// The entries of an object.
@@ -95,6 +95,21 @@ impl Entries {
         })
     }
 
+    /// The entry of the unwind table that holds at an offset of a bundle: the last one up to there.
+    pub fn in_force(&self, view: &View<'_>, bundle: BundleId, offset: u64) -> Option<Entry> {
+        let place = |entry: &Entry| match refs_of(view, entry).first()?.target {
+            Target::Bundle { offset, .. } => Some(offset),
+            _ => None,
+        };
+        let unwinding = self.of(bundle).iter();
+        let unwinding = unwinding.filter(|entry| entry.special.parallel.is_some());
+        let placed = unwinding.filter_map(|entry| Some((place(entry)?, *entry)));
+        let before = placed.filter(|(place, _)| *place <= offset as i64);
+        before
+            .max_by_key(|(place, _)| *place)
+            .map(|(_, entry)| entry)
+    }
+
     /// The unwind table has no entry where the state does not change, also from one function to the next that shares
     /// its section. What is taken out needs one at its start.
     fn begin_anew(&mut self, view: &View<'_>, special: &'static SpecialSection) {
@@ -129,7 +144,7 @@ impl Entries {
                     all.insert(
                         at,
                         Entry {
-                            begins: Some(id),
+                            begins: Some((id, 0)),
                             ..before
                         },
                     );
@@ -189,8 +204,8 @@ pub fn refs_of(view: &View<'_>, entry: &Entry) -> Vec<Ref> {
         .of(entry.section, entry.start, entry.start + entry.len)
         .to_vec();
     let about = refs.first().map(|reference| reference.target);
-    if let (Some(first), Some(id)) = (refs.first_mut(), entry.begins) {
-        first.target = Target::Bundle { id, offset: 0 };
+    if let (Some(first), Some((id, offset))) = (refs.first_mut(), entry.begins) {
+        first.target = Target::Bundle { id, offset };
     }
     if let (Some(replacement), Some(about), true) =
         (refs.get_mut(1), about, replaces_by_nothing(view, entry))
