@@ -142,7 +142,8 @@ fn at_call(
 ) -> Option<String> {
     let span = if is_clang { CLANG_SPAN } else { 0 };
     let is_at = |lines: &BTreeSet<(String, u64)>, file: &str, line: Option<u64>| {
-        line.is_some_and(|line| lines.contains(&(file.to_owned(), line)))
+        let mut there = lines.iter().filter(|(_, there)| Some(*there) == line);
+        there.any(|(there, _)| is_same_file(there, file))
     };
     let files = old.iter().map(|(file, _)| file);
     let mut files = files.filter(|file| name.is_in(file));
@@ -168,15 +169,20 @@ enum Name {
 impl Name {
     /// Whether the place can be in a file of the line table, whose root can be another folder.
     fn is_in(&self, file: &str) -> bool {
-        let ends = |long: &str, short: &str| {
-            long.strip_suffix(short)
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-        };
         match self {
-            Name::File(name) => ends(file, name) || ends(name, file),
+            Name::File(name) => is_same_file(name, file),
             Name::Function => true,
         }
     }
+}
+
+/// Whether two paths can be of one file, whatever folder they count from: the trees of the two objects are two.
+fn is_same_file(a: &str, b: &str) -> bool {
+    let ends = |long: &str, short: &str| {
+        long.strip_suffix(short)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+    };
+    ends(a, b) || ends(b, a)
 }
 
 /// The arguments of the call that name a place in the source, by number.

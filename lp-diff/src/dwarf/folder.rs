@@ -1,12 +1,14 @@
 //! Spells source files as a tree's own: `net/ipv4/tcp.c`, wherever the tree was.
 //!
 //! A file counts from the folder that the compiler ran in, or, where the build folder is another one than the source
-//! (`make O=`), from the root of the source tree: the last folder that holds the compiled file and all others that
-//! share more than the file system's own top with it. The tempting wrong way is to show paths as they are: of the two
+//! (`make O=`), from the root of the source tree: the folder that the compiled file shares with most of the folders
+//! of its headers, if that is more than the file system's own top. The tempting wrong way is to show paths as they are: of the two
 //! trees they differ in every place.
 
 use super::Reader;
 use gimli::{AttributeValue, Dwarf, FileEntry, LineProgramHeader};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// Leading folders that a path must share with the compiled file's to be of its tree; `/usr` alone is not enough.
 const SHARED: usize = 2;
@@ -32,7 +34,11 @@ impl Folders {
             .filter(|file| file.starts_with('/') && below(file, &compiled_in).is_none())
             .and_then(|file| {
                 let folders = header.include_directories().iter();
-                tree(&file, folders.filter_map(|value| folder(value.clone())))
+                let folders = folders.filter_map(|value| folder(value.clone()));
+                let is_built = |folder: &String| {
+                    *folder == compiled_in || below(folder, &compiled_in).is_some()
+                };
+                tree(&file, folders.filter(|folder| !is_built(folder)))
             });
         Self { compiled_in, tree }
     }
@@ -86,16 +92,25 @@ fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
         .strip_prefix('/')
 }
 
+/// Most headers of a tree are below other folders of its root than the file: what most folders share with it is the root.
 fn tree(file: &str, folders: impl Iterator<Item = String>) -> Option<String> {
     let own: Vec<&str> = file.rsplit_once('/')?.0.split('/').skip(1).collect();
     let shared = |folder: &str| {
         let other = folder.split('/').skip(1);
         own.iter().zip(other).take_while(|(a, b)| *a == b).count()
     };
-    let depths = folders
-        .filter(|folder| folder.starts_with('/'))
-        .map(|folder| shared(&folder));
-    let depth = depths.filter(|depth| *depth >= SHARED).min()?;
+    let mut depths: BTreeMap<usize, usize> = BTreeMap::new();
+    for folder in folders.filter(|folder| folder.starts_with('/')) {
+        *depths.entry(shared(&folder)).or_default() += 1;
+    }
+    depths.retain(|depth, _| *depth >= SHARED);
+    if depths.len() > 1 {
+        // The file's own folder says nothing of the root.
+        depths.remove(&own.len());
+    }
+    let (depth, _) = depths
+        .into_iter()
+        .max_by_key(|(depth, count)| (*count, Reverse(*depth)))?;
     Some(format!("/{}", own[..depth].join("/")))
 }
 
@@ -118,5 +133,15 @@ mod tests {
             Some("/src/linux")
         );
         assert_eq!(root("/other/linux/net/tcp.c"), None);
+        // A build folder beside the tree is not of it.
+        let near = |file| {
+            let build = "/src/build/include/generated".to_owned();
+            let more = "/src/linux/arch/x86/include".to_owned();
+            tree(file, folders().chain([build, more]))
+        };
+        assert_eq!(
+            near("/src/linux/net/ipv4/tcp.c").as_deref(),
+            Some("/src/linux")
+        );
     }
 }
