@@ -145,9 +145,11 @@ fn built(folder: &Path, case: &Case) -> PathBuf {
     folder.join(format!("{}.ko", case.name))
 }
 
-/// Beside the cases: how the kernel's own refusals are told, provoked with the first case's patch.
+/// Beside the cases: how the kernel's own refusals are told, provoked with the first patch that it takes and that needs
+/// no module.
 fn refusals_of_the_kernel(jobs: &[Job]) -> Option<Job> {
-    let first = jobs.first()?;
+    let is_plain = |job: &&Job| matches!(job.kind, Kind::Cycle) && job.modules.is_empty();
+    let first = jobs.iter().find(is_plain)?;
     Some(Job {
         kind: Kind::Refusals,
         name: "kernel-refusals".into(),
