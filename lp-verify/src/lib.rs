@@ -6,7 +6,7 @@
 //! | [`reader`] | a finished module, read by this crate's own small reader |
 //! | [`patch`] | a patch as far as it is known, whatever it was read from |
 //! | [`installed`] | what is installed: files, an inventory, this machine |
-//! | [`kernel`], [`elf_file`] | the kernel's own file |
+//! | [`kernel`] | the kernel's own files |
 //! | [`running`] | this machine |
 //! | [`sequence`] | which can follow which, and a way from one to another |
 //! | [`lineage`] | from one cumulative patch to the next |
@@ -14,7 +14,6 @@
 //! | [`rules`] | one rule a file |
 //! | [`finding`] | what breaks a promise |
 
-pub mod elf_file;
 pub mod finding;
 pub mod fleet;
 pub mod installed;

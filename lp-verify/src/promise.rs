@@ -19,8 +19,11 @@
 //!    loaded is not known, and N is refused where the answer hangs on it.
 //! 6. **transition**: no patch of I is in transition (`__klp_enable_patch`, 6.1).
 //! 7. **machine**, where the machine is known: N is for its release, architecture and build-id, and signed if it must be.
-//! 8. **functions**, where the vmlinux is given: every function of vmlinux that N redirects exists, is the one meant by
-//!    its position, is traceable, and has the code that N's manifest gives; every livepatch symbol of vmlinux resolves.
+//! 8. **functions**, where the vmlinux or the folder of modules is given: every function of theirs that N redirects
+//!    exists, is the one meant by its position, is traceable, and has the code that N's manifest gives; every livepatch
+//!    symbol of theirs resolves.
+//! 9. **symbols**, where the vmlinux is given: its `vermagic` is N's, and it (or a module that N depends on, where the
+//!    folder of modules is given) exports to N what N takes, in the version that N was built with.
 //!
 //! Two more say what follows from a yes, as warnings: **callbacks** (of replaced patches, which do not run) and
 //! **overlap** (functions that go back to the original, that two patches redirect, or that are probed).
@@ -48,6 +51,8 @@ pub enum Promise {
     Transition,
     /// It is for the machine.
     Machine,
+    /// The kernel exports what the module takes, in its version.
+    Symbols,
     /// The kernel has the functions that it is about.
     Functions,
     /// What replaced patches leave undone.
@@ -66,6 +71,7 @@ impl fmt::Display for Promise {
             Self::Tables => "tables",
             Self::Transition => "transition",
             Self::Machine => "machine",
+            Self::Symbols => "symbols",
             Self::Functions => "functions",
             Self::Callbacks => "callbacks",
             Self::Overlap => "overlap",

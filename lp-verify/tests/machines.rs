@@ -85,6 +85,7 @@ fn module(manifest: Manifest) -> Module {
         arch: "x86_64",
         klp_symbols: Vec::new(),
         klp_sections: Vec::new(),
+        imports: Default::default(),
     }
 }
 

@@ -68,6 +68,7 @@ fn module(name: &str, replace: bool, states: &[(u64, u32)]) -> Module {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec(),
         klp_symbols: vec![symbol.clone()],
+        imports: Default::default(),
         klp_sections: vec![KlpSection {
             name: ".klp.rela.vmlinux..text.show".to_owned(),
             is_marked: true,

@@ -3,7 +3,7 @@
 use super::options::Common;
 use anyhow::{Context, Result, bail};
 use lp_verify::installed::Installed;
-use lp_verify::kernel::Kernel;
+use lp_verify::kernel::{Kernel, Modules};
 use lp_verify::reader::Module;
 use lp_verify::reader::layout::Layout;
 use lp_verify::running;
@@ -18,9 +18,20 @@ pub(super) fn layout(common: &Common) -> Result<Option<Layout>> {
     Layout::read(path).with_context(|| path.display().to_string())
 }
 
+/// The kernel's files; none where none is given.
 pub(super) fn kernel(common: &Common) -> Result<Option<Kernel>> {
-    let open = |path: &PathBuf| Kernel::open(path).with_context(|| path.display().to_string());
-    common.vmlinux.as_ref().map(open).transpose()
+    let name = |path: &Path| path.display().to_string();
+    let vmlinux = common.vmlinux.as_deref();
+    let vmlinux = vmlinux.map(|path| Kernel::open(path).with_context(|| name(path)));
+    let modules = common.modules.as_deref();
+    let modules = modules.map(|path| Modules::open(path).with_context(|| name(path)));
+    Ok(match (vmlinux.transpose()?, modules.transpose()?) {
+        (None, None) => None,
+        (kernel, modules) => Some(Kernel {
+            modules,
+            ..kernel.unwrap_or_default()
+        }),
+    })
 }
 
 pub(super) fn module(path: &Path, layout: Option<&Layout>) -> Result<Module> {

@@ -11,6 +11,8 @@ Examples:
   lp-verify fix2.ko --installed fix1.ko            over other modules, from the oldest to the newest
   lp-verify fix2.ko --installed web1.json          over another machine's (lp-ctl inventory > web1.json)
   lp-verify fix2.ko --vmlinux vmlinux              and does that kernel have its functions?
+  lp-verify fix2.ko --vmlinux vmlinux --modules /lib/modules/6.1.0-53-amd64
+                                                   and its modules?
   lp-verify matrix *.ko                            which can follow which
   lp-verify plan --from fix1.ko --to fix4.ko *.ko  the shortest safe way from one to another
   lp-verify fleet fix2.ko --inventory hosts.jsonl  on many machines at once";
@@ -42,9 +44,12 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The kernel's vmlinux: are the functions there, traceable, and of the code that is to be replaced?
+    /// The kernel's vmlinux: are the functions there, traceable, and of the code that is to be replaced? Does it export what the patch takes?
     #[arg(long, value_name = "FILE")]
     pub(crate) vmlinux: Option<PathBuf>,
+    /// The folder of the kernel's modules, such as /lib/modules/RELEASE: the same for what the patch is about in them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) modules: Option<PathBuf>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

@@ -5,7 +5,7 @@
 //! from the tables themselves where those tell. The tempting wrong way is to take the sizes of one's own kernel.
 
 use super::btf::find_struct;
-use crate::elf_file::ElfFile;
+use crate::kernel::elf_file::ElfFile;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

@@ -6,12 +6,14 @@
 mod btf;
 mod code;
 mod image;
+pub mod imports;
 pub mod layout;
 pub mod tables;
 
 use crate::patch::Patch;
 use goblin::elf::{Elf, SectionHeader, Sym, header, section_header};
 use image::Image;
+use imports::Imports;
 use layout::Layout;
 use lp_klp::core::KlpObject;
 use lp_klp::manifest::Manifest;
@@ -78,6 +80,8 @@ pub struct Module {
     pub klp_symbols: Vec<KlpSymbol>,
     /// The relocation sections that the livepatch core applies, or that are named as if it did.
     pub klp_sections: Vec<KlpSection>,
+    /// The ordinary symbols that it takes from the kernel and from modules.
+    pub imports: Imports,
 }
 
 /// A symbol by its raw name.
@@ -139,10 +143,12 @@ impl Module {
         }
         let release = release(&modinfo).unwrap_or_default();
         let assumed = Layout::of_release(release);
+        let contents = |name: &str| section(&elf, data, name).map(<[u8]>::to_vec);
         let tables = Tables::read(&Image::new(&elf, data), layout.unwrap_or(&assumed));
         Ok(Self {
             path: path.to_owned(),
             manifest,
+            imports: imports::read(&elf, contents),
             tables,
             modinfo,
             signed: data.ends_with(SIGNATURE_MARK),

@@ -10,6 +10,7 @@ pub mod overlap;
 pub mod release;
 pub mod relocations;
 pub mod states;
+pub mod symbols;
 pub mod tables;
 pub mod transition;
 
@@ -19,7 +20,7 @@ use crate::kernel::Kernel;
 use crate::reader::Module;
 
 /// Everything to be said of installing `new` over what is installed, errors first. No error means that all promises
-/// hold. Without the kernel's own file nothing can be said of its functions.
+/// hold. Without the kernel's own files nothing can be said of its functions and exports.
 pub fn check(new: &Module, installed: &Installed, kernel: Option<&Kernel>) -> Vec<Finding> {
     let patch = new.patch();
     let mut findings = identity::check(new, installed);
@@ -29,11 +30,11 @@ pub fn check(new: &Module, installed: &Installed, kernel: Option<&Kernel>) -> Ve
     findings.extend(states::check(&patch, &installed.patches));
     findings.extend(relocations::check(new));
     findings.extend(tables::check(new));
-    findings.extend(
-        kernel
-            .map(|kernel| functions::check(new, kernel))
-            .unwrap_or_default(),
-    );
+    if let Some(kernel) = kernel {
+        findings.extend(release::against(new, kernel));
+        findings.extend(symbols::check(new, kernel));
+        findings.extend(functions::check(new, kernel));
+    }
     findings.extend(overlap::check(&patch, installed));
     findings.extend(callbacks::check(&patch, installed));
     findings.extend(kprobes::check(&patch, installed));

@@ -5,6 +5,7 @@
 
 use crate::finding::Finding;
 use crate::installed::Installed;
+use crate::kernel::Kernel;
 use crate::promise::Promise::Release;
 use crate::reader::Module;
 
@@ -34,4 +35,27 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
         findings.push(Finding::new(Release, other.place.clone(), message));
     }
     findings
+}
+
+/// Is `vermagic` the kernel's own (`same_magic`, `kernel/module/version.c`, 6.1)? Where a module has versions of symbols
+/// the release in it does not count.
+pub fn against(new: &Module, kernel: &Kernel) -> Vec<Finding> {
+    let (Some(theirs), Some(ours)) = (kernel.vermagic(), new.info("vermagic")) else {
+        return Vec::new();
+    };
+    let counted = |vermagic: &str| match new.imports.versions {
+        Some(_) => vermagic.split_once(' ').unwrap_or_default().1.to_owned(),
+        None => vermagic.to_owned(),
+    };
+    if counted(ours) == counted(&theirs) {
+        return Vec::new();
+    }
+    let message = format!(
+        "its vermagic is '{ours}', the kernel's '{theirs}': the kernel would answer -ENOEXEC; build it for this kernel"
+    );
+    vec![Finding::new(
+        Release,
+        new.path.display().to_string(),
+        message,
+    )]
 }
