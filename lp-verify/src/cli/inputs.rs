@@ -23,7 +23,7 @@ pub(super) fn kernel(common: &Common) -> Result<Option<Kernel>> {
     let name = |path: &Path| path.display().to_string();
     let vmlinux = common.vmlinux.as_deref();
     let vmlinux = vmlinux.map(|path| Kernel::open(path).with_context(|| name(path)));
-    let modules = common.modules.as_deref();
+    let modules = common.module_folder.as_deref();
     let modules = modules.map(|path| Modules::open(path).with_context(|| name(path)));
     Ok(match (vmlinux.transpose()?, modules.transpose()?) {
         (None, None) => None,

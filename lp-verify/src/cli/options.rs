@@ -48,8 +48,8 @@ pub(crate) struct Common {
     #[arg(long, value_name = "FILE")]
     pub(crate) vmlinux: Option<PathBuf>,
     /// The folder of the kernel's modules, such as /lib/modules/RELEASE: the same for what the patch is about in them
-    #[arg(long, value_name = "DIR")]
-    pub(crate) modules: Option<PathBuf>,
+    #[arg(long = "modules", value_name = "DIR")]
+    pub(crate) module_folder: Option<PathBuf>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
