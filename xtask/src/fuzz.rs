@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz`: libFuzzer on lp-diff's targets, with the objects of its corpus as seeds.
+//! `cargo xtask fuzz`: libFuzzer on the targets of lp-diff and lp-verify, with sound files as seeds.
 //!
-//! Needs a nightly compiler and `cargo install cargo-fuzz`. What it finds goes to `lp-diff/tests/hostile/found`, named
+//! Needs a nightly compiler and `cargo install cargo-fuzz`. What it finds goes to `CRATE/tests/hostile/found`, named
 //! `TARGET-WHAT`, where the tests try it again for ever.
 
 use std::fs;
@@ -29,14 +29,37 @@ enum Target {
     Object,
     /// The whole differ, on two objects
     Diff,
+    /// lp-verify's reader of modules, and all its rules
+    Module,
+    /// lp-verify's reader of the kernel's files
+    Kernel,
+    /// lp-verify's reader of inventories
+    Inventory,
+}
+
+impl Target {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Diff => "diff",
+            Self::Module => "module",
+            Self::Kernel => "kernel",
+            Self::Inventory => "inventory",
+        }
+    }
+
+    /// The crate whose `fuzz` folder has it.
+    fn package(self) -> &'static str {
+        match self {
+            Self::Object | Self::Diff => "lp-diff",
+            Self::Module | Self::Kernel | Self::Inventory => "lp-verify",
+        }
+    }
 }
 
 /// Writes the seeds and fuzzes until the time is up or something is found.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let (target, name) = match args.target {
-        Target::Object => (args.target, "object"),
-        Target::Diff => (args.target, "diff"),
-    };
+    let (target, name) = (args.target, args.target.name());
     let folder = paths::output("fuzz").join(name);
     let (seeds, corpus) = (folder.join("seeds"), folder.join("corpus"));
     for folder in [&seeds, &corpus] {
@@ -44,8 +67,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     write_seeds(target, &seeds)?;
     let mut fuzz = tools::cargo();
-    fuzz.current_dir(paths::workspace().join("lp-diff"));
-    // The differ has no unsafe code: without a sanitizer it is tried ten times as often.
+    fuzz.current_dir(paths::workspace().join(target.package()));
+    // They have no unsafe code: without a sanitizer they are tried ten times as often.
     fuzz.env("RUSTUP_TOOLCHAIN", "nightly").args([
         "fuzz",
         "run",
@@ -63,8 +86,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     command::run(&mut fuzz)
 }
 
-/// Both versions of each case that gcc compiles: the original, or the original's length and both.
 fn write_seeds(target: Target, folder: &Path) -> Result<()> {
+    let hostile = paths::workspace().join("lp-verify/tests/hostile");
+    match target {
+        Target::Object | Target::Diff => write_cases(target, folder),
+        Target::Module | Target::Kernel => {
+            let source = hostile.join(target.name()).with_extension("s");
+            let mut gcc = Command::new("gcc");
+            gcc.arg("-c").arg(source).arg("-o").arg(folder.join("seed"));
+            command::quiet(&mut gcc)
+        }
+        Target::Inventory => {
+            let (seed, copy) = (hostile.join("inventory.jsonl"), folder.join("seed"));
+            fs::copy(&seed, copy).with_context(|| format!("read {}", seed.display()))?;
+            Ok(())
+        }
+    }
+}
+
+/// Both versions of each case that gcc compiles: the original, or the original's length and both.
+fn write_cases(target: Target, folder: &Path) -> Result<()> {
     let cases = paths::workspace().join("lp-diff/tests/cases");
     for entry in fs::read_dir(&cases).with_context(|| format!("read {}", cases.display()))? {
         let case = entry?;
@@ -93,7 +134,7 @@ fn write_seeds(target: Target, folder: &Path) -> Result<()> {
         };
         let seed = match target {
             Target::Object => orig,
-            Target::Diff => [&(orig.len() as u32).to_le_bytes()[..], &orig, &patched].concat(),
+            _ => [&(orig.len() as u32).to_le_bytes()[..], &orig, &patched].concat(),
         };
         let path = folder.join(case.file_name());
         fs::write(&path, seed).with_context(|| format!("write {}", path.display()))?;

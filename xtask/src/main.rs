@@ -48,7 +48,7 @@ enum Command {
     Kernels(kernels::Args),
     /// Measure, beside the last run's numbers
     Bench(bench::Args),
-    /// Try lp-diff with damaged objects, for as long as you like
+    /// Try lp-diff and lp-verify with damaged files, for as long as you like
     Fuzz(fuzz::Args),
     /// Check the rules for our sources that no compiler checks
     Tidy,
