@@ -2,9 +2,13 @@
 //!
 //! The phases ask through [`Arch`] and know no instruction; another architecture is another file here.
 
+mod same;
 pub mod text;
 mod x86_64;
+mod x86_64_same;
 mod x86_64_text;
+
+pub use same::{Marked, SameCode};
 
 use crate::object::{Object, Section};
 use std::collections::BTreeSet;
@@ -71,6 +75,9 @@ pub trait Arch: Sync {
     fn instructions(&self, code: &[u8], start: u64, fields: &[u64], syntax: Syntax) -> Vec<Insn>;
     /// Which argument the instruction that holds the field at `field` loads, decoding from `start`.
     fn argument_at(&self, code: &[u8], start: u64, field: u64) -> Option<usize>;
+    /// How the instructions of two codes correspond where both are one program but for padding and the sizes of jumps;
+    /// `None` where they are not.
+    fn same_code(&self, orig: &Marked<'_>, patched: &Marked<'_>) -> Option<SameCode>;
     /// The constants that differ where two codes are otherwise equal, instruction for instruction; `None` when anything
     /// else differs, or when no call follows that takes the constant.
     fn changed_constants(&self, orig: &[u8], patched: &[u8]) -> Option<Vec<ChangedConstant>>;

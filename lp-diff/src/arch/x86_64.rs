@@ -1,7 +1,9 @@
 //! x86-64: relocation kinds from the psABI, instructions by iced-x86.
 
 use super::text::{Insn, Syntax};
-use super::{Arch, Branch, ChangedConstant, Difference, x86_64_text};
+use super::{
+    Arch, Branch, ChangedConstant, Difference, Marked, SameCode, x86_64_same, x86_64_text,
+};
 use crate::object::{Object, Section};
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Formatter, Instruction, IntelFormatter, Mnemonic, OpKind,
@@ -231,6 +233,10 @@ impl Arch for X86_64 {
         argument(insn.op0_register()).filter(|_| loads)
     }
 
+    fn same_code(&self, orig: &Marked<'_>, patched: &Marked<'_>) -> Option<SameCode> {
+        x86_64_same::same_code(orig, patched)
+    }
+
     fn changed_constants(&self, orig: &[u8], patched: &[u8]) -> Option<Vec<ChangedConstant>> {
         if orig.len() != patched.len() {
             return None;
@@ -310,7 +316,7 @@ fn argument(register: Register) -> Option<usize> {
         .position(|argument| *argument == register.full_register())
 }
 
-fn decode(bytes: &[u8], ip: u64) -> impl Iterator<Item = Instruction> {
+pub(super) fn decode(bytes: &[u8], ip: u64) -> impl Iterator<Item = Instruction> {
     let mut decoder = Decoder::with_ip(64, bytes, ip, DecoderOptions::NONE);
     std::iter::from_fn(move || decoder.can_decode().then(|| decoder.decode()))
 }
@@ -321,7 +327,7 @@ fn bytes_of<'b>(bytes: &'b [u8], insn: &Instruction) -> &'b [u8] {
         .unwrap_or_default()
 }
 
-fn is_near_branch(insn: &Instruction) -> bool {
+pub(super) fn is_near_branch(insn: &Instruction) -> bool {
     let branches = matches!(
         insn.flow_control(),
         FlowControl::ConditionalBranch

@@ -279,9 +279,10 @@ fn versions<'d>(
 }
 
 /// What tells clones of one function apart: size, bytes, and what is referred to where, as far as that has a name.
-type Content<'v> = (u64, &'v [u8], Vec<(u64, u32, Cow<'v, str>, i64)>);
+pub(super) type Content<'v> = (u64, &'v [u8], Vec<(u64, u32, Cow<'v, str>, i64)>);
 
-fn content<'v>(view: &'v View<'_>, id: BundleId) -> Content<'v> {
+/// What a bundle says, in a form that two builds share.
+pub(super) fn content<'v>(view: &'v View<'_>, id: BundleId) -> Content<'v> {
     let bundle = view.bundles.get(id);
     let target = |target: &Target| match *target {
         Target::Bundle { id, offset } if !view.bundles.get(id).kind.is_by_content() => {

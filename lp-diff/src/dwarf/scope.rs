@@ -193,6 +193,33 @@ impl<'o> Scopes<'o> {
         Some(String::from_utf8_lossy(text.inner().slice()).into_owned())
     }
 
+    /// The name of an entry's type: `*` for each pointer and `[]` for each array that leads to what has a name.
+    pub(super) fn type_name(&self, debug: &DebugInfo<'o>, id: EntryId) -> String {
+        let mut text = String::new();
+        let mut next = self.type_of(id);
+        for _ in 0..HOPS {
+            let Some(id) = next else { break };
+            let entry = self.units.get(id.0 as usize);
+            let entry = entry.and_then(|unit| unit.entry(UnitOffset(id.1)).ok());
+            match entry.map(|entry| entry.tag()) {
+                Some(dw::DW_TAG_pointer_type) => text.push('*'),
+                Some(dw::DW_TAG_array_type) => text.push_str("[]"),
+                _ => {}
+            }
+            if let Some(name) = self.name(debug, id) {
+                text.push_str(&name);
+                break;
+            }
+            next = self.type_of(id);
+        }
+        text
+    }
+
+    fn type_of(&self, id: EntryId) -> Option<EntryId> {
+        let (at, _, value) = self.attribute(id, dw::DW_AT_type)?;
+        self.refer(at, value)
+    }
+
     /// Where an entry, or its origin, is declared.
     pub(super) fn declared(&self, debug: &DebugInfo<'o>, id: EntryId) -> Option<SourcePlace> {
         self.source(debug, id, dw::DW_AT_decl_file, dw::DW_AT_decl_line)
@@ -253,8 +280,13 @@ impl<'o> Scopes<'o> {
         let value = entry
             .attr_value(dw::DW_AT_abstract_origin)
             .or_else(|| entry.attr_value(dw::DW_AT_specification))?;
+        self.refer(id.0, value)
+    }
+
+    /// The entry that an attribute of a unit refers to.
+    fn refer(&self, unit: u32, value: AttributeValue<Reader<'o>>) -> Option<EntryId> {
         match value {
-            AttributeValue::UnitRef(offset) => Some(EntryId(id.0, offset.0)),
+            AttributeValue::UnitRef(offset) => Some(EntryId(unit, offset.0)),
             AttributeValue::DebugInfoRef(offset) => self.find(offset),
             _ => None,
         }

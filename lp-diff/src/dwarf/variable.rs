@@ -19,11 +19,11 @@ pub struct Variable {
     pub declared: Option<SourcePlace>,
     /// Who declares it.
     pub scope: Scope,
+    /// Its type as far as that has a name: `*` for each pointer, `[]` for each array.
+    pub type_name: String,
     /// Its position, from 0, among the variables of this name that this function declares in its blocks and that have
     /// a place in this object, in the order of the source.
     pub nth: u32,
-    /// How many those are.
-    pub of: u32,
 }
 
 /// Who declares a variable.
@@ -77,7 +77,7 @@ impl Variables {
             list.sort_unstable();
             for (nth, (_, place)) in (0..).zip(&*list) {
                 if let Some(Some(variable)) = variables.get_mut(place) {
-                    (variable.nth, variable.of) = (nth, list.len() as u32);
+                    variable.nth = nth;
                 }
             }
         }
@@ -113,8 +113,8 @@ fn variable<'o>(
         name: scopes.name(debug, origin)?,
         declared: scopes.declared(debug, origin),
         scope,
+        type_name: scopes.type_name(debug, origin),
         nth: 0,
-        of: 1,
     };
     Some((variable, function))
 }

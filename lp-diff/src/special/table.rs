@@ -213,7 +213,7 @@ pub fn classify(section: &Section<'_>) -> Class {
 }
 
 /// Where a section's content lives while the kernel runs, as far as that makes its use different.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Home {
     /// Freed after start.
     Init,
@@ -222,6 +222,7 @@ pub enum Home {
     /// Read-only once the kernel has started.
     ReadOnlyAfterInit,
     /// Anywhere else.
+    #[default]
     Plain,
 }
 

@@ -1,10 +1,11 @@
 //! Correlates static locals by who declares them, as the debug information says.
 //!
-//! A variable belongs to the function that declares it, wherever that is inlined and whatever uses it. Of several that
-//! a function declares under one name the order of the source says which is which, if there are as many as before.
-//! The tempting wrong way is to ask for all variables: reading the debug information takes longer than all else, and
-//! what only unchanged code uses is never in doubt.
+//! A variable belongs to the function that declares it, wherever that is inlined and whatever uses it. Which of several
+//! that a function declares under one name is which, their [`evidence`](super::evidence) tells. The tempting wrong ways
+//! are to go by their order, which a block that moved turns around, and to ask for all variables: reading the debug
+//! information takes longer than all else, and what only unchanged code uses is never in doubt.
 
+use super::evidence::{Evidence, take_equal_constants, tell_apart};
 use super::{Side, Twins};
 use crate::bundle::BundleId;
 use crate::correlate::is_static_local;
@@ -12,8 +13,8 @@ use crate::correlate::scope::Scope;
 use crate::dwarf::variable::{Scope as Declarer, Variable};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// (source file, declaring function, name) → the variables, in the order of the source, and how many there are.
-type Declared<'v> = BTreeMap<(Scope, &'v str, &'v str), (Vec<BundleId>, u32)>;
+/// (source file, declaring function, name) → the variables, in the order of the source.
+type Declared<'v> = BTreeMap<(Scope, &'v str, &'v str), Vec<BundleId>>;
 
 /// What the debug information settled.
 #[derive(Debug, Default)]
@@ -31,47 +32,52 @@ pub(super) fn correlate(
     twins: &mut Twins,
 ) -> Settled {
     let (theirs, ours) = (declared(orig), declared(patched));
-    let all = |side: &Declared<'_>| side.values().flat_map(|(ids, _)| ids.clone()).collect();
+    let all = |side: &Declared<'_>| side.values().flatten().copied().collect();
     let settled = Settled {
         orig: all(&theirs),
         patched: all(&ours),
     };
-    for (key, (ours, count)) in &ours {
-        let Some((theirs, before)) = theirs.get(key) else {
-            continue;
-        };
-        let size = |view: &crate::reference::View<'_>, id: &BundleId| view.bundles.get(*id).len;
-        let sizes_agree = theirs
-            .iter()
-            .zip(ours)
-            .all(|(a, b)| size(orig.view, a) == size(patched.view, b));
-        let sure = count == before && (*count == 1 || sizes_agree);
-        for (their, our) in theirs.iter().zip(ours) {
-            twins.pair(*their, *our);
-        }
-        if !sure {
-            twins.ambiguous.extend(ours);
+    let both = ours
+        .iter()
+        .filter_map(|(key, ours)| Some((theirs.get(key)?, ours)));
+    let (lone, several): (Vec<_>, Vec<_>) =
+        both.partition(|(theirs, ours)| theirs.len() == 1 && ours.len() == 1);
+    for (theirs, ours) in lone {
+        twins.pair(theirs[0], ours[0]);
+    }
+    let of_theirs = several.iter().flat_map(|(theirs, _)| *theirs);
+    let of_ours = several.iter().flat_map(|(_, ours)| *ours);
+    let before = Evidence::gather(orig, of_theirs.copied().collect());
+    let after = Evidence::gather(patched, of_ours.copied().collect());
+    for (theirs, ours) in several {
+        let (mut theirs, mut ours) = (theirs.clone(), ours.clone());
+        let equal = take_equal_constants((&mut theirs, &before), (&mut ours, &after));
+        let pairs = tell_apart((&theirs, &before), (&ours, &after)).unwrap_or_else(|| {
+            twins.ambiguous.extend(&ours);
+            // Code that did not change uses them in the order that they had.
+            theirs.iter().copied().zip(ours.iter().copied()).collect()
+        });
+        for (their, our) in equal.into_iter().chain(pairs) {
+            twins.pair(their, our);
         }
     }
     settled
 }
 
 fn declared<'v>(side: Side<'_, 'v, '_>) -> Declared<'v> {
-    let mut found: BTreeMap<_, (Vec<(u32, BundleId)>, u32)> = BTreeMap::new();
+    let mut found: BTreeMap<_, Vec<(u32, BundleId)>> = BTreeMap::new();
     for (id, _) in side.view.bundles.iter() {
         if !is_static_local(side.view, id) {
             continue;
         }
         if let Some((variable, function)) = variable(side, id) {
             let key = (side.scopes.scope(id), function, variable.name.as_str());
-            let entry = found.entry(key).or_default();
-            entry.0.push((variable.nth, id));
-            entry.1 = entry.1.max(variable.of);
+            found.entry(key).or_default().push((variable.nth, id));
         }
     }
-    let in_order = |(mut ids, of): (Vec<(u32, BundleId)>, u32)| {
+    let in_order = |mut ids: Vec<(u32, BundleId)>| {
         ids.sort_unstable();
-        (ids.into_iter().map(|(_, id)| id).collect(), of)
+        ids.into_iter().map(|(_, id)| id).collect()
     };
     let sorted = found.into_iter().map(|(key, ids)| (key, in_order(ids)));
     sorted.collect()

@@ -8,6 +8,7 @@
 //! pair equal names: a `count` taken out of `f` and another one added to `g` would share their state.
 
 mod declared;
+mod evidence;
 mod moved;
 mod used;
 
@@ -16,9 +17,10 @@ use super::{Twins, is_static_local};
 use crate::bundle::{BundleId, Kind};
 use crate::dwarf::LazyDebugInfo;
 use crate::name::{canonical, is_scoped};
-use crate::reference::View;
+use crate::reference::{Ref, View};
 use crate::special::Entries;
 use declared::Settled;
+use evidence::meaning;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use used::{by_order, locals_of, uses};
@@ -71,12 +73,15 @@ pub(super) fn correlate<'d>(orig: Side<'_, '_, 'd>, patched: Side<'_, '_, 'd>, t
     moved::correlate((orig, &theirs), (patched, &ours), &settled, twins);
 }
 
-/// Whether code that is not the same on both sides, byte for byte, uses a static local.
+/// Whether code that does not say the same on both sides, byte for byte and name for name, uses a static local.
 fn changed_code_uses_any(orig: Side<'_, '_, '_>, patched: Side<'_, '_, '_>, twins: &Twins) -> bool {
     let equal = |twin: Option<BundleId>, id: Option<BundleId>| match (twin, id) {
         (Some(twin), Some(id)) => {
+            let (theirs, ours) = (orig.view.refs_of(twin), patched.view.refs_of(id));
+            let same_name = |(old, new): (&Ref, &Ref)| meaning(orig, old) == meaning(patched, new);
             orig.view.bytes_of(twin) == patched.view.bytes_of(id)
-                && orig.view.refs_of(twin).len() == patched.view.refs_of(id).len()
+                && theirs.len() == ours.len()
+                && theirs.iter().zip(ours).all(same_name)
         }
         _ => false,
     };
@@ -85,12 +90,12 @@ fn changed_code_uses_any(orig: Side<'_, '_, '_>, patched: Side<'_, '_, '_>, twin
     let mut ours = patched.view.bundles.iter();
     theirs.any(|(id, bundle)| {
         is_code(bundle.kind)
-            && !equal(Some(id), twins.patched(id))
             && locals_of(orig, id).next().is_some()
+            && !equal(Some(id), twins.patched(id))
     }) || ours.any(|(id, bundle)| {
         is_code(bundle.kind)
-            && !equal(twins.orig(id), Some(id))
             && locals_of(patched, id).next().is_some()
+            && !equal(twins.orig(id), Some(id))
     })
 }
 
