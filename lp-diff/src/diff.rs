@@ -221,6 +221,7 @@ fn diff_views<T>(
         &comparison,
         (&author.ignores, &selection.left_alone),
     ));
+    selection.notes.extend(reencoded(&comparer, &comparison));
     let source = Source {
         view: patched,
         selection: &selection,
@@ -286,6 +287,19 @@ fn changed_functions(
         .copied()
         .filter(is_changed)
         .collect()
+}
+
+/// What is written down in another way and means the same.
+fn reencoded(comparer: &Comparer<'_, '_>, comparison: &Comparison) -> Vec<String> {
+    let bundles = comparer.patched.bundles.iter();
+    let same = bundles.filter(|(id, _)| comparer.is_reencoded(*id, comparison));
+    same.map(|(id, _)| {
+        format!(
+            "{}: the same but for padding and the size of jumps, so it is not patched",
+            comparer.patched.name(id)
+        )
+    })
+    .collect()
 }
 
 /// The name and position that the target knows a changed function by, and its symbol in the original.

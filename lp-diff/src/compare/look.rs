@@ -34,6 +34,10 @@ impl Comparer<'_, '_> {
         let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
         if !after.kind.is_by_content() && self.flags_differ(twin, id) {
             look.own = Some(Reason::Flags);
+        } else if self.reencoded.has(id) {
+            look.rest = self
+                .look_at_moved_refs((twin, id), &mut look.needs)
+                .or_else(|| self.look_at_entries((twin, id), ignores, &mut look.needs));
         } else if before.len != after.len {
             look.own = Some(Reason::Size(before.len, after.len));
         } else if let Some((was, is)) = self.grown_alignment(twin, id) {
@@ -149,6 +153,27 @@ impl Comparer<'_, '_> {
         extra.map(Reason::Reference)
     }
 
+    /// The references of a function that is written down in another way are those of the same instructions, in order.
+    fn look_at_moved_refs(
+        &self,
+        (twin, id): Pair,
+        needs: &mut Vec<(Pair, Reason)>,
+    ) -> Option<Reason> {
+        let start = self.patched.bundles.get(id).start;
+        let (theirs, ours) = (self.orig.refs_of(twin), self.patched.refs_of(id));
+        for (old, new) in theirs.iter().zip(ours) {
+            let reason = Reason::Reference(new.offset - start);
+            let alike = self.arch.same_kind(old.kind, new.kind) || old.resolved || new.resolved;
+            match self.targets_mean(old.target, new.target) {
+                Means::Same if alike => {}
+                Means::If(pair) if alike => needs.push((pair, reason)),
+                _ => return Some(reason),
+            }
+        }
+        let same_count = theirs.len() == ours.len();
+        (!same_count).then_some(Reason::Reference(0))
+    }
+
     /// The functions that a named table has labels of: a table of the old function's labels would lead the new one
     /// back into the old.
     fn label(&self, table: BundleId, old: &Ref, new: &Ref) -> Option<(Pair, Reason)> {
@@ -166,7 +191,11 @@ impl Comparer<'_, '_> {
         if !self.arch.same_kind(old.kind, new.kind) {
             return Means::Other;
         }
-        match (old.target, new.target) {
+        self.targets_mean(old.target, new.target)
+    }
+
+    fn targets_mean(&self, old: Target, new: Target) -> Means {
+        match (old, new) {
             (Target::Bundle { id: a, offset: x }, Target::Bundle { id: b, offset: y }) => {
                 self.bundles_mean((a, x), (b, y))
             }
@@ -198,7 +227,7 @@ impl Comparer<'_, '_> {
         {
             return same_if(was == is);
         }
-        if old.1 != new.1 {
+        if !self.is_same_place(old, new) {
             return Means::Other;
         }
         if kind.is_by_content() {
@@ -216,6 +245,15 @@ impl Comparer<'_, '_> {
             Means::If((old.0, new.0))
         } else {
             Means::Same
+        }
+    }
+
+    /// Whether two places of twins are one: as far from the start, or the same instruction.
+    fn is_same_place(&self, old: (BundleId, i64), new: (BundleId, i64)) -> bool {
+        let moves = self.reencoded.has(new.0) && self.patched.is_inside(new.0, new.1);
+        match moves && self.twins.orig(new.0) == Some(old.0) {
+            true => self.reencoded.corresponds(new.0, old.1, new.1),
+            false => old.1 == new.1,
         }
     }
 
@@ -261,7 +299,7 @@ impl Comparer<'_, '_> {
                     || self.patched.bundles.get(id).kind.is_by_content();
                 old.special.name == new.special.name
                     && x - old.start as i64 == y - new.start as i64
-                    && there == here
+                    && self.is_same_place((twin, there), (id, here))
                     && same_code
             }
             _ => false,

@@ -8,6 +8,7 @@
 pub mod ignored;
 mod line;
 mod look;
+mod reencoded;
 mod sameness;
 
 use crate::arch::Arch;
@@ -18,6 +19,7 @@ use crate::dwarf::LazyDebugInfo;
 use crate::reference::{Ref, Target, View};
 use crate::special::table::is_init;
 use crate::special::{Entries, refs_of};
+use reencoded::Reencoded;
 use sameness::{Pair, Sameness};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -74,6 +76,8 @@ pub struct Comparer<'v, 'd> {
     pub arch: &'v dyn Arch,
     /// Patched bundles that have a twin but may be copied into the patch all the same.
     replaceable: HashSet<BundleId>,
+    /// Functions that are written down in another way.
+    reencoded: Reencoded,
     /// The cold parts of patched functions.
     cold_parts: BTreeMap<BundleId, Vec<BundleId>>,
 }
@@ -126,6 +130,12 @@ impl<'v, 'd> Comparer<'v, 'd> {
             patched_debug,
             arch,
             replaceable: HashSet::new(),
+            reencoded: Reencoded::find(
+                (orig, orig_entries),
+                (patched, patched_entries),
+                twins,
+                arch,
+            ),
             cold_parts: BTreeMap::new(),
         };
         for (id, bundle) in patched.bundles.iter() {
@@ -205,6 +215,11 @@ impl<'v, 'd> Comparer<'v, 'd> {
             }
         }
         pairs
+    }
+
+    /// Whether a function is the same but for padding and the sizes of its jumps.
+    pub fn is_reencoded(&self, id: BundleId, comparison: &Comparison) -> bool {
+        comparison.is_same(id) && self.reencoded.has(id)
     }
 
     /// The cold parts of a function.
