@@ -1,7 +1,7 @@
 //! What is installed on a machine, as one line of JSON: written by `lp-ctl inventory`, read by `lp-verify`.
 //!
-//! The host comes first in the line, so that a reader of a million lines can tell equal machines by the bytes after it,
-//! see [`split_host`]. Missing fields that were there from the first format on are errors; a newer tool may add fields.
+//! The host comes first in the line, so that a reader of a million lines can soon tell equal machines by the other bytes,
+//! see [`cut_host`]. Missing fields that were there from the first format on are errors; a newer tool may add fields.
 
 use crate::core::KlpFunc;
 use crate::manifest::{Manifest, Target};
@@ -94,11 +94,71 @@ impl Inventory {
     }
 }
 
-/// A line in two: the host's name, and what equal machines have in common. None where the host does not come first or
-/// is not spelt plainly; such a line must be read in full.
-pub fn split_host(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let rest = line.strip_prefix(b"{\"host\":\"")?;
-    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    let common = rest[end..].strip_prefix(b"\",")?;
-    Some((&rest[..end], common))
+/// A line without its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut<'l> {
+    /// The host, without quotes.
+    pub host: &'l [u8],
+    /// What is before it in the line.
+    pub before: &'l [u8],
+    /// What is after it.
+    pub after: &'l [u8],
+}
+
+/// Cuts the host out of a line, so that equal machines can be told by the rest. None where it is not among the members
+/// of the outermost object or is not spelt plainly; such a line must be read in full.
+///
+/// Nothing else is checked: if one line is an inventory, so are all that are equal to it before and after the host.
+pub fn cut_host(line: &[u8]) -> Option<Cut<'_>> {
+    let (mut at, mut depth) = (0, 0u32);
+    // A string at depth 1 that a colon follows is a member's name.
+    while let Some(byte) = line.get(at) {
+        at += 1;
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            b'"' => {
+                let name = string(line, at)?;
+                at += name.len() + 1;
+                if depth == 1 && name == b"host" && follows(line, &mut at, b':') {
+                    follows(line, &mut at, b'"').then_some(())?;
+                    let host = string(line, at)?;
+                    let plain = host
+                        .iter()
+                        .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\');
+                    return plain.then_some(Cut {
+                        host,
+                        before: &line[..at],
+                        after: &line[at + host.len()..],
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A string's bytes; it begins after its quote.
+fn string(line: &[u8], start: usize) -> Option<&[u8]> {
+    let mut escaped = false;
+    let end = line.get(start..)?.iter().position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    })?;
+    line.get(start..start + end)
+}
+
+/// Whether a byte comes next, spaces aside; `at` is then after it.
+fn follows(line: &[u8], at: &mut usize, byte: u8) -> bool {
+    let spaces = line[*at..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace());
+    let next = *at + spaces.count();
+    let found = line.get(next) == Some(&byte);
+    if found {
+        *at = next + 1;
+    }
+    found
 }

@@ -1,7 +1,7 @@
 //! Machines by their inventories: one, many, and this one's files.
 
 use lp_klp::core::KlpFunc;
-use lp_klp::inventory::{FORMAT, InstalledObject, InstalledPatch, Inventory};
+use lp_klp::inventory::{FORMAT, InstalledObject, InstalledPatch, Inventory, cut_host};
 use lp_klp::manifest::{self, Callbacks, Function, Manifest, Object, Target};
 use lp_klp::name::Sympos;
 use lp_klp::note;
@@ -260,6 +260,69 @@ fn equal_machines_are_one_group_and_broken_lines_are_named() {
     );
     assert_eq!((fleet.machines, fleet.accepted, fleet.broken), (5, 4, 1));
     assert_eq!(fleet.broken_lines[0].0, 3);
+}
+
+/// Groups of a fleet as (accepted, machines, hosts).
+fn groups(new: &Module, text: &str) -> Vec<(bool, u64, String)> {
+    let fleet = fleet::judge(new, text.as_bytes(), None).unwrap();
+    let groups = fleet.groups.iter();
+    groups
+        .map(|group| (group.accepted, group.machines, group.hosts.join(" ")))
+        .collect()
+}
+
+#[test]
+fn machines_that_differ_in_nothing_that_matters_are_one_group() {
+    let new = module(manifest("new", &["f"], &[]));
+    let mut probed = [
+        host("a", vec![]),
+        host("b", vec![]),
+        host("c", vec![]),
+        host("d", vec![]),
+    ];
+    for (machine, probe) in probed.iter_mut().zip(["g", "h", "f", "h"]) {
+        machine.kprobes = Some(vec![probe.into()]);
+    }
+    let lines: Vec<String> = probed.iter().map(|it| it.to_line().unwrap()).collect();
+    // Only the probe at the patched function is told of.
+    assert_eq!(
+        groups(&new, &lines.join("\n")),
+        [(true, 3, "a b d".into()), (true, 1, "c".into())]
+    );
+}
+
+#[test]
+fn a_host_is_cut_out_wherever_it_is_spelt() {
+    let cut = |line: &str| cut_host(line.as_bytes()).map(|cut| cut.host.to_vec());
+    let is_a = Some(b"a".to_vec());
+    assert_eq!(cut(r#"{"host":"a","format":1}"#), is_a);
+    assert_eq!(cut(r#"{ "format" : 1 , "host" : "a" }"#), is_a);
+    // Neither a member of another object, nor a value.
+    assert_eq!(cut(r#"{"kernel":{"host":"b"},"host":"a"}"#), is_a);
+    assert_eq!(cut(r#"{"name":"host","x":["host"],"host":"a"}"#), is_a);
+    assert_eq!(cut(r#"{"na\"me{":"]","host":"a"}"#), is_a);
+    // To be read in full.
+    for line in [
+        r#"{"host":"\u0061"}"#,
+        r#"{"host":7}"#,
+        r#"{"host":"a"#,
+        r#"{"format":1}"#,
+        "",
+    ] {
+        assert_eq!(cut(line), None, "{line}");
+    }
+}
+
+#[test]
+fn a_line_without_an_end_is_one_broken_line() {
+    let new = module(manifest("new", &["f"], &[]));
+    let good = host("a", vec![]).to_line().unwrap();
+    let endless = std::io::Read::take(std::io::repeat(b'{'), 100 << 20);
+    let rest = format!("\n{good}\nnonsense\n");
+    let text = std::io::Read::chain(endless, rest.as_bytes());
+    let fleet = fleet::judge(&new, text, None).unwrap();
+    let lines: Vec<u64> = fleet.broken_lines.iter().map(|(line, _)| *line).collect();
+    assert_eq!((fleet.machines, lines), (1, vec![1, 3]));
 }
 
 #[test]

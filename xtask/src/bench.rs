@@ -1,9 +1,10 @@
 //! `cargo xtask bench build`: how long lp-build takes for a one-file change, cold and warm, and how much memory; beside the last run.
-//! `cargo xtask bench diff`: the same for lp-diff.
+//! `cargo xtask bench diff`: the same for lp-diff. `cargo xtask bench fleet`: the same for lp-verify and a million machines.
 //!
 //! A benchmark and not a timed test: a limit in a test fails on a busy machine and hides what crept in on a fast one.
 
 mod diff;
+mod fleet;
 mod memory;
 mod table;
 
@@ -46,6 +47,8 @@ enum What {
         #[arg(long, value_name = "DIR")]
         objects: Option<PathBuf>,
     },
+    /// lp-verify for an inventory of a million machines
+    Fleet,
 }
 
 /// Measures and prints.
@@ -53,6 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::Build { case, warm } => build(case, *warm),
         What::Diff { objects } => diff::run(objects.as_deref()),
+        What::Fleet => fleet::run(),
     }
 }
 

@@ -22,6 +22,12 @@ pub(crate) fn lp_build() -> Result<PathBuf> {
     Ok(paths::cargo_output().join("release").join("lp-build"))
 }
 
+/// Builds `lp-verify` in release; its path.
+pub(crate) fn lp_verify() -> Result<PathBuf> {
+    command::run(cargo().args(["build", "--release", "--quiet", "--bin", "lp-verify"]))?;
+    Ok(paths::cargo_output().join("release").join("lp-verify"))
+}
+
 /// Builds `lp-diff` in release; its path.
 pub(crate) fn lp_diff() -> Result<PathBuf> {
     command::run(cargo().args(["build", "--release", "--quiet", "--bin", "lp-diff"]))?;
