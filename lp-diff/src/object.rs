@@ -152,9 +152,10 @@ impl Section<'_> {
         self.flags & elf::SHF_EXECINSTR.0 != 0
     }
 
-    /// Whether the program may write to it.
+    /// Whether the program may write to it. Constants that hold addresses are written to by whoever relocates them, and
+    /// by nobody after that.
     pub fn is_writable(&self) -> bool {
-        self.flags & elf::SHF_WRITE.0 != 0
+        self.flags & elf::SHF_WRITE.0 != 0 && !self.name.starts_with(".data.rel.ro")
     }
 
     /// Whether equal entries may be merged by the linker.
