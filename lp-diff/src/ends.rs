@@ -2,8 +2,10 @@
 //!
 //! Where data share a section (`__read_mostly`, `__ro_after_init`), the address behind a table is spelt like that of
 //! what follows it. Where the same thing followed before, both readings are one address; else which is meant must be
-//! known. Only an address that is taken can be an end, of a table that the same code uses. The tempting wrong way is to
-//! believe the spelling: a loop would run on to where the other datum is now.
+//! known. Only an address that is taken can be an end, of a table that the same code uses. A place before a datum is not
+//! spelt so: in the kernel's code model no compiler counts down from a symbol, since the result may be out of reach (gcc
+//! `x86_64_immediate_operand`, LLVM `isOffsetSuitableForCodeModel`). The tempting wrong way is to believe the spelling: a
+//! loop would run on to where the other datum is now.
 
 use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparer;
