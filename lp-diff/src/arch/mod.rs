@@ -50,6 +50,12 @@ pub trait Arch: Sync {
     /// Whether the instruction or datum with such a relocation takes an address rather than what is there; `before` are
     /// the two bytes before the field.
     fn takes_address(&self, kind: u32, before: &[u8]) -> bool;
+    /// Whether the instruction with such a relocation goes to another place; `before` are the two bytes before the field.
+    fn is_branch(&self, kind: u32, before: &[u8]) -> bool;
+    /// The same, without coming back.
+    fn is_jump(&self, kind: u32, before: &[u8]) -> bool;
+    /// Whether a code calls, or leaves through, an address that it computes.
+    fn calls_pointer(&self, code: &[u8]) -> bool;
     /// A jump with a 4-byte distance, and the offset of that in it.
     fn jump(&self) -> (&'static [u8], u8);
     /// The largest distance that a short branch reaches.

@@ -149,6 +149,26 @@ impl Arch for X86_64 {
         is_lea || !self.is_pc_relative(kind)
     }
 
+    fn is_branch(&self, kind: u32, before: &[u8]) -> bool {
+        let is_call = matches!(before, [.., 0xe8] | [0xff, 0x15]);
+        self.is_jump(kind, before) || (is_call && self.is_pc_relative(kind))
+    }
+
+    fn is_jump(&self, kind: u32, before: &[u8]) -> bool {
+        let jumps = matches!(before, [.., 0xe9] | [0x0f, 0x80..=0x8f]);
+        jumps && self.is_pc_relative(kind)
+    }
+
+    fn calls_pointer(&self, code: &[u8]) -> bool {
+        decode(code, 0).any(|insn| {
+            let is_indirect = matches!(
+                insn.flow_control(),
+                FlowControl::IndirectCall | FlowControl::IndirectBranch
+            );
+            is_indirect && !insn.is_ip_rel_memory_operand()
+        })
+    }
+
     fn jump(&self) -> (&'static [u8], u8) {
         (&[0xe9, 0, 0, 0, 0], 1)
     }

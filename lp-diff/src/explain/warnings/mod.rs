@@ -9,6 +9,7 @@ mod forever;
 mod lock;
 mod lock_calls;
 mod prototype;
+mod tail_jump;
 
 use super::layout::LayoutChange;
 use super::units::{Function, Pair, Unit};
@@ -38,6 +39,8 @@ pub enum WarningCode {
     ReturnTypeChange,
     /// An enumerator has another value.
     EnumChange,
+    /// A replacement is left by a jump to a function that only the patch has.
+    TailJump,
 }
 
 /// Something that is often a mistake.
@@ -77,6 +80,7 @@ pub fn find(subject: &Subject<'_, '_, '_>) -> Vec<Warning> {
     forever::find(subject, &mut found);
     prototype::find(subject, &mut found);
     constant::find(subject, &mut found);
+    tail_jump::find(subject, &mut found);
     found.sort();
     found.dedup();
     found
