@@ -3,6 +3,7 @@
 //! Nothing here decides what goes into the patch. An object without debug information is explained less, and patched
 //! all the same.
 
+mod gone;
 pub mod layout;
 pub mod place;
 pub mod units;
@@ -49,6 +50,9 @@ impl Explanations {
             found.layout.extend(layouts.changes);
             found.notes.extend(layouts.notes);
         }
+        found
+            .notes
+            .extend(gone::notes(comparer, comparison, selection));
         found.warnings = warnings::find(&Subject {
             comparer,
             comparison,

@@ -26,8 +26,6 @@ pub(crate) fn render(outcome: &Outcome) -> String {
         .iter()
         .map(|callback| format!("callback {} {}", callback.kind, callback.function));
     let shadow_ids = report.shadow_ids.iter();
-    let statements = report.notes.iter();
-    let statements = statements.filter(|note| note.starts_with("LP_"));
     let refusals = report.refusals.iter().map(|refusal| {
         assert!(!refusal.message.is_empty(), "{refusal:?}");
         let place = refusal.place.split("+0x").next().unwrap_or_default();
@@ -53,7 +51,11 @@ pub(crate) fn render(outcome: &Outcome) -> String {
         data.collect(),
         callbacks.collect(),
         shadow_ids.map(|id| format!("shadow id {id:#x}")).collect(),
-        statements.map(|note| format!("note {note}")).collect(),
+        report
+            .notes
+            .iter()
+            .map(|note| format!("note {note}"))
+            .collect(),
         layout.collect(),
         refusals.collect(),
         warnings.collect(),

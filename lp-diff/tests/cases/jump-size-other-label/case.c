@@ -1,9 +1,8 @@
 // A function whose jumps got longer and whose jump label leads elsewhere is changed.
-//#GccFlags: -fno-toplevel-reorder
+//#Compiler: gcc
+//#Flags: -fno-toplevel-reorder
 #define __sched __attribute__((section(".sched.text"), noinline))
 
-struct key { long enabled; long entries; };
-struct key k;
 #ifdef PATCHED
 #define LABEL no
 #define OTHER yes
@@ -11,26 +10,24 @@ struct key k;
 #define LABEL yes
 #define OTHER no
 #endif
-extern int outside(int);
+struct key { long enabled; long entries; };
+struct key k;
+extern int one(int), five(int);
 static int middle(int x);
 static int last(int x);
 
 int __sched f(int x)
 {
-	if (x > 300)
-		return middle(x + 1);
-	if (x > 200)
-		return last(x);
 	asm goto("1: .byte 0x0f,0x1f,0x44,0,0\n\t"
 		 ".pushsection __jump_table, \"aw\"\n\t"
 		 ".balign 8\n\t.long 1b - ., %l1 - .\n\t.quad %c0 - .\n\t.popsection"
 		 : : "i" (&k) : : LABEL, OTHER);
 	if (x == 1)
-		return outside(x) + 7;
+		return last(x);
 no:
-	return outside(6) ^ 5;
+	return one(x);
 yes:
-	return outside(x) - 5;
+	return five(x);
 }
 
 static int __sched middle(int x)

@@ -1,35 +1,31 @@
 // Jump tables and entries of special sections find their places in a function whose jumps got longer.
-//#GccFlags: -fno-toplevel-reorder
+//#Compiler: gcc
+//#Flags: -fno-toplevel-reorder
 //#Flags: -fjump-tables
 #define __sched __attribute__((section(".sched.text"), noinline))
 
 struct key { long enabled; long entries; };
 struct key k;
-extern int outside(int);
+extern int one(int), two(int), three(int), four(int), five(int);
 static int middle(int x);
 static int last(int x);
 
 int __sched f(int x)
 {
-	if (x > 300)
-		return middle(x + 1);
-	if (x > 200)
-		return last(x);
 	asm goto("1: .byte 0x0f,0x1f,0x44,0,0\n\t"
 		 ".pushsection __jump_table, \"aw\"\n\t"
 		 ".balign 8\n\t.long 1b - ., %l[yes] - .\n\t.quad %c0 - .\n\t.popsection"
 		 : : "i" (&k) : : yes);
 	switch (x) {
-	case 0: return outside(1) + 1;
-	case 1: return outside(x) + 7;
-	case 2: return outside(2) * 3;
-	case 3: return outside(5) - 4;
-	case 4: return outside(6) ^ 5;
-	case 5: return outside(7) | 64;
-	default: return -1;
+	case 0: return one(x);
+	case 1: return last(x);
+	case 2: return middle(x);
+	case 3: return two(x);
+	case 4: return three(x);
+	case 5: return four(x);
 	}
 yes:
-	return outside(x) - 5;
+	return five(x);
 }
 
 static int __sched middle(int x)
