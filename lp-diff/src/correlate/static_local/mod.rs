@@ -71,6 +71,7 @@ pub(super) fn correlate<'d>(orig: Side<'_, '_, 'd>, patched: Side<'_, '_, 'd>, t
         twins.ambiguous.extend(doubtful);
     }
     moved::correlate((orig, &theirs), (patched, &ours), &settled, twins);
+    moved::doubt_other_scope(orig.view, patched.view, twins);
 }
 
 /// Whether code that does not say the same on both sides, byte for byte and name for name, uses a static local.

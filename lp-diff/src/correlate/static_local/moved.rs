@@ -9,9 +9,43 @@ use super::declared::Settled;
 use super::used::{Uses, place};
 use super::{Side, Twins};
 use crate::bundle::{BundleId, Kind};
+use crate::correlate::is_static_local;
 use crate::name::{canonical, is_scoped, own_name, source_function};
 use crate::reference::View;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A variable that was the file's and is a function's, or the other way round, can be the same one with its state, or
+/// another one that got its name.
+pub(super) fn doubt_other_scope(orig: &View<'_>, patched: &View<'_>, twins: &mut Twins) {
+    let states = |view: &'_ View<'_>, is_left: &dyn Fn(BundleId) -> bool| {
+        let bundles = view.bundles.iter();
+        let states = bundles.filter(|(id, bundle)| {
+            let section = view.object.section(bundle.section);
+            bundle.kind == Kind::Data && section.is_writable() && is_left(*id)
+        });
+        let named = states.map(|(id, _)| {
+            let name = canonical(view.name(id), view.object.compiler).into_owned();
+            let is_local = is_static_local(view, id);
+            let name = if is_local {
+                own_name(&name).to_owned()
+            } else {
+                name
+            };
+            (id, (name, is_local))
+        });
+        named.collect::<Vec<_>>()
+    };
+    let ours = states(patched, &|id| twins.orig(id).is_none());
+    if ours.is_empty() {
+        return;
+    }
+    let theirs = states(orig, &|id| twins.patched(id).is_none());
+    let theirs: BTreeSet<_> = theirs.into_iter().map(|(_, key)| key).collect();
+    let other_scope =
+        |(name, is_local): &(String, bool)| theirs.contains(&(name.clone(), !is_local));
+    let doubtful = ours.iter().filter(|(_, key)| other_scope(key));
+    twins.ambiguous.extend(doubtful.map(|(id, _)| *id));
+}
 
 /// The locals of one name that are left, and who uses them.
 #[derive(Default)]
