@@ -9,6 +9,7 @@ use crate::author::Author;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Reason, Status};
 use crate::ends::Ends;
+use crate::moved_name;
 use crate::name::{self, canonical};
 use crate::object::Section;
 use crate::reference::{Ref, Target, View};
@@ -60,6 +61,7 @@ impl Selection {
         }
         selector.refuse_changed_tables();
         let mut selection = selector.selection;
+        selection.refusals.extend(moved_name::refusals(comparer));
         let order = |entry: &Entry| {
             (
                 crate::special::table::position(entry.special),

@@ -21,6 +21,7 @@ pub mod explain;
 pub mod exports;
 pub mod include;
 pub mod modinfo;
+pub mod moved_name;
 pub mod name;
 pub mod object;
 mod packed;

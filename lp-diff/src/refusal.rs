@@ -36,6 +36,8 @@ pub enum RefusalCode {
     LayoutChange,
     /// A short branch into another function of the same section.
     ShortBranch,
+    /// A name that other files use belongs to another function or variable.
+    MovedName,
     /// A callback is declared that the livepatch core cannot be given.
     Callback,
 }
