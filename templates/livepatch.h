@@ -57,6 +57,64 @@ typedef void (*lp_callback_fn)(struct klp_object *obj);
 	__LP_CALLBACK(post_unpatch, lp_callback_fn, fn, "void " #fn "(struct klp_object *)")
 
 /*
+ * A system state that the patch changes: what the author gives are the steps for one state, and the toolchain calls
+ * them as the kernel's rules for states ask for (Documentation/livepatch/system-state.rst). The id is that of a [[state]]
+ * in livepatch.toml, which says the version. `type` is what must be remembered as long as the change is in force,
+ * whichever patch is in charge of it: `struct lp_no_data` if that is nothing.
+ *
+ *	struct quota_limit { int before; };
+ *
+ *	static void quota_apply(void *data)
+ *	{
+ *		struct quota_limit *limit = data;
+ *
+ *		limit->before = READ_ONCE(quota_limit);
+ *		WRITE_ONCE(quota_limit, 16);
+ *	}
+ *	static void quota_restore(void *data)
+ *	{
+ *		struct quota_limit *limit = data;
+ *
+ *		WRITE_ONCE(quota_limit, limit->before);
+ *	}
+ *	LP_STATE(quota, struct quota_limit, 1, .apply = quota_apply, .restore = quota_restore);
+ *
+ * Which step is called when, each of them optional:
+ *
+ *	prepare	before any task runs the new code, where no patch has changed the state yet. `data` is zeroed. Another
+ *		value than 0 stops the loading.
+ *	apply	when every task runs the new code, where no patch has changed the state yet
+ *	upgrade	instead of these two, where the patch that is replaced has a lower version of the state: when every
+ *		task runs the new code. `data` is zeroed, `old` is what that patch kept, NULL if it kept nothing; it is
+ *		freed afterwards, so take what it points to. Without `upgrade` the old data is taken over as it is.
+ *	restore	before any task goes back to the old code
+ *	release	when every task runs the old code again, also where the patching was called off after `prepare`: free
+ *		what `data` points to. It is freed itself afterwards.
+ *
+ * A patch that takes the state over at the same version calls nothing: the change is made, and the data goes from
+ * patch to patch, so the type must never change without a higher version and an `upgrade`. If the patching is called
+ * off, the older patch is still in charge. All steps may sleep. They belong to files of the kernel, not of a module,
+ * and to a patch with `replace = true` if another one has the state already.
+ */
+struct lp_no_data { };
+struct lp_state_ops {
+	__SIZE_TYPE__ size;
+	int (*prepare)(void *data);
+	void (*apply)(void *data);
+	void (*restore)(void *data);
+	void (*release)(void *data);
+	void (*upgrade)(void *data, void *old, unsigned int old_version);
+};
+
+#define LP_STATE(name, type, number, ...)								\
+	static const struct lp_state_ops name##_state = { .size = sizeof(type), __VA_ARGS__ };		\
+	static const struct {										\
+		unsigned long id;									\
+		const struct lp_state_ops *ops;								\
+	} __lp_state_##name __LP_MARK("states") = { (number), &name##_state };				\
+	_Static_assert((number) > 0, "the id of state " #name " is a constant above 0")
+
+/*
  * A difference in this function is harmless: the running system keeps its own. Functions that it is inlined into are
  * patched nevertheless. Its clones (fn.isra.0, fn.cold) are meant, too.
  *

@@ -1,10 +1,15 @@
 //! What the patch's author says in the patched source with the macros of `templates/livepatch.h`: which functions are
-//! callbacks, which differences are harmless, which shadow variables there are.
+//! callbacks, which states the toolchain takes over for it, which differences are harmless, which shadow variables
+//! there are.
 //!
 //! It is read from the sections `.livepatch.*` of the patched object, which never go into the output. Functions to
 //! ignore come by name: a pointer to one would keep the compiler from inlining or cloning it, so that saying that a
 //! difference means nothing would itself make one. The tempting wrong way is to drop what is ignored before
 //! comparing: then nothing tells that a statement is no longer needed.
+
+mod states;
+
+pub use states::StateOps;
 
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
@@ -30,6 +35,8 @@ const WORD: u64 = 8;
 pub struct Author {
     /// The callbacks, one of a kind at most.
     pub callbacks: BTreeMap<Callback, BundleId>,
+    /// The code that keeps a state, by the state's id.
+    pub states: BTreeMap<u64, StateOps>,
     /// What is to be ignored.
     pub ignores: Ignores,
     /// The ids of shadow variables that the patched source declares.
@@ -113,10 +120,11 @@ impl Author {
                 Err(refusal) => refusals.push(refusal),
             }
         }
+        author.states = states::read(view, arch, refusals);
         author
     }
 
-    /// Takes out the callbacks that the original declares, too, and says so: they are no part of the change, and yet
+    /// Takes out the callbacks and states that the original declares, too, and says so: they are no part of the change, and yet
     /// a patch without them may not be what its author means.
     pub fn take_known(&mut self, (view, twins): (&View<'_>, &Twins), orig: &Self) -> Vec<Refusal> {
         let known = |(kind, id): (&Callback, &BundleId)| {
@@ -134,7 +142,27 @@ impl Author {
                 ),
             )
         };
-        known.into_iter().map(refuse).collect()
+        let mut refusals: Vec<Refusal> = known.into_iter().map(refuse).collect();
+        let (both, ours): (BTreeMap<_, _>, _) = std::mem::take(&mut self.states)
+            .into_iter()
+            .partition(|(_, state)| twins.orig(state.ops).is_some());
+        self.states = ours;
+        refusals.extend(both.iter().map(|(id, state)| {
+            Refusal::new(
+                RefusalCode::Callback,
+                view.name(state.ops),
+                format!(
+                    "both trees declare it for state {id}: the original must be the source of the system that runs, without what patches it"
+                ),
+            )
+        }));
+        refusals
+    }
+
+    /// What the patch's tables refer to by a symbol of its own.
+    pub fn roots(&self) -> Vec<BundleId> {
+        let states = self.states.values().map(|state| state.ops);
+        self.callbacks.values().copied().chain(states).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The whole of a diff: runs the phases one after the other and gathers the report.
 
 use crate::arch::{self, Arch};
-use crate::author::Author;
+use crate::author::{Author, StateOps};
 use crate::both::both;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::{Comparer, Comparison, Status as BundleStatus, ignored};
@@ -16,7 +16,7 @@ use crate::modinfo;
 use crate::object::{Object, ParseError};
 use crate::reference::View;
 use crate::reloc::{Places, Resolver};
-use crate::report::{Callback, Datum, Function, Report, Status, Verdict};
+use crate::report::{Callback, Datum, Function, Report, StateCode, Status, Verdict};
 use crate::show::{Gathering, SideBySide, Wanted, gather};
 use crate::special::Entries;
 use crate::special::size::Sizes;
@@ -208,13 +208,9 @@ fn diff_views<T>(
             Err(refusal) => selection.refusals.push(refusal),
         }
     }
-    let callbacks: Vec<BundleId> = author
-        .callbacks
-        .values()
-        .copied()
-        .filter(|id| selection.bundles.contains_key(id))
-        .collect();
-    let callbacks = aliases(patched, &callbacks, &config.unit);
+    let mut roots = author.roots();
+    roots.retain(|id| selection.bundles.contains_key(id));
+    let roots = aliases(patched, &roots, &config.unit);
     let aliases = aliases(patched, &changed, &config.unit);
     selection.notes.extend(ignored::notes(
         &comparer,
@@ -229,7 +225,7 @@ fn diff_views<T>(
         resolver: &resolver,
         arch,
         aliases: &aliases,
-        callbacks: &callbacks,
+        roots: &roots,
     };
     let mut emitted = Emitted::default();
     let mut more = Vec::new();
@@ -246,7 +242,7 @@ fn diff_views<T>(
         sympos: &sympos,
         aliases: &aliases,
         author: &author,
-        callbacks: &callbacks,
+        roots: &roots,
         emitted: &emitted,
         explanations: &explanations,
     };
@@ -358,7 +354,7 @@ struct Gathered<'g, 'v, 'd> {
     sympos: &'g BTreeMap<BundleId, (String, u32, usize)>,
     aliases: &'g BTreeMap<BundleId, String>,
     author: &'g Author,
-    callbacks: &'g BTreeMap<BundleId, String>,
+    roots: &'g BTreeMap<BundleId, String>,
     emitted: &'g Emitted,
     explanations: &'g Explanations,
 }
@@ -381,6 +377,7 @@ impl Gathered<'_, '_, '_> {
             functions,
             data: self.data(),
             callbacks: self.callbacks(),
+            states: self.states(),
             shadow_ids: self.author.shadow_ids.iter().copied().collect(),
             touched: self.touched(),
             notes: [&self.selection.notes[..], &self.explanations.notes].concat(),
@@ -456,7 +453,7 @@ impl Gathered<'_, '_, '_> {
 
     fn callbacks(&self) -> Vec<Callback> {
         let callback = |(kind, id): (_, &BundleId)| {
-            let alias = self.callbacks.get(id)?.clone();
+            let alias = self.roots.get(id)?.clone();
             Some(Callback {
                 kind,
                 function: self.comparer.patched.name(*id).to_owned(),
@@ -467,6 +464,19 @@ impl Gathered<'_, '_, '_> {
         callbacks
             .filter_map(|(kind, id)| callback((*kind, id)))
             .collect()
+    }
+
+    fn states(&self) -> Vec<StateCode> {
+        let code = |(id, state): (&u64, &StateOps)| {
+            Some(StateCode {
+                id: *id,
+                name: self.comparer.patched.name(state.ops).to_owned(),
+                alias: self.roots.get(&state.ops)?.clone(),
+                size: state.size,
+                upgrades: state.upgrades,
+            })
+        };
+        self.author.states.iter().filter_map(code).collect()
     }
 
     /// The original's functions whose code the patch stands in for, cold parts included.

@@ -52,8 +52,8 @@ pub struct Source<'s, 'd> {
     pub arch: &'s dyn Arch,
     /// The alias of each changed function.
     pub aliases: &'s BTreeMap<BundleId, String>,
-    /// The alias of each callback.
-    pub callbacks: &'s BTreeMap<BundleId, String>,
+    /// The alias of what else the module's tables refer to: callbacks and the operations of states.
+    pub roots: &'s BTreeMap<BundleId, String>,
 }
 
 /// Writes the object, or says what cannot be resolved.
@@ -181,7 +181,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
 
     fn define_aliases(&mut self, sections: &[OutSection]) {
         let view = self.source.view;
-        for (id, alias) in self.source.aliases.iter().chain(self.source.callbacks) {
+        for (id, alias) in self.source.aliases.iter().chain(self.source.roots) {
             let (Some(spot), bundle) = (self.spots.get(id), view.bundles.get(*id)) else {
                 continue;
             };
@@ -191,7 +191,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             let size = self.size_with_stubs(*id, owner);
             let out = self.out.symbols.add();
             out.name = alias.as_bytes().to_vec().into();
-            out.set_st_info(elf::STB_GLOBAL, elf::STT_FUNC);
+            out.set_st_info(elf::STB_GLOBAL, elf::SymbolType(owner.kind));
             out.st_other = elf::SymbolOther(elf::STV_HIDDEN.0);
             out.section = Some(sections[spot.pool]);
             out.st_value = spot.offset + owner.value - bundle.start;

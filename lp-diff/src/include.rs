@@ -56,6 +56,7 @@ impl Selection {
         };
         selector.seed();
         selector.seed_callbacks();
+        selector.seed_states();
         while let Some(id) = selector.work.pop() {
             selector.follow(id);
         }
@@ -120,6 +121,18 @@ impl Selector<'_, '_, '_> {
                 self.refuse(RefusalCode::Callback, name, &format!("the {kind} callback is a function that the running system has already: write a new one that calls it"));
             } else {
                 self.include(*id, || format!("the {kind} callback"));
+            }
+        }
+    }
+
+    /// The patch's own code calls what a state's operations name, so they must be the patch's own.
+    fn seed_states(&mut self) {
+        let view = self.comparer.patched;
+        for (id, state) in &self.author.states {
+            if *self.comparison.status(state.ops) == Status::New {
+                self.include(state.ops, || format!("keeps state {id}"));
+            } else {
+                self.refuse(RefusalCode::Callback, view.name(state.ops), &format!("the operations of state {id} are a datum that the running system has already: make them with LP_STATE under a new name"));
             }
         }
     }

@@ -84,6 +84,21 @@ pub struct Callback {
     pub alias: String,
 }
 
+/// The code that keeps a system state: `struct lp_state_ops` of `templates/livepatch.h`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateCode {
+    /// The state's id.
+    pub id: u64,
+    /// The name of the struct.
+    pub name: String,
+    /// Global symbol of it in the output.
+    pub alias: String,
+    /// Bytes of the data that the state keeps.
+    pub size: u64,
+    /// Whether it can take over the data of an older version.
+    pub upgrades: bool,
+}
+
 /// Everything that a diff found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -95,6 +110,8 @@ pub struct Report {
     pub data: Vec<Datum>,
     /// The callbacks of the object, one of a kind at most, in the order of a patch's life.
     pub callbacks: Vec<Callback>,
+    /// The states that the file has the code for, by id.
+    pub states: Vec<StateCode>,
     /// The ids of the shadow variables that the patched source declares.
     pub shadow_ids: Vec<u64>,
     /// Types that the patch can reach and whose layout differs; each is refused unless the author allows it.

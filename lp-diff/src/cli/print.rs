@@ -48,6 +48,13 @@ fn write_lines(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for callback in &report.callbacks {
         writeln!(out, "callback {}: {}", callback.kind, callback.function)?;
     }
+    for state in &report.states {
+        writeln!(
+            out,
+            "state    {}: {} ({} bytes of data)",
+            state.id, state.name, state.size
+        )?;
+    }
     for note in &report.notes {
         writeln!(out, "note     {note}")?;
     }

@@ -216,6 +216,10 @@ fn lines(report: &Report, shown: &SideBySide) -> impl Iterator<Item = LineView> 
         .callbacks
         .iter()
         .map(|callback| line("callback", &callback.function, &callback.kind.to_string()));
+    let states = report.states.iter().map(|state| {
+        let text = format!("keeps state {}, {} bytes of data", state.id, state.size);
+        line("state", &state.name, &text)
+    });
     let notes = report.notes.iter().map(|note| line("note", "", note));
     let warnings = report.warnings.iter().map(|warning| {
         let text = format!("{} [{}]", warning.message, warning.code);
@@ -234,6 +238,7 @@ fn lines(report: &Report, shown: &SideBySide) -> impl Iterator<Item = LineView> 
     );
     let gone = all("gone", &shown.gone, "no longer in the patched object");
     data.chain(callbacks)
+        .chain(states)
         .chain(warnings)
         .chain(layout)
         .chain(notes)

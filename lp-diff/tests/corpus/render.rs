@@ -25,6 +25,10 @@ pub(crate) fn render(outcome: &Outcome) -> String {
         .callbacks
         .iter()
         .map(|callback| format!("callback {} {}", callback.kind, callback.function));
+    let states = report.states.iter().map(|state| {
+        let upgrades = if state.upgrades { " upgrades" } else { "" };
+        format!("state {} {} {}{upgrades}", state.id, state.name, state.size)
+    });
     let shadow_ids = report.shadow_ids.iter();
     let refusals = report.refusals.iter().map(|refusal| {
         assert!(!refusal.message.is_empty(), "{refusal:?}");
@@ -50,6 +54,7 @@ pub(crate) fn render(outcome: &Outcome) -> String {
         functions.collect::<Vec<String>>(),
         data.collect(),
         callbacks.collect(),
+        states.collect(),
         shadow_ids.map(|id| format!("shadow id {id:#x}")).collect(),
         report
             .notes
