@@ -24,6 +24,8 @@ pub struct Describe {
     pub replace: Option<bool>,
     /// The system states it changes.
     pub states: Vec<KlpState>,
+    /// The line that each state is on, by its id.
+    pub state_lines: BTreeMap<u64, usize>,
     /// The shadow variables it uses.
     pub shadows: Vec<ShadowId>,
     /// The types whose layout it changes knowingly.
@@ -95,6 +97,7 @@ pub fn parse(text: &str) -> Result<Describe> {
         description: file.description,
         replace: file.replace,
         states,
+        state_lines: lines,
         allow_layout_change: allowed(text, &file.allow_layout_change)?,
     })
 }

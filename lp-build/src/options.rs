@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lp_klp::manifest::ShadowId;
 use lp_klp::name::{MODULE_NAME_LEN, ObjName};
 use lp_klp::state::KlpState;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const DESCRIBE_FILE: &str = "livepatch.toml";
@@ -62,6 +62,8 @@ pub struct Options {
     pub identity: Identity,
     /// The description file that was read.
     pub describe: Option<PathBuf>,
+    /// The line of that file that each state is on.
+    pub state_lines: BTreeMap<u64, usize>,
     /// The patch that this one follows.
     pub previous: Option<PathBuf>,
     /// Functions whose fix in that patch may be given up.
@@ -78,6 +80,20 @@ pub struct Options {
     pub html: Option<PathBuf>,
 }
 
+impl Options {
+    /// The place of what is to be said of a state: where the description declares it, or else the description, where it
+    /// ought to.
+    pub fn place_of(&self, state: Option<u64>, place: &str) -> String {
+        match (&self.describe, state) {
+            (Some(file), Some(id)) => match self.state_lines.get(&id) {
+                Some(line) => format!("{}:{line}: {place}", file.display()),
+                None => format!("{}: {place}", file.display()),
+            },
+            _ => place.to_owned(),
+        }
+    }
+}
+
 /// Interprets the command line.
 pub fn interpret(args: KernelArgs) -> Result<Options> {
     check_release(&args.kernel)?;
@@ -92,6 +108,10 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         &described.allow_layout_change,
     ]
     .concat();
+    let mut state_lines = described.state_lines.clone();
+    if !args.state.is_empty() {
+        state_lines.clear();
+    }
     let identity = identity(&args, described)?;
     let cache = match args.cache {
         Some(cache) => cache,
@@ -111,6 +131,7 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         symvers: args.symvers,
         identity,
         describe,
+        state_lines,
         previous: args.previous,
         revert: args.revert,
         allow_mismatch: args.allow_mismatch,

@@ -36,11 +36,26 @@ pub struct Manifest {
     /// The system states it changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<KlpState>,
+    /// Those of them that the toolchain's code keeps, with data that goes from patch to patch (`klp_state.data`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_states: Vec<KeptState>,
     /// What it patches.
     pub objects: Vec<Object>,
     /// The shadow variables it uses (`klp_shadow_alloc`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadow_ids: Vec<ShadowId>,
+}
+
+/// A state that the toolchain's code keeps: the author gave the steps (`LP_STATE`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptState {
+    /// Its id.
+    pub id: u64,
+    /// Bytes of its data.
+    pub size: u64,
+    /// Whether the patch can turn an older version's data into its own.
+    #[serde(default)]
+    pub upgrades: bool,
 }
 
 /// The id of shadow variables, and what they are for. Two patches that are on one machine, at once or one after the

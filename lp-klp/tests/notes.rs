@@ -37,6 +37,7 @@ fn manifest() -> Manifest {
                 ..Callbacks::default()
             },
         }],
+        kept_states: Vec::new(),
         shadow_ids: [1, u64::MAX]
             .map(|id| lp_klp::manifest::ShadowId {
                 id,

@@ -8,7 +8,9 @@ use crate::patch::Patch;
 use crate::reader::Module;
 use crate::reader::tables::TableObject;
 use crate::rules::states;
+use lp_klp::manifest::Manifest;
 use lp_klp::name::{ObjName, Sympos};
+use lp_klp::state::incompatibilities;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,6 +62,9 @@ pub struct Objection {
     pub place: String,
     /// What is wrong and the way out.
     pub message: String,
+    /// The state that it is about, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<u64>,
 }
 
 /// The step from one patch to the next.
@@ -91,6 +96,7 @@ pub fn compare(old: &Module, new: &Module, reverts: &[String]) -> Lineage {
         warnings: Vec::new(),
     };
     lineage.refuse_states(&after, &before);
+    lineage.refuse_kept(old, new);
     lineage.refuse_positions(old, new);
     lineage.refuse_reverts(&before, &after, reverts);
     lineage.refuse_shadows(old, new);
@@ -104,16 +110,66 @@ impl Lineage {
             code,
             place: place.into(),
             message,
+            state: None,
         });
     }
 
     fn refuse_states(&mut self, new: &Patch, old: &Patch) {
-        for finding in states::check(new, std::slice::from_ref(old))
-            .into_iter()
-            .filter(|finding| finding.is_error())
-        {
+        if let (Ok(new), Ok(old)) = (new.possible(), old.possible()) {
+            for lost in new.iter().flat_map(|new| incompatibilities(new, &old)) {
+                let id = lost.state.id;
+                let known = self.refusals.iter().any(|known| known.state == Some(id));
+                if !known {
+                    self.refuse_state(id, format!("{lost}: the kernel would answer EINVAL. Declare it in version {} or a later one", lost.state.version));
+                }
+            }
+            return;
+        }
+        // Where something is not known, the rule says what.
+        let findings = states::check(new, std::slice::from_ref(old));
+        for finding in findings.into_iter().filter(|finding| finding.is_error()) {
             self.refuse("state", "states", finding.message);
         }
+    }
+
+    /// What one patch's `LP_STATE` leaves, the next one's must be able to take.
+    fn refuse_kept(&mut self, old: &Module, new: &Module) {
+        let (Some(theirs), Some(ours)) = (&old.manifest, &new.manifest) else {
+            return;
+        };
+        if !ours.replace {
+            return;
+        }
+        for state in &theirs.states {
+            let kept = |manifest: &Manifest| {
+                let mut kept = manifest.kept_states.iter();
+                kept.find(|kept| kept.id == state.id).cloned()
+            };
+            let version = ours.states.iter().find(|our| our.id == state.id);
+            let Some(version) = version.map(|our| our.version) else {
+                continue;
+            };
+            let message = match (kept(theirs), kept(ours)) {
+                (Some(_), None) => "the old patch has an LP_STATE for it and this one has none: nobody would put the original back. Carry it on".to_owned(),
+                (_, Some(ours)) if ours.upgrades && version > state.version => continue,
+                (Some(theirs), Some(ours)) if theirs.size != ours.size => format!(
+                    "its data is {} bytes in the old patch and {} in this one, which takes it as it is: raise the version and give an `upgrade`, or leave the type as it was",
+                    theirs.size, ours.size
+                ),
+                (None, Some(ours)) if ours.size > 0 => "the old patch keeps no data for it that this one could take: raise the version and give an `upgrade`".to_owned(),
+                _ => continue,
+            };
+            self.refuse_state(state.id, message);
+        }
+    }
+
+    fn refuse_state(&mut self, id: u64, message: String) {
+        self.refusals.push(Objection {
+            code: "state",
+            place: format!("state {id}"),
+            message,
+            state: Some(id),
+        });
     }
 
     /// Before 6.19 a cumulative patch that spells a position differently cannot be loaded over the old one
@@ -207,6 +263,7 @@ impl Lineage {
                 code: "lost-data",
                 place: name.clone(),
                 message,
+                state: None,
             });
         }
     }

@@ -1,6 +1,6 @@
 //! From one cumulative patch to the next, on modules that the assembler wrote.
 
-use lp_klp::manifest::{FORMAT, Manifest, Object, ShadowId, Target};
+use lp_klp::manifest::{FORMAT, KeptState, Manifest, Object, ShadowId, Target};
 use lp_klp::note;
 use lp_verify::lineage::{Fate, Lineage, compare};
 use lp_verify::reader::Module;
@@ -14,6 +14,8 @@ struct Patch<'a> {
     funcs: &'a [(&'a str, u32, &'a str)],
     state: (u64, u32),
     shadow: Option<&'a str>,
+    /// Bytes of data of the state that the toolchain keeps, and whether it can be upgraded.
+    kept: Option<(u64, bool)>,
     variable: bool,
 }
 
@@ -25,15 +27,19 @@ const ONE: Patch<'_> = Patch {
     ],
     state: (7, 1),
     shadow: None,
+    kept: None,
     variable: false,
 };
 
 fn module(dir: &Path, patch: &Patch<'_>) -> Module {
     let mut text = format!(
         ".section .modinfo,\"a\"\n.asciz \"livepatch=Y\"\n.asciz \"name={}\"\n.asciz \"vermagic=6.1.0 SMP \"\n\
-         .section .rodata.str1.1,\"aMS\",@progbits,1\nother{1}: .asciz \"{1}\"\ntext: .asciz \"the same\"\n.text\n",
+         .section .rodata.str1.1,\"aMS\",@progbits,1\nother{1}: .asciz \"{1}\"\ntext: .asciz \"the same\"\n\
+         .section .text.helper,\"ax\"\n.type helper,@function\nhelper: .fill {2}, 1, 0x90\nret\n.size helper, . - helper\n\
+         .section .rodata.f.str1.1,\"a\"\nplain: .asciz \"{1}\"\n.text\n",
         patch.name,
         patch.name.repeat(patch.state.1 as usize),
+        patch.state.1,
     );
     let mut table = String::new();
     for (name, position, code) in patch.funcs {
@@ -114,6 +120,15 @@ fn manifest(patch: &Patch<'_>, shadow: &str) -> Manifest {
             name: String::new(),
         }],
         objects: vec![object],
+        kept_states: patch
+            .kept
+            .into_iter()
+            .map(|(size, upgrades)| KeptState {
+                id: patch.state.0,
+                size,
+                upgrades,
+            })
+            .collect(),
         shadow_ids: vec![ShadowId {
             id: 9,
             name: shadow.into(),
@@ -159,6 +174,64 @@ fn a_function_is_carried_on_wherever_its_strings_lie() {
     assert_eq!(
         (lineage.states[0].old, lineage.states[0].new),
         (Some(1), Some(2))
+    );
+}
+
+#[test]
+fn the_same_code_with_another_helper_or_text_is_not_carried_on() {
+    for code in ["call helper", "mov $plain, %rdi"] {
+        let funcs = &[("f", 0, code)];
+        let (one, next) = (
+            Patch { funcs, ..ONE },
+            Patch {
+                state: (7, 2),
+                funcs,
+                ..ONE
+            },
+        );
+        assert_eq!(
+            fates(&step(&one, &one, &[])),
+            [(Fate::CarriedOn, "f")],
+            "{code}"
+        );
+        assert_eq!(
+            fates(&step(&one, &next, &[])),
+            [(Fate::PatchedAnew, "f")],
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn what_one_patch_keeps_the_next_can_take() {
+    let kept = |version, kept: Option<(u64, bool)>| Patch {
+        state: (7, version),
+        shadow: Some("lock"),
+        kept,
+        ..ONE
+    };
+    let small = kept(1, Some((4, false)));
+    for (next, wanted) in [
+        (kept(1, Some((4, false))), None),
+        (kept(2, Some((4, false))), None),
+        (kept(2, Some((8, true))), None),
+        (kept(1, Some((8, true))), Some("4 bytes in the old")),
+        (kept(2, Some((8, false))), Some("4 bytes in the old")),
+        (kept(2, None), Some("has none")),
+    ] {
+        let lineage = step(&small, &next, &[]);
+        let found = lineage.refusals.first();
+        assert_eq!(found.is_some(), wanted.is_some(), "{lineage:?}");
+        if let (Some(found), Some(wanted)) = (found, wanted) {
+            assert!(found.message.contains(wanted), "{}", found.message);
+            assert_eq!((found.code, found.state), ("state", Some(7)));
+        }
+    }
+    let bare = kept(1, None);
+    assert_eq!(refused(&step(&bare, &small, &[])), ["state"]);
+    assert_eq!(
+        refused(&step(&bare, &kept(2, Some((4, true))), &[])),
+        [""; 0]
     );
 }
 

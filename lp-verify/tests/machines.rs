@@ -52,6 +52,7 @@ fn manifest(name: &str, functions: &[&str], states: &[(u64, u32)]) -> Manifest {
             functions: functions.iter().map(function).collect(),
             callbacks: Callbacks::default(),
         }],
+        kept_states: Vec::new(),
         shadow_ids: Vec::new(),
     }
 }

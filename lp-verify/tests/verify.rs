@@ -46,6 +46,7 @@ fn manifest(name: &str, replace: bool, states: &[(u64, u32)]) -> Manifest {
             functions: vec![function],
             callbacks: Callbacks::default(),
         }],
+        kept_states: Vec::new(),
         shadow_ids: Vec::new(),
     }
 }

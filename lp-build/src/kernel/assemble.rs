@@ -4,6 +4,7 @@ use super::callbacks::Callbacks;
 use super::image::{self, OldCode};
 use super::inputs::Inputs;
 use super::judge::Judged;
+use super::states::States;
 use super::target::Targets;
 use crate::fidelity::Verdict;
 use crate::module::Parts;
@@ -22,11 +23,18 @@ use lp_klp::note;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Fills the report with what the units come to.
-pub fn summarize(judged: &[Judged], report: &mut Report) {
+pub fn summarize(options: &Options, judged: &[Judged], report: &mut Report) {
     let (callbacks, refusals) = Callbacks::gather(judged);
     report.refusals.extend(refusals);
+    let (states, refusals) = States::gather(judged, &options.identity);
+    report.refusals.extend(refusals);
+    report.kept_states = states.report();
     let mut objects: BTreeMap<&ObjName, Vec<PatchedFunction>> = BTreeMap::new();
     objects.extend(callbacks.objects().map(|name| (name, Vec::new())));
+    let kernel = ObjName::vmlinux();
+    if !states.is_empty() {
+        objects.entry(&kernel).or_default();
+    }
     report.shadow_ids = shadow_ids(judged);
     for unit in judged {
         let source = || unit.source.clone();
@@ -212,10 +220,20 @@ pub fn parts(
     }
     // What stands in the way was refused when the report was made.
     let (callbacks, _) = Callbacks::gather(&judged);
+    let (states, _) = States::gather(&judged, identity);
     for object in callbacks.objects() {
         objects.entry(object.clone()).or_default();
     }
-    let manifest = manifest(options, inputs, (&objects, &callbacks), &judged, targets)?;
+    if !states.is_empty() {
+        objects.entry(ObjName::vmlinux()).or_default();
+    }
+    let manifest = manifest(
+        options,
+        inputs,
+        (&objects, &callbacks, &states),
+        &judged,
+        targets,
+    )?;
     let namespaces: BTreeSet<String> = judged
         .iter()
         .flat_map(|unit| unit.report.namespaces.iter().cloned())
@@ -224,7 +242,7 @@ pub fn parts(
         tool: manifest.tool.clone(),
         objects: objects
             .into_iter()
-            .map(|object| table(object, &callbacks))
+            .map(|object| table(object, &callbacks, &states))
             .collect(),
         states: identity
             .states
@@ -232,6 +250,7 @@ pub fn parts(
             .map(|state| State {
                 id: state.id,
                 version: state.version,
+                ops: states.ops(state.id),
             })
             .collect(),
         replace: identity.replace,
@@ -246,13 +265,14 @@ pub fn parts(
     })
 }
 
-fn table((name, funcs): (ObjName, Vec<Func>), callbacks: &Callbacks) -> Object {
+fn table((name, funcs): (ObjName, Vec<Func>), callbacks: &Callbacks, states: &States) -> Object {
     let callback = |(kind, found): (_, &super::callbacks::Found)| Callback {
         kind,
         alias: found.alias.clone(),
     };
     Object {
         callbacks: callbacks.of(&name).map(callback).collect(),
+        keeps_states: name.is_vmlinux() && !states.is_empty(),
         name: (!name.is_vmlinux()).then(|| name.to_string()),
         funcs,
     }
@@ -261,14 +281,17 @@ fn table((name, funcs): (ObjName, Vec<Func>), callbacks: &Callbacks) -> Object {
 fn manifest(
     options: &Options,
     inputs: &Inputs,
-    (objects, callbacks): (&BTreeMap<ObjName, Vec<Func>>, &Callbacks),
+    (objects, callbacks, states): (&BTreeMap<ObjName, Vec<Func>>, &Callbacks, &States),
     judged: &[Judged],
     targets: &Targets,
 ) -> Result<Manifest> {
     let identity = &options.identity;
     let described = |(name, funcs): (&ObjName, &Vec<Func>)| {
         let units: Vec<&Judged> = judged.iter().filter(|unit| unit.object == *name).collect();
-        let callbacks = callbacks.manifest(name);
+        let mut callbacks = callbacks.manifest(name);
+        if name.is_vmlinux() {
+            callbacks = states.callbacks(callbacks);
+        }
         described((name, funcs, callbacks), &units, targets)
     };
     let manifest = Manifest {
@@ -284,6 +307,7 @@ fn manifest(
         },
         replace: identity.replace,
         states: identity.states.clone(),
+        kept_states: states.manifest(),
         objects: objects.iter().map(described).collect::<Result<_>>()?,
         shadow_ids: named_shadows(&identity.shadows, shadow_ids(judged)),
     };

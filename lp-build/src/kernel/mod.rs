@@ -26,6 +26,7 @@ pub mod makefile;
 pub mod pairs;
 pub mod prepare;
 pub mod review;
+pub mod states;
 pub mod target;
 pub mod units;
 
@@ -106,7 +107,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
             Verdict::Refused
         });
     };
-    assemble::summarize(&judged, report);
+    assemble::summarize(options, &judged, report);
     if let Some(html) = &options.html {
         let page = review::page(options, &judged, (&inputs.orig.root, &changed.patched))?;
         publish(html, page.as_bytes())?;
@@ -306,7 +307,7 @@ fn refuse_lineage(
         .refusals
         .extend(lineage.refusals.iter().map(|refusal| RefusalReport {
             code: refusal.code.to_owned(),
-            place: refusal.place.clone(),
+            place: options.place_of(refusal.state, &refusal.place),
             message: refusal.message.clone(),
             ..Default::default()
         }));

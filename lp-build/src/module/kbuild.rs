@@ -1,5 +1,6 @@
 //! Links a module as the kernel's own build does: Kbuild compiles the tables and adds lp-diff's objects as they are.
 
+use super::template;
 use crate::kernel::make::Make;
 use anyhow::{Context, Result, ensure};
 use lp_diff::Exports;
@@ -32,6 +33,9 @@ pub fn build(
         .collect();
     let list: Vec<String> = parts.iter().map(|part| format!(" {part}.o")).collect();
     write(folder, "patch-main.c", main.as_bytes())?;
+    for (header, text) in template::HEADERS {
+        write(folder, header, text.as_bytes())?;
+    }
     let kbuild = format!(
         "obj-m := {name}.o\n{name}-y := patch-main.o{}\n",
         list.concat()

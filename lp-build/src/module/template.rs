@@ -10,6 +10,19 @@ use std::fmt::Write;
 
 const NAME: &str = "livepatch-main.c";
 const TEMPLATE: &str = include_str!("../../../templates/livepatch-main.c.j2");
+
+/// What the source may include, by name: the author's header and the code that keeps states.
+pub const HEADERS: [(&str, &str); 2] = [
+    (
+        "livepatch.h",
+        include_str!("../../../templates/livepatch.h"),
+    ),
+    (
+        "livepatch-state.h",
+        include_str!("../../../templates/livepatch-state.h"),
+    ),
+];
+
 const NOTE_BYTES_A_LINE: usize = 16;
 
 /// What the template is filled with.
@@ -43,6 +56,8 @@ pub struct Object {
     pub funcs: Vec<Func>,
     /// `struct klp_callbacks`: one of a kind at most.
     pub callbacks: Vec<Callback>,
+    /// Whether its callbacks keep the states as well: of one object at most.
+    pub keeps_states: bool,
 }
 
 /// A callback.
@@ -72,12 +87,15 @@ pub struct State {
     pub id: u64,
     /// How.
     pub version: u32,
+    /// The symbol of the `struct lp_state_ops`, where the author leaves the taking over to us.
+    pub ops: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Filling<'a> {
     #[serde(flatten)]
     tables: &'a Tables,
+    keeps_states: bool,
     note_section: &'static str,
     note_align: usize,
     note_lines: Vec<String>,
@@ -93,6 +111,7 @@ pub fn render(tables: &Tables) -> Result<String> {
         .context("the template of the module's tables")?;
     let context = Filling {
         tables,
+        keeps_states: tables.objects.iter().any(|object| object.keeps_states),
         note_section: lp_klp::note::NOTE_SECTION,
         note_align: lp_klp::note::NOTE_ALIGN,
         note_lines: tables

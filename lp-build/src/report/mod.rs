@@ -86,6 +86,8 @@ pub struct Report {
     pub data: Vec<NewDatum>,
     /// The ids of the shadow variables that the patched files declare.
     pub shadow_ids: Vec<u64>,
+    /// Those of the states that the patched files have the steps for.
+    pub kept_states: Vec<KeptStateReport>,
     /// How it follows the previous patch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Lineage>,
@@ -125,6 +127,19 @@ pub struct CallbackReport {
     pub function: String,
     /// The file it comes from.
     pub source: String,
+}
+
+/// A state that the module takes over and gives back with the author's steps.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeptStateReport {
+    /// Its id.
+    pub id: u64,
+    /// The name of the steps in the source.
+    pub name: String,
+    /// The file they come from.
+    pub source: String,
+    /// Bytes of data that go from patch to patch.
+    pub size: u64,
 }
 
 /// A function that is replaced.

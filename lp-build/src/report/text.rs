@@ -116,6 +116,15 @@ fn built(out: &mut String, report: &Report) {
             }
         ),
     );
+    for kept in &report.kept_states {
+        line(
+            out,
+            format_args!(
+                "    state {} is kept by {}, {}: {} bytes of data",
+                kept.id, kept.name, kept.source, kept.size
+            ),
+        );
+    }
     let replace = if report.replace {
         "yes, all patches installed before it"
     } else {

@@ -23,6 +23,7 @@ fn tables() -> Tables {
                     func("b.isra.0", 2, "__lp_new.x.b"),
                 ],
                 callbacks: vec![],
+                keeps_states: false,
             },
             Object {
                 name: Some("nf_tables".into()),
@@ -31,9 +32,14 @@ fn tables() -> Tables {
                     callback(Moment::PrePatch, "__lp_new.y.take"),
                     callback(Moment::PostUnpatch, "__lp_new.y.give"),
                 ],
+                keeps_states: false,
             },
         ],
-        states: vec![State { id: 5, version: 2 }],
+        states: vec![State {
+            id: 5,
+            version: 2,
+            ops: None,
+        }],
         replace: false,
         description: String::new(),
         version: String::new(),

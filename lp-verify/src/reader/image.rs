@@ -155,17 +155,6 @@ impl<'d> Image<'d> {
             .get(start..start.checked_add(usize::try_from(len).ok()?)?)
     }
 
-    /// The named symbol that covers a place, and how far in it is.
-    pub(super) fn name_at(&self, at: Place) -> Option<(&'d str, u64)> {
-        let covers = |sym: &Sym| {
-            let offset = at.offset.checked_sub(sym.st_value)?;
-            let inside = sym.st_shndx == at.section && offset < sym.st_size;
-            inside.then_some((sym.st_name, offset))
-        };
-        let (name, offset) = self.elf.syms.iter().find_map(|sym| covers(&sym))?;
-        Some((self.elf.strtab.get_at(name)?, offset))
-    }
-
     /// The variables that code may write, by name with their sizes.
     pub(super) fn writable(&self) -> Vec<(Place, &'d str, u64)> {
         let is_writable = |sym: &Sym| {

@@ -3,7 +3,7 @@
 //! Any livepatch module has these tables, whoever built it. What code fills in when the module is loaded is not in
 //! the file and is said to be so, never guessed. The tempting wrong way is to look for a variable called `patch`.
 
-use super::code;
+use super::code::Code;
 use super::image::{Image, Place, Pointer};
 use super::layout::Layout;
 use lp_klp::core::KlpFunc;
@@ -78,7 +78,11 @@ pub struct TableObject {
 impl Tables {
     /// Finds and reads the tables; all is unknown where there is not exactly one `klp_patch`.
     pub(super) fn read(image: &Image<'_>, layout: &Layout) -> Self {
-        let reader = Reader { image, layout };
+        let reader = Reader {
+            image,
+            layout,
+            code: Code::new(image),
+        };
         let mut found = image.pointers().filter_map(|(place, pointer)| {
             let is_mod = matches!(pointer, Pointer::Symbol(name) if name == "__this_module")
                 || matches!(pointer, Pointer::Local(place) if reader.is_this_module(*place));
@@ -114,6 +118,7 @@ impl Tables {
 struct Reader<'r, 'd> {
     image: &'r Image<'d>,
     layout: &'r Layout,
+    code: Code<'r, 'd>,
 }
 
 impl Reader<'_, '_> {
@@ -321,7 +326,7 @@ impl Reader<'_, '_> {
             return Vec::new();
         };
         let new_func = |index| match self.image.pointer(array.plus(index * size + 8)) {
-            Some(Pointer::Local(place)) => code::digest(self.image, place),
+            Some(Pointer::Local(place)) => self.code.digest(place),
             _ => String::new(),
         };
         (0..known.len() as u64).map(new_func).collect()
