@@ -7,6 +7,7 @@ pub mod load_fails;
 pub mod plan;
 pub mod refusals;
 pub mod report;
+pub mod sequence;
 pub mod shell;
 pub mod smoke;
 pub mod steps;
@@ -54,5 +55,6 @@ fn job_verdict(job: &Job, report: &mut Report) -> Result<String> {
         Job::Smoke(case) => smoke::run(case, report),
         Job::Refusals(case) => refusals::run(case, report),
         Job::LoadFails(case) => load_fails::run(case, report),
+        Job::Steps(case) => sequence::run(case, report),
     }
 }

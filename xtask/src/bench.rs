@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::case::{self, Case};
 use crate::kernels;
-use crate::patch_build::{PatchBuild, Trees};
+use crate::patch_build::{Order, PatchBuild, Trees};
 use crate::{paths, system, tools};
 use table::{Run, Table};
 
@@ -95,7 +95,7 @@ fn measure(
     case: &Case,
     cache: &std::path::Path,
 ) -> Result<Run> {
-    let output = paths::output("bench").join(case.module()?);
+    let output = Order::of(case, paths::output("bench"))?.output;
     let fix = case.fix();
     let mut command: Command =
         build.command(&Trees::Patch(&fix), &case.description(), &output, cache);

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! or, where lp-build must refuse the patch, `kernel`, `expect = "refused"` and `code = "init-function"`; or, where the kernel must
-//! refuse to load it, `expect = "load-fails"` and the errno as `code = "ENODEV"`: probes then show `before` all the time.
+//! refuse to load it, `expect = "load-fails"` and the errno as `code = "ENODEV"`: probes then show `before` all the time;
+//! or several patches and what is done with them, see [`crate::sequence`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::paths;
+use crate::sequence::{Patch, Step};
 
 /// One case.
 #[derive(Debug)]
@@ -50,6 +52,10 @@ pub(crate) struct Guest {
     pub(crate) allow_log: Vec<String>,
     #[serde(default, rename = "probe")]
     pub(crate) probes: Vec<Probe>,
+    #[serde(default, rename = "patch")]
+    pub(crate) patches: Vec<Patch>,
+    #[serde(default)]
+    pub(crate) steps: Vec<Step>,
 }
 
 /// What should come of a case.
@@ -75,15 +81,9 @@ pub(crate) struct Probe {
 }
 
 impl Case {
-    /// The patch module's file, which bears the patch's name if its description gives one.
-    pub(crate) fn module(&self) -> Result<String> {
-        let file = self.description();
-        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-        let description: toml::Table = text
-            .parse()
-            .with_context(|| format!("parse {}", file.display()))?;
-        let name = description.get("name").and_then(toml::Value::as_str);
-        Ok(format!("{}.ko", name.unwrap_or(&self.name)))
+    /// Whether it is a sequence of steps with several patches.
+    pub(crate) fn is_sequence(&self) -> bool {
+        !self.guest.steps.is_empty()
     }
 
     /// The patch.
@@ -147,7 +147,15 @@ fn read(folder: PathBuf) -> Result<Case> {
 }
 
 fn check(guest: &Guest) -> Result<()> {
+    let is_sequence = !guest.steps.is_empty();
+    if is_sequence != !guest.patches.is_empty() {
+        bail!("`steps` and [[patch]] belong together");
+    }
     match guest.expect {
+        _ if is_sequence && (guest.expect != Expect::Works || !guest.probes.is_empty()) => {
+            bail!("`steps` say what to expect, without `expect` and [[probe]]")
+        }
+        Expect::Works if is_sequence => {}
         Expect::Works | Expect::LoadFails if guest.probes.is_empty() => {
             bail!("without a [[probe]] nothing shows which code runs")
         }

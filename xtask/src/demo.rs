@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::case::{self, Case};
 use crate::kernels::{self, Installed};
-use crate::patch_build::{self, PatchBuild, Trees};
+use crate::patch_build::{self, Order, PatchBuild, Trees};
 use crate::vm::plan::Kind;
 use crate::{command, e2e, patched_tree, paths, system, tools, vm};
 
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let patch = build(example, &kernel, &patched)?;
 
     title("the stock kernel, in a virtual machine");
-    let job = e2e::job(example, Kind::Demo, patch);
+    let job = e2e::job(example, Kind::Demo, [(EXAMPLE.to_owned(), patch)].into());
     vm::run("demo", &kernel, vec![job], &args.vm.verbosely())?.into_result()?;
     println!("\ndone in {:.0} s", start.elapsed().as_secs_f64());
     println!("demo: ok");
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn build(example: &Case, kernel: &Installed, patched: &Path) -> Result<PathBuf> {
     let lp_build = tools::lp_build()?;
-    let output = paths::output("demo").join(example.module()?);
+    let output = Order::of(example, paths::output("demo"))?.output;
     let build = PatchBuild {
         lp_build: &lp_build,
         kernel,

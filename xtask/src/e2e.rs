@@ -10,9 +10,9 @@ use anyhow::{Result, bail};
 
 use crate::case::{self, Case, Expect};
 use crate::kernels::{self, Installed};
-use crate::patch_build::PatchBuild;
-use crate::vm::plan::{Job, Kind};
-use crate::{system, tools, vm};
+use crate::patch_build::{Order, PatchBuild};
+use crate::vm::plan::{Job, Kind, Patches};
+use crate::{paths, sequence, system, tools, vm};
 
 /// Options of `e2e`.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,7 +42,7 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut cases = case::find(&args.filter)?;
     if let Some(folder) = &args.built {
-        cases.retain(|case| built(folder, case).exists());
+        cases.retain(|case| !case.is_sequence() && built(folder, case).exists());
     }
     if cases.is_empty() {
         bail!(
@@ -91,7 +91,9 @@ fn series_of(cases: &[Case]) -> Vec<String> {
 fn refused_cases<'a>(build: &PatchBuild<'_>, cases: impl Iterator<Item = &'a Case>) -> Vec<String> {
     let mut failed = Vec::new();
     for case in cases.filter(|case| case.guest.expect == Expect::Refused) {
-        match build.refusal(case) {
+        let code = case.guest.code.as_deref().unwrap_or_default();
+        let refusal = order(case).and_then(|order| build.refusal(&order, code));
+        match refusal {
             Ok(detail) => println!("{} ok ({detail})", case.name),
             Err(error) => {
                 println!("{} FAIL {error:#}", case.name);
@@ -112,18 +114,14 @@ fn working_cases<'a>(
     let (mut jobs, mut failed) = (Vec::new(), Vec::new());
     for case in cases.filter(|case| case.guest.expect != Expect::Refused) {
         let start = Instant::now();
-        let patch = match &args.built {
-            Some(folder) => Ok(built(folder, case)),
-            None => build.build(case),
-        };
-        match patch {
-            Ok(patch) => {
+        match made(build, case, args) {
+            Ok((patches, verified)) => {
                 println!(
-                    "{}: built in {:.1} s",
+                    "{}: built in {:.1} s{verified}",
                     case.name,
                     start.elapsed().as_secs_f64()
                 );
-                jobs.push(job(case, kind(case), patch));
+                jobs.push(job(case, kind(case), patches));
             }
             Err(error) => {
                 println!("{} FAIL {error:#}", case.name);
@@ -139,6 +137,27 @@ fn working_cases<'a>(
         failed.extend_from_slice(outcome.failed());
     }
     Ok(failed)
+}
+
+/// A case's patches, and what lp-verify said of them, for people.
+fn made(build: &PatchBuild<'_>, case: &Case, args: &Args) -> Result<(Patches, String)> {
+    let one = |patch| Patches::from([(case.name.clone(), patch)]);
+    if let Some(folder) = &args.built {
+        return Ok((one(built(folder, case)), String::new()));
+    }
+    if !case.is_sequence() {
+        return Ok((one(build.build(&order(case)?)?), String::new()));
+    }
+    let patches = sequence::build(build, case)?;
+    let (yes, no) = sequence::verify(&tools::lp_verify()?, build.kernel, case, &patches)?;
+    Ok((
+        patches,
+        format!(", lp-verify said yes to {yes} loads and no to {no}"),
+    ))
+}
+
+fn order(case: &Case) -> Result<Order> {
+    Order::of(case, paths::output("e2e"))
 }
 
 fn built(folder: &Path, case: &Case) -> PathBuf {
@@ -159,20 +178,22 @@ fn refusals_of_the_kernel(jobs: &[Job]) -> Option<Job> {
 
 fn kind(case: &Case) -> Kind {
     match case.guest.expect {
+        _ if case.is_sequence() => Kind::Steps,
         Expect::LoadFails => Kind::LoadFails,
         Expect::Works | Expect::Refused => Kind::Cycle,
     }
 }
 
-/// What the guest does with a case's patch.
-pub(crate) fn job(case: &Case, kind: Kind, patch: PathBuf) -> Job {
+/// What the guest does with a case's patches.
+pub(crate) fn job(case: &Case, kind: Kind, patches: Patches) -> Job {
     Job {
         kind,
         name: case.name.clone(),
-        patch,
+        patches,
         modules: case.guest.modules.clone(),
         setup: case.guest.setup.clone(),
         probes: case.guest.probes.clone(),
+        steps: case.guest.steps.clone(),
         allow_log: case.guest.allow_log.clone(),
         errno: case.guest.code.clone(),
     }

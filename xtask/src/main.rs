@@ -13,6 +13,7 @@ mod kernels;
 mod patch_build;
 mod patched_tree;
 mod paths;
+mod sequence;
 mod smoke;
 mod system;
 mod test;

@@ -1,4 +1,4 @@
-//! Runs `lp-build` for a case as a user would, and reads its JSON report.
+//! Runs `lp-build` for a case's patch as a user would, and reads its JSON report.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,51 @@ pub(crate) enum Trees<'a> {
     Two(&'a Path),
     /// The kernel's source and a patch to it.
     Patch(&'a Path),
+}
+
+/// A patch to be built.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// With `fix.patch` and `livepatch.toml`.
+    pub(crate) folder: PathBuf,
+    /// The module to be written.
+    pub(crate) output: PathBuf,
+    /// The module of the patch that it follows.
+    pub(crate) previous: Option<PathBuf>,
+    /// Functions of that one that may go back.
+    pub(crate) reverts: Vec<String>,
+    /// The code of a warning that there must be.
+    pub(crate) warning: Option<String>,
+}
+
+impl Order {
+    /// The one patch of a case, to be written into `folder`.
+    pub(crate) fn of(case: &Case, folder: PathBuf) -> Result<Self> {
+        Self {
+            folder: case.folder.clone(),
+            output: folder,
+            previous: None,
+            reverts: Vec::new(),
+            warning: None,
+        }
+        .with_module(&case.name)
+    }
+
+    /// The same with a file in its output folder, which bears the patch's name if its description gives one.
+    pub(crate) fn with_module(mut self, default: &str) -> Result<Self> {
+        let description = describes(&self.folder)?;
+        let name = description.get("name").and_then(toml::Value::as_str);
+        self.output.push(format!("{}.ko", name.unwrap_or(default)));
+        Ok(self)
+    }
+}
+
+/// What a patch's description says.
+pub(crate) fn describes(folder: &Path) -> Result<toml::Table> {
+    let file = folder.join("livepatch.toml");
+    let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    text.parse()
+        .with_context(|| format!("parse {}", file.display()))
 }
 
 /// What lp-build's exit codes mean.
@@ -59,9 +104,10 @@ impl PatchBuild<'_> {
         build
     }
 
-    /// Builds a case's patch; the module.
-    pub(crate) fn build(&self, case: &Case) -> Result<PathBuf> {
-        let (output, status, report) = self.run(case)?;
+    /// Builds a patch; the module.
+    pub(crate) fn build(&self, order: &Order) -> Result<PathBuf> {
+        let output = &order.output;
+        let (status, report) = self.run(order)?;
         if !status.success() {
             bail!("lp-build: {status}: {}", why(&report));
         }
@@ -70,13 +116,20 @@ impl PatchBuild<'_> {
             "lp-build succeeded, but there is no {}",
             output.display()
         );
-        Ok(output)
+        if let Some(wanted) = &order.warning {
+            let codes: Vec<&str> = warnings(&report).collect();
+            ensure!(
+                codes.contains(&wanted.as_str()),
+                "expected the warning `{wanted}`, got {codes:?}"
+            );
+        }
+        Ok(output.clone())
     }
 
-    /// Builds a case's patch, which must be refused with the case's code.
-    pub(crate) fn refusal(&self, case: &Case) -> Result<String> {
-        let (output, status, report) = self.run(case)?;
-        let wanted = case.guest.code.as_deref().unwrap_or_default();
+    /// Builds a patch, which must be refused with the code.
+    pub(crate) fn refusal(&self, order: &Order, wanted: &str) -> Result<String> {
+        let output = &order.output;
+        let (status, report) = self.run(order)?;
         ensure!(
             status.code() == Some(REFUSED),
             "expected a refusal, got {status}: {}",
@@ -98,21 +151,28 @@ impl PatchBuild<'_> {
         Ok(format!("refused: {wanted}"))
     }
 
-    fn run(&self, case: &Case) -> Result<(PathBuf, ExitStatus, Value)> {
-        let folder = paths::output("e2e");
-        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-        let output = folder.join(case.module()?);
+    fn run(&self, order: &Order) -> Result<(ExitStatus, Value)> {
+        let output = &order.output;
+        let folder = output.parent().context("the output has no folder")?;
+        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         if output.exists() {
-            fs::remove_file(&output).with_context(|| format!("remove {}", output.display()))?;
+            fs::remove_file(output).with_context(|| format!("remove {}", output.display()))?;
         }
-        let fix = case.fix();
-        let mut build = self.command(&Trees::Patch(&fix), &case.description(), &output, &cache());
+        let fix = order.folder.join("fix.patch");
+        let description = order.folder.join("livepatch.toml");
+        let mut build = self.command(&Trees::Patch(&fix), &description, output, &cache());
+        if let Some(previous) = &order.previous {
+            build.arg("--previous").arg(relative(previous));
+        }
+        for function in &order.reverts {
+            build.arg("--revert").arg(function);
+        }
         let done = command::output(build.args(["--report", "json"]).stdin(Stdio::null()))?;
         let report = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| {
             // An error before there is anything to report: what it wrote for people is all there is.
             Value::String(String::from_utf8_lossy(&done.stderr).trim_end().to_owned())
         });
-        Ok((output, done.status, report))
+        Ok((done.status, report))
     }
 }
 
@@ -166,4 +226,13 @@ fn refusals(report: &Value) -> impl Iterator<Item = &Value> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
+}
+
+/// The codes of all that was warned of: about the code, and about what it follows.
+fn warnings(report: &Value) -> impl Iterator<Item = &str> {
+    let of_lineage = report.pointer("/lineage/warnings");
+    let lists = [report.get("patch_warnings"), of_lineage];
+    let all = lists.into_iter().flatten().filter_map(Value::as_array);
+    all.flatten()
+        .filter_map(|warning| warning.get("code")?.as_str())
 }

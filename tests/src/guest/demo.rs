@@ -15,7 +15,7 @@ pub fn run(case: &Case, report: &mut Report) -> Result<String> {
     let name = steps::name(case)?;
     steps::prepare(case)?;
     steps::probe_all(case, Code::Original, "before", report)?;
-    typed(&format!("lp-ctl load {}", case.patch.display()), report)?;
+    typed(&format!("lp-ctl load {}", case.patch().display()), report)?;
     typed(&format!("lp-ctl status {name}"), report)?;
     steps::probe_all(case, Code::Patched, "patched", report)?;
     typed(&format!("lp-ctl disable {name}"), report)?;

@@ -24,7 +24,7 @@ fn try_to_load(host: &Host, case: &Case, report: &mut Report) -> Result<String> 
     let wanted = case.errno.as_deref().context("the plan gives no errno")?;
     steps::prepare(case)?;
     steps::probe_all(case, Code::Original, "before", report)?;
-    let Err(error) = kernel::load(host, &case.patch, &steps::wait(), &mut |_| {}) else {
+    let Err(error) = kernel::load(host, case.patch(), &steps::wait(), &mut |_| {}) else {
         bail!("expected {wanted}, but it was loaded");
     };
     let Error::Refused(refusal) = &error else {

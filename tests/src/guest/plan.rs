@@ -1,9 +1,12 @@
 //! What the host wants done, as JSON in the initramfs. `xtask/src/vm/plan.rs` writes it; fields are the same there.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+use super::sequence::Step;
 
 /// All jobs of one boot.
 #[derive(Debug, Deserialize)]
@@ -27,22 +30,26 @@ pub enum Job {
     Refusals(Case),
     /// Before, a load that the kernel refuses, before again.
     LoadFails(Case),
+    /// One step after the other, with several patches.
+    Steps(Case),
 }
 
-/// A patch and what shows that it works.
+/// A patch, or several, and what shows that it works.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// The case's folder name.
     pub name: String,
-    /// The patch module.
-    pub patch: PathBuf,
+    /// The patch modules by name; one alone has the case's.
+    pub patches: BTreeMap<String, PathBuf>,
     /// Kernel modules to insert first, in this order.
     pub insmod: Vec<PathBuf>,
     /// Shell commands to run after that.
     pub setup: Vec<String>,
     /// What shows which code runs.
     pub probes: Vec<Probe>,
+    /// What to do with several patches.
+    pub steps: Vec<Step>,
     /// Texts of kernel log lines that the case provokes on purpose.
     pub allow_log: Vec<String>,
     /// What a load that must fail fails with.
@@ -69,6 +76,16 @@ impl Plan {
     }
 }
 
+impl Case {
+    /// The patch module, where there is one.
+    pub fn patch(&self) -> &Path {
+        self.patches
+            .values()
+            .next()
+            .map_or(Path::new(""), PathBuf::as_path)
+    }
+}
+
 impl Job {
     /// The name its verdict bears.
     pub fn name(&self) -> &str {
@@ -77,7 +94,8 @@ impl Job {
             | Job::Demo(case)
             | Job::Smoke(case)
             | Job::Refusals(case)
-            | Job::LoadFails(case) => &case.name,
+            | Job::LoadFails(case)
+            | Job::Steps(case) => &case.name,
         }
     }
 }

@@ -25,11 +25,11 @@ fn provoke(host: &Host, case: &Case, report: &mut Report) -> Result<String> {
     steps::prepare(case)?;
     let name = steps::name(case)?;
     let mut judge = Judge { report, count: 0 };
-    let other = changed(&case.patch, "other-release.ko", |bytes| {
+    let other = changed(case.patch(), "other-release.ko", |bytes| {
         replace(bytes, b"vermagic=6", b"vermagic=9")
     })?;
     judge.fails("another release's patch", load(host, &other), "built for")?;
-    let other = changed(&case.patch, "other-kind.ko", |bytes| {
+    let other = changed(case.patch(), "other-kind.ko", |bytes| {
         replace(bytes, b" SMP ", b" smp ")
     })?;
     judge.refused(
@@ -38,7 +38,7 @@ fn provoke(host: &Host, case: &Case, report: &mut Report) -> Result<String> {
         "ENOEXEC",
         "version magic",
     )?;
-    let other = changed(&case.patch, "other-symbol.ko", |bytes| {
+    let other = changed(case.patch(), "other-symbol.ko", |bytes| {
         replace(bytes, b"__fentry__", b"__fentry_x")
     })?;
     judge.refused(
@@ -47,7 +47,7 @@ fn provoke(host: &Host, case: &Case, report: &mut Report) -> Result<String> {
         "ENOENT",
         "Unknown symbol __fentry_x",
     )?;
-    let cut = changed(&case.patch, "cut.ko", |bytes| {
+    let cut = changed(case.patch(), "cut.ko", |bytes| {
         bytes.truncate(bytes.len() / 2)
     })?;
     judge.fails("half a file", load(host, &cut), "cut.ko")?;
@@ -68,7 +68,7 @@ fn provoke(host: &Host, case: &Case, report: &mut Report) -> Result<String> {
     )?;
 
     steps::load(host, case, judge.report)?;
-    judge.refused("load twice", load(host, &case.patch), "EEXIST", "")?;
+    judge.refused("load twice", load(host, case.patch()), "EEXIST", "")?;
     judge.fails(
         "unload while enabled",
         kernel::unload(host, &name),

@@ -33,9 +33,11 @@ pub fn prepare(case: &Case) -> Result<()> {
 
 /// Takes away what a case may have left behind, so that the next one starts clean. What is not there is no error.
 pub fn clean(host: &Host, case: &Case) {
-    if let Ok(name) = name(case) {
-        let _ = kernel::disable(host, &name, &wait(), &mut |_| {});
-        let _ = kernel::unload(host, &name);
+    for patch in case.patches.values() {
+        if let Ok(info) = modinfo::read(patch) {
+            let _ = kernel::disable(host, &info.name, &wait(), &mut |_| {});
+            let _ = kernel::unload(host, &info.name);
+        }
     }
     for module in case.insmod.iter().rev() {
         let _ = system::rmmod(module);
@@ -69,7 +71,7 @@ fn judge(probe: &Probe, code: Code, output: &str) -> Result<()> {
 
 /// Loads a case's patch; afterwards the kernel must list it as enabled.
 pub fn load(host: &Host, case: &Case, report: &mut Report) -> Result<Loaded> {
-    let loaded = kernel::load(host, &case.patch, &wait(), &mut |_| {}).map_err(explained)?;
+    let loaded = kernel::load(host, case.patch(), &wait(), &mut |_| {}).map_err(explained)?;
     let patch =
         kernel::patch(host, &loaded.name)?.context("loaded, but not in /sys/kernel/livepatch")?;
     ensure!(
@@ -114,7 +116,7 @@ pub fn disable(host: &Host, case: &Case, report: &mut Report) -> Result<()> {
 
 /// The name under which a case's patch will be loaded.
 pub fn name(case: &Case) -> Result<PatchName> {
-    Ok(modinfo::read(&case.patch)?.name)
+    Ok(modinfo::read(case.patch())?.name)
 }
 
 /// How long the guest waits for a transition: the kernel signals stragglers every 15 s.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::cpio::Archive;
 use super::modules::Modules;
-use super::plan::{Job, Plan};
+use super::plan::{Job, Patches, Plan};
 use crate::kernels::Installed;
 use crate::tools::GuestTools;
 
@@ -70,8 +70,12 @@ impl Image {
     }
 
     fn job(&mut self, job: &Job, modules: &Modules) -> Result<super::plan::GuestJob> {
-        let patch = format!("patches/{}/{}", job.name, file_name(&job.patch));
-        self.copy(&job.patch, &patch)?;
+        let mut patches = Patches::new();
+        for (name, patch) in &job.patches {
+            let place = format!("patches/{}/{name}/{}", job.name, file_name(patch));
+            self.copy(patch, &place)?;
+            patches.insert(name.clone(), absolute(&place));
+        }
         let needed = modules
             .in_order(&job.modules)
             .with_context(|| format!("case {}", job.name))?;
@@ -81,7 +85,7 @@ impl Image {
             self.copy(&module, &place)?;
             insmod.push(absolute(&place));
         }
-        Ok(job.in_guest(absolute(&patch), insmod))
+        Ok(job.in_guest(patches, insmod))
     }
 }
 

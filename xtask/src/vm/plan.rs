@@ -2,11 +2,16 @@
 //!
 //! Written twice on purpose: xtask uses no crate of ours. The guest refuses unknown fields, so that the two cannot drift apart unnoticed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::case::Probe;
+use crate::sequence::Step;
+
+/// Patch modules by the patch's name; one alone has the name of its case.
+pub(crate) type Patches = BTreeMap<String, PathBuf>;
 
 /// What the guest does.
 #[derive(Debug, Serialize)]
@@ -28,6 +33,8 @@ pub(crate) enum Kind {
     Refusals,
     /// Before, a load that the kernel refuses, before again.
     LoadFails,
+    /// One step after the other, with several patches.
+    Steps,
 }
 
 /// A job as the host sees it: paths are this machine's.
@@ -35,11 +42,12 @@ pub(crate) enum Kind {
 pub(crate) struct Job {
     pub(crate) kind: Kind,
     pub(crate) name: String,
-    pub(crate) patch: PathBuf,
+    pub(crate) patches: Patches,
     /// Names of the kernel modules to be there, without those that they need.
     pub(crate) modules: Vec<String>,
     pub(crate) setup: Vec<String>,
     pub(crate) probes: Vec<Probe>,
+    pub(crate) steps: Vec<Step>,
     pub(crate) allow_log: Vec<String>,
     /// What a load that must fail fails with.
     pub(crate) errno: Option<String>,
@@ -51,10 +59,11 @@ pub(crate) struct GuestJob {
     #[serde(rename = "do")]
     kind: Kind,
     name: String,
-    patch: PathBuf,
+    patches: Patches,
     insmod: Vec<PathBuf>,
     setup: Vec<String>,
     probes: Vec<Probe>,
+    steps: Vec<Step>,
     allow_log: Vec<String>,
     errno: Option<String>,
 }
@@ -62,29 +71,29 @@ pub(crate) struct GuestJob {
 impl Job {
     /// For a patch without anything that shows that it works.
     pub(crate) fn smoke(name: String, patch: &Path, modules: Vec<String>) -> Self {
-        let patch = patch.to_path_buf();
-        let (setup, probes, allow_log) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             kind: Kind::Smoke,
+            patches: [(name.clone(), patch.to_path_buf())].into(),
             name,
-            patch,
             modules,
-            setup,
-            probes,
-            allow_log,
+            setup: Vec::new(),
+            probes: Vec::new(),
+            steps: Vec::new(),
+            allow_log: Vec::new(),
             errno: None,
         }
     }
 
     /// The same with the places that things have in the guest.
-    pub(crate) fn in_guest(&self, patch: PathBuf, insmod: Vec<PathBuf>) -> GuestJob {
+    pub(crate) fn in_guest(&self, patches: Patches, insmod: Vec<PathBuf>) -> GuestJob {
         GuestJob {
             kind: self.kind,
             name: self.name.clone(),
-            patch,
+            patches,
             insmod,
             setup: self.setup.clone(),
             probes: self.probes.clone(),
+            steps: self.steps.clone(),
             allow_log: self.allow_log.clone(),
             errno: self.errno.clone(),
         }
