@@ -93,7 +93,11 @@ fn one(host: &Host, case: &Case, step: &Step, report: &mut Report) -> Result<()>
             let name = name(case, patch)?;
             kernel::unload(host, &name).map_err(explained)?;
             let module = Path::new("/sys/module").join(name.as_str());
-            ensure!(!module.exists(), "unloaded, but {} is there", module.display());
+            ensure!(
+                !module.exists(),
+                "unloaded, but {} is there",
+                module.display()
+            );
             report.step(&format!("unloaded {patch}"));
         }
         Step::Enabled(wanted) => enabled(host, case, wanted)?,
@@ -115,7 +119,10 @@ fn hold(host: &Host, case: &Case, patch: &str, report: &mut Report) -> Result<()
     }
     let state = kernel::patch(host, &name(case, patch)?)?;
     let state = state.context("not in /sys/kernel/livepatch")?;
-    ensure!(state.enabled && state.transition, "the kernel says {state:?}");
+    ensure!(
+        state.enabled && state.transition,
+        "the kernel says {state:?}"
+    );
     Ok(())
 }
 
