@@ -34,6 +34,32 @@ pub enum Command {
     Kernel(Box<KernelArgs>),
     /// What changes from one patch module to the next
     Changelog(ChangelogArgs),
+    /// Print source for a patch's author to fill in
+    Template(TemplateArgs),
+}
+
+/// The options of `lp-build template`.
+#[derive(Debug, Args)]
+pub struct TemplateArgs {
+    /// What it is for
+    #[arg(value_enum)]
+    pub of: Template,
+}
+
+/// What there is source to fill in for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// A system state that cumulative patches hand on
+    State,
+}
+
+impl Template {
+    /// The source.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::State => include_str!("../../templates/state.c"),
+        }
+    }
 }
 
 /// The options of `lp-build changelog`.

@@ -17,6 +17,13 @@ fn main() -> ExitCode {
     let args = match cli.command {
         Command::Kernel(args) => args,
         Command::Changelog(args) => return lineage::changelog(&args),
+        Command::Template(args) => {
+            // Who does not read to the end has seen enough.
+            let _ = std::io::stdout()
+                .lock()
+                .write_all(args.of.text().as_bytes());
+            return ExitCode::SUCCESS;
+        }
     };
     let format = args.report;
     let mut report = Report::default();

@@ -148,7 +148,7 @@ fn read(folder: PathBuf) -> Result<Case> {
 
 fn check(guest: &Guest) -> Result<()> {
     let is_sequence = !guest.steps.is_empty();
-    if is_sequence != !guest.patches.is_empty() {
+    if is_sequence == guest.patches.is_empty() {
         bail!("`steps` and [[patch]] belong together");
     }
     match guest.expect {
