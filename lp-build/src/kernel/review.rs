@@ -50,7 +50,8 @@ struct Sources(RefCell<BTreeMap<PathBuf, Option<Vec<String>>>>);
 impl Sources {
     /// The text of a line of a file in a tree.
     fn text(&self, tree: &Path, line: &SourceLine) -> Option<String> {
-        let path = Path::new(line.file.as_ref());
+        // A name counts from the tree's root, unless the debug information did not tell that.
+        let path = tree.join(line.file.as_ref());
         let inside = path.strip_prefix(tree).ok()?;
         let leaves = inside
             .components()
@@ -59,9 +60,7 @@ impl Sources {
             return None;
         }
         let mut read = self.0.borrow_mut();
-        let lines = read
-            .entry(path.to_owned())
-            .or_insert_with_key(|path| lines(path));
+        let lines = read.entry(path).or_insert_with_key(|path| lines(path));
         let index = usize::try_from(line.line).ok()?.checked_sub(1)?;
         lines.as_ref()?.get(index).cloned()
     }

@@ -13,6 +13,7 @@ mod module;
 mod options;
 mod patch;
 mod report;
+mod review;
 mod states;
 mod trees;
 

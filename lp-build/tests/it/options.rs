@@ -5,7 +5,7 @@ use clap::Parser;
 use lp_build::cli::{Cli, Command};
 use lp_build::options::{Options, Patched, interpret};
 
-fn options(words: &[&str]) -> anyhow::Result<Options> {
+pub(crate) fn options(words: &[&str]) -> anyhow::Result<Options> {
     let always = [
         "lp-build",
         "kernel",

@@ -90,7 +90,11 @@ fn random_bytes_are_errors() {
 fn found_once_never_again() {
     let module = sound();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/found");
-    for entry in std::fs::read_dir(folder).expect("the folder") {
+    // Git keeps no empty folder.
+    let Ok(found) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in found {
         let path = entry.expect("an entry").path();
         let bytes = std::fs::read(&path).expect("a file");
         let name = path.file_name().unwrap_or_default().to_string_lossy();
