@@ -1,6 +1,6 @@
 //! A target of names alone: for tests, and to ask what would happen.
 //!
-//! Every name is a function that exists once and can be redirected, unless it is said to be otherwise; every task
+//! Every name is a function that can be redirected and exists once, unless it is said to be otherwise; every task
 //! switches, unless a function is put on its stack.
 
 use crate::core::KlpFunc;
@@ -28,8 +28,8 @@ pub type Ran = (Callback, String, ObjName);
 pub struct Simulated {
     /// Modules that are loaded.
     pub modules: BTreeSet<ObjName>,
-    /// Functions that do not exist.
-    pub missing: BTreeSet<(ObjName, String)>,
+    /// Functions that do not exist once, but so many times.
+    pub count: BTreeMap<(ObjName, String), u32>,
     /// What each task has on its stack.
     pub tasks: BTreeMap<Task, Vec<(Site, Version)>>,
     /// The patches and objects whose pre_patch says no, and with what.
@@ -42,7 +42,12 @@ pub struct Simulated {
 impl Simulated {
     /// The place of a function of a unique name.
     pub fn site(&mut self, object: &ObjName, name: &str) -> Site {
-        self.number((object.clone(), name.to_owned(), 1))
+        self.site_at(object, name, 1)
+    }
+
+    /// The place of a function of a name and a position from 1.
+    pub fn site_at(&mut self, object: &ObjName, name: &str, position: u32) -> Site {
+        self.number((object.clone(), name.to_owned(), position))
     }
 
     fn number(&mut self, key: (ObjName, String, u32)) -> Site {
@@ -63,13 +68,14 @@ impl Target for Simulated {
     }
 
     fn find(&mut self, object: &ObjName, func: &KlpFunc) -> Result<Site, Errno> {
-        if self
-            .missing
-            .contains(&(object.clone(), func.old_name.clone()))
-        {
-            return Err(Errno::EINVAL);
-        }
-        Ok(self.number((object.clone(), func.old_name.clone(), func.sympos.0.max(1))))
+        let key = (object.clone(), func.old_name.clone());
+        let count = self.count.get(&key).copied().unwrap_or(1);
+        let position = match (func.sympos.0, count) {
+            (0, 1) => 1,
+            (position, count) if (1..=count).contains(&position) => position,
+            _ => return Err(Errno::EINVAL),
+        };
+        Ok(self.number((key.0, key.1, position)))
     }
 
     fn patch_func(&mut self, _site: Site, _stack: &[Version]) -> Result<(), Errno> {

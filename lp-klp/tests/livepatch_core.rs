@@ -320,7 +320,7 @@ fn a_module_is_refused_when_one_of_its_patches_cannot_be_applied() {
         .expect("a");
     klp.enable_patch(patch("b", false, vec![funcs("ext4", &["gone"])]))
         .expect("b");
-    klp.target.missing.insert((object("ext4"), "gone".into()));
+    klp.target.count.insert((object("ext4"), "gone".into()), 0);
     klp.target.modules.insert(object("ext4"));
     assert_eq!(klp.module_coming(&object("ext4")), Err(Errno::EINVAL));
     assert_eq!(

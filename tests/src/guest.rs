@@ -2,6 +2,7 @@
 
 pub mod cycle;
 pub mod demo;
+pub mod differential;
 pub mod kernel_log;
 pub mod load_fails;
 pub mod plan;
@@ -56,5 +57,6 @@ fn job_verdict(job: &Job, report: &mut Report) -> Result<String> {
         Job::Refusals(case) => refusals::run(case, report),
         Job::LoadFails(case) => load_fails::run(case, report),
         Job::Steps(case) => sequence::run(case, report),
+        Job::Differential(job) => differential::run(job, report),
     }
 }

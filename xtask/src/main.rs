@@ -7,6 +7,7 @@ mod bench;
 mod case;
 mod command;
 mod demo;
+mod differential;
 mod e2e;
 mod fuzz;
 mod kernels;
@@ -43,6 +44,8 @@ enum Command {
     Test(test::Args),
     /// The cases in the virtual machine alone
     E2e(e2e::Args),
+    /// Random livepatch operations in our model and in the kernel must end the same
+    Differential(differential::Args),
     /// Load and unload given patch modules in the virtual machine
     Smoke(smoke::Args),
     /// Fetch and unpack the pinned kernels into target/kernels
@@ -70,6 +73,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
         Command::E2e(args) => e2e::run(&args),
+        Command::Differential(args) => differential::run(&args),
         Command::Smoke(args) => smoke::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Bench(args) => bench::run(&args),

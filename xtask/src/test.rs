@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::{command, e2e, system, tidy, tools, vm};
+use crate::{command, differential, e2e, system, tidy, tools, vm};
 
 /// Options of `test`.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     test.env("LP_ALL_COMPILERS", "1").env("ORACLE_PAIRS", "300");
     command::run(test.args(["test", "--workspace"]))?;
     e2e::run(&e2e::Args::all(args.vm.clone()))?;
+    differential::run(&differential::Args::fixed(args.vm.clone()))?;
     println!("test: ok");
     Ok(())
 }

@@ -20,8 +20,8 @@ use anyhow::{Context, Result};
 use crate::kernels::Installed;
 use crate::{paths, tools};
 use arch::Arch;
-use plan::Job;
-use qemu::Machine;
+use plan::{Differential, Job};
+use qemu::{Clock, Machine};
 
 pub(crate) use verdict::Outcome;
 
@@ -76,7 +76,7 @@ pub(crate) fn run(
         };
         let initrd = folder.join(format!("{name}.cpio"));
         image::write(&initrd, kernel, &guest, &jobs)?;
-        outcome.reopen(&jobs);
+        outcome.reopen(jobs.iter().map(|job| job.name.clone()).collect());
         let machine = machine(
             &arch,
             kernel,
@@ -88,6 +88,28 @@ pub(crate) fn run(
         let left = boot(&machine, &mut outcome, args)?;
         jobs.retain(|job| left.contains(&job.name));
     }
+    Ok(outcome)
+}
+
+/// Has a kernel do the differential test, in one boot.
+pub(crate) fn run_differential(
+    kernel: &Installed,
+    job: &Differential,
+    args: &Args,
+) -> Result<Outcome> {
+    let arch = Arch::host()?;
+    let guest = tools::guest(&arch)?;
+    let folder = paths::output("vm");
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let initrd = folder.join(format!("{}.cpio", job.name));
+    image::write_differential(&initrd, &guest, job)?;
+    let console = folder.join(format!("{}.console", job.name));
+    let mut machine = machine(&arch, kernel, initrd, console, 1, args);
+    machine.clock = Clock::Jumping;
+    machine.limit = Duration::from_secs(args.limit.unwrap_or(120 + job.sequences));
+    let mut outcome = Outcome::new();
+    outcome.reopen(vec![job.name.clone()]);
+    boot(&machine, &mut outcome, args)?;
     Ok(outcome)
 }
 
@@ -112,6 +134,7 @@ fn machine(
         console_log,
         show_console: args.console,
         kvm: args.kvm,
+        clock: Clock::Wall,
         limit: Duration::from_secs(args.limit.unwrap_or(60 + 60 * jobs as u64)),
     }
 }

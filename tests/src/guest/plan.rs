@@ -32,6 +32,38 @@ pub enum Job {
     LoadFails(Case),
     /// One step after the other, with several patches.
     Steps(Case),
+    /// The model beside the kernel.
+    Differential(Differential),
+}
+
+/// Sequences of operations for the model and the kernel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Differential {
+    /// Its name.
+    pub name: String,
+    /// The folder of the pool's modules.
+    pub pool: PathBuf,
+    /// The kernel's file with its symbols.
+    pub vmlinux: PathBuf,
+    /// Which random sequences.
+    pub seed: u64,
+    /// The number of the first of them.
+    pub first: u64,
+    /// How many.
+    pub sequences: u64,
+    /// To be played before those.
+    pub cases: Vec<KeptCase>,
+}
+
+/// A sequence that is written down.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptCase {
+    /// Its file.
+    pub name: String,
+    /// One operation a line.
+    pub text: String,
 }
 
 /// A patch, or several, and what shows that it works.
@@ -96,6 +128,7 @@ impl Job {
             | Job::Refusals(case)
             | Job::LoadFails(case)
             | Job::Steps(case) => &case.name,
+            Job::Differential(job) => &job.name,
         }
     }
 }

@@ -6,10 +6,11 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 use super::cpio::Archive;
 use super::modules::Modules;
-use super::plan::{Job, Patches, Plan};
+use super::plan::{Differential, Job, Patches, Plan};
 use crate::kernels::Installed;
 use crate::tools::GuestTools;
 
@@ -26,31 +27,28 @@ pub(crate) fn write(
     guest: &GuestTools,
     jobs: &[Job],
 ) -> Result<()> {
-    let out = File::create(file).with_context(|| format!("create {}", file.display()))?;
-    let mut image = Image {
-        archive: Archive::new(BufWriter::new(out)),
-        present: BTreeSet::new(),
-    };
-    for folder in FOLDERS {
-        image.archive.folder(folder)?;
-    }
-    // The kernel opens it for init's output, before anything is mounted on /dev.
-    image.archive.device("dev/console", 5, 1)?;
-    image.copy(&guest.init, "init")?;
-    image.copy(&guest.lp_ctl, "bin/lp-ctl")?;
-    image.copy(Path::new(BUSYBOX), "bin/busybox")?;
+    let mut image = Image::begin(file, guest)?;
     let modules = Modules::of(kernel)?;
     let jobs = jobs
         .iter()
         .map(|job| image.job(job, &modules))
         .collect::<Result<_>>()?;
-    let plan = serde_json::to_vec_pretty(&Plan { jobs })?;
-    image.archive.file("plan.json", &plan)?;
-    image
-        .archive
-        .finish()
-        .with_context(|| format!("write {}", file.display()))?;
-    Ok(())
+    image.finish(file, &Plan { jobs })
+}
+
+/// Writes the initramfs for the differential test.
+pub(crate) fn write_differential(
+    file: &Path,
+    guest: &GuestTools,
+    job: &Differential,
+) -> Result<()> {
+    let mut image = Image::begin(file, guest)?;
+    for module in &job.modules {
+        image.copy(module, &format!("pool/{}", file_name(module)))?;
+    }
+    image.copy(&job.vmlinux, "pool/vmlinux")?;
+    let jobs = vec![job.in_guest(absolute("pool"), absolute("pool/vmlinux"))];
+    image.finish(file, &Plan { jobs })
 }
 
 struct Image {
@@ -59,6 +57,32 @@ struct Image {
 }
 
 impl Image {
+    /// With what every guest has.
+    fn begin(file: &Path, guest: &GuestTools) -> Result<Self> {
+        let out = File::create(file).with_context(|| format!("create {}", file.display()))?;
+        let mut image = Self {
+            archive: Archive::new(BufWriter::new(out)),
+            present: BTreeSet::new(),
+        };
+        for folder in FOLDERS {
+            image.archive.folder(folder)?;
+        }
+        // The kernel opens it for init's output, before anything is mounted on /dev.
+        image.archive.device("dev/console", 5, 1)?;
+        image.copy(&guest.init, "init")?;
+        image.copy(&guest.lp_ctl, "bin/lp-ctl")?;
+        image.copy(Path::new(BUSYBOX), "bin/busybox")?;
+        Ok(image)
+    }
+
+    fn finish<J: Serialize>(mut self, file: &Path, plan: &Plan<J>) -> Result<()> {
+        let plan = serde_json::to_vec_pretty(plan)?;
+        self.archive.file("plan.json", &plan)?;
+        let finished = self.archive.finish();
+        finished.with_context(|| format!("write {}", file.display()))?;
+        Ok(())
+    }
+
     fn copy(&mut self, file: &Path, place: &str) -> Result<()> {
         if !self.present.insert(place.to_owned()) {
             return Ok(());

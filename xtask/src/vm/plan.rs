@@ -15,8 +15,8 @@ pub(crate) type Patches = BTreeMap<String, PathBuf>;
 
 /// What the guest does.
 #[derive(Debug, Serialize)]
-pub(crate) struct Plan {
-    pub(crate) jobs: Vec<GuestJob>,
+pub(crate) struct Plan<J> {
+    pub(crate) jobs: Vec<J>,
 }
 
 /// What is done with a case's patch.
@@ -66,6 +66,55 @@ pub(crate) struct GuestJob {
     steps: Vec<Step>,
     allow_log: Vec<String>,
     errno: Option<String>,
+}
+
+/// Sequences of operations for the model and the kernel, as the host sees them.
+#[derive(Debug)]
+pub(crate) struct Differential {
+    pub(crate) name: String,
+    pub(crate) modules: Vec<PathBuf>,
+    pub(crate) vmlinux: PathBuf,
+    pub(crate) seed: u64,
+    pub(crate) first: u64,
+    pub(crate) sequences: u64,
+    pub(crate) cases: Vec<KeptCase>,
+}
+
+/// A sequence that is written down.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KeptCase {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// The same as the guest sees it.
+#[derive(Debug, Serialize)]
+pub(crate) struct GuestDifferential {
+    #[serde(rename = "do")]
+    kind: &'static str,
+    name: String,
+    pool: PathBuf,
+    vmlinux: PathBuf,
+    seed: u64,
+    first: u64,
+    sequences: u64,
+    cases: Vec<KeptCase>,
+}
+
+impl Differential {
+    /// The same with the places that things have in the guest.
+    pub(crate) fn in_guest(&self, pool: PathBuf, vmlinux: PathBuf) -> GuestDifferential {
+        GuestDifferential {
+            kind: "differential",
+            name: self.name.clone(),
+            pool,
+            vmlinux,
+            seed: self.seed,
+            first: self.first,
+            sequences: self.sequences,
+            cases: self.cases.clone(),
+        }
+    }
 }
 
 impl Job {

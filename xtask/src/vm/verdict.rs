@@ -2,7 +2,6 @@
 
 use anyhow::{Result, bail};
 
-use super::plan::Job;
 use super::qemu::End;
 
 /// How many of the kernel's last lines are shown after a failure.
@@ -64,8 +63,8 @@ impl Outcome {
     }
 
     /// Opens the books for another boot.
-    pub(super) fn reopen(&mut self, jobs: &[Job]) {
-        self.open = jobs.iter().map(|job| job.name.clone()).collect();
+    pub(super) fn reopen(&mut self, jobs: Vec<String>) {
+        self.open = jobs;
         self.done = false;
     }
 
