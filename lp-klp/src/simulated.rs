@@ -24,7 +24,7 @@ pub struct Task(pub u32);
 pub type Ran = (Callback, String, ObjName);
 
 /// The target.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Simulated {
     /// Modules that are loaded.
     pub modules: BTreeSet<ObjName>,

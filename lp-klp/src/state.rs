@@ -101,45 +101,54 @@ pub fn incompatibilities<'p>(
 /// What callbacks keep with the states of one patch (`klp_state.data`, an address in the kernel), by state id.
 pub type StateData = BTreeMap<u64, u64>;
 
-/// The states as a callback sees them: those of its own patch, and those of the patches before it.
+/// The states as a callback sees them: those of its own patch, and those of the patches before the one in transition.
+///
+/// The tempting wrong way is to take the patches before the callback's own. A module that comes while another patch is in
+/// transition runs callbacks of patches below it, and one that comes at any other time finds no previous state at all.
 #[derive(Debug)]
 pub struct States<'p> {
-    older: Vec<(&'p KlpPatch, &'p mut StateData)>,
-    own: Option<(&'p KlpPatch, &'p mut StateData)>,
+    patches: Vec<(&'p KlpPatch, &'p mut StateData)>,
+    /// Where the callback's own patch is among these.
+    own: Option<usize>,
+    /// How many are before the one in transition; none where there is no transition (`klp_transition_patch`).
+    previous: usize,
 }
 
 impl<'p> States<'p> {
     /// The view of the patch with this number; `patches` from the oldest to the newest.
-    pub(crate) fn new<S>(patches: &'p mut [Installed<S>], id: PatchId) -> Self {
-        let (mut older, mut own) = (Vec::new(), None);
-        for installed in patches
-            .iter_mut()
-            .take_while(|installed| installed.id <= id)
-        {
-            let states = (&installed.patch, &mut installed.data);
-            match installed.id == id {
-                true => own = Some(states),
-                false => older.push(states),
-            }
+    pub(crate) fn new<S>(
+        patches: &'p mut [Installed<S>],
+        id: PatchId,
+        transition: Option<PatchId>,
+    ) -> Self {
+        let place = |id: PatchId| patches.iter().position(|installed| installed.id == id);
+        Self {
+            own: place(id),
+            previous: transition.and_then(place).unwrap_or(0),
+            patches: patches
+                .iter_mut()
+                .map(|installed| (&installed.patch, &mut installed.data))
+                .collect(),
         }
-        Self { older, own }
     }
 
     /// The callback's own state of this id and what is kept with it (`klp_get_state`).
     pub fn get_state(&self, id: u64) -> Option<(&KlpState, Option<u64>)> {
-        let (patch, data) = self.own.as_ref()?;
+        let (patch, data) = self.patches.get(self.own?)?;
         Some((get_state(patch, id)?, data.get(&id).copied()))
     }
 
-    /// The newest state of this id among older patches and what is kept with it (`klp_get_prev_state`).
+    /// The newest state of this id among the patches before the one in transition, and what is kept with it
+    /// (`klp_get_prev_state`, which warns in the kernel's log where there is no transition).
     pub fn get_prev_state(&self, id: u64) -> Option<(&KlpState, Option<u64>)> {
-        let mut newest_first = self.older.iter().rev();
+        let mut newest_first = self.patches.iter().take(self.previous).rev();
         newest_first.find_map(|(patch, data)| Some((get_state(patch, id)?, data.get(&id).copied())))
     }
 
     /// Keeps something with the callback's own state of this id; without such a state there is nowhere to.
     pub fn set_data(&mut self, id: u64, value: u64) {
-        if let Some((patch, data)) = &mut self.own
+        let own = self.own.and_then(|own| self.patches.get_mut(own));
+        if let Some((patch, data)) = own
             && get_state(patch, id).is_some()
         {
             data.insert(id, value);

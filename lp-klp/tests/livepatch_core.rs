@@ -432,3 +432,28 @@ fn the_next_patch_takes_a_states_data_over() {
     }
     assert_eq!(klp.patches()[0].data.get(&7), Some(&103));
 }
+
+#[test]
+fn a_module_that_comes_later_finds_no_previous_state() {
+    let mut klp = Klp::new(TakingOver::default(), Rules::CURRENT);
+    for name in ["a", "b"] {
+        let objects = vec![funcs("vmlinux", &["f"]), funcs("ext4", &["e"])];
+        klp.enable_patch(with_state(patch(name, false, objects), 7, 1))
+            .expect(name);
+    }
+    assert_eq!(klp.patches()[1].data.get(&7), Some(&102));
+    klp.target.0.modules.insert(object("ext4"));
+    klp.module_coming(&object("ext4")).expect("it comes");
+    assert_eq!(
+        klp.patches()[1].data.get(&7),
+        Some(&101),
+        "as if it were the first"
+    );
+}
+
+#[test]
+fn a_patch_without_objects_is_taken() {
+    let mut klp = kernel();
+    klp.enable_patch(patch("a", false, Vec::new())).expect("a");
+    assert_eq!(installed(&klp), ["a"]);
+}

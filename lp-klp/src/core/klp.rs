@@ -76,9 +76,6 @@ impl<T: Target> Klp<T> {
     /// EINVAL: malformed, not compatible with the states of the installed patches, or a function cannot be found or
     /// redirected. EBUSY: a transition is under way. EEXIST: two things of one name. Else what pre_patch answered.
     pub fn enable_patch(&mut self, patch: KlpPatch) -> Result<PatchId, Errno> {
-        if patch.objects.is_empty() {
-            return Err(Errno::EINVAL);
-        }
         let installed = self.patches.iter().map(|installed| &installed.patch);
         if !incompatibilities(&patch, installed).is_empty() {
             return Err(Errno::EINVAL);

@@ -50,10 +50,10 @@ pub struct KlpFunc {
     pub sympos: Sympos,
 }
 
-/// Why the kernel would refuse a patch before it looks at the target.
+/// What is wrong with a patch before anyone looks at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PatchError {
-    /// `klp_enable_patch` wants at least one object.
+    /// It does nothing. The kernel takes it: `klp_enable_patch` wants an array of objects, which may be empty.
     #[error("patch '{0}' patches no object: give it at least one function or callback")]
     NoObject(String),
     /// Two objects of one name are two sysfs folders of one name.
@@ -99,6 +99,18 @@ pub enum PatchError {
     StateZero(String),
 }
 
+impl PatchError {
+    /// Whether the kernel refuses the patch for it, or takes it and it is only a mistake.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::DuplicateObject { .. } | Self::DuplicateFunc { .. } | Self::FuncName { .. } => {
+                true
+            }
+            Self::NoObject(_) | Self::DuplicateState { .. } | Self::StateZero(_) => false,
+        }
+    }
+}
+
 impl KlpObject {
     /// Whether the object replaces this function (`klp_find_func`).
     fn has(&self, func: &KlpFunc) -> bool {
@@ -115,7 +127,7 @@ impl KlpPatch {
         self.objects.iter().find(|object| &object.name == name)
     }
 
-    /// Everything for which the kernel, or its reading of the tables, would refuse or misread this patch.
+    /// Everything for which the kernel would refuse this patch, or take it and do nothing with some of it.
     pub fn defects(&self) -> Vec<PatchError> {
         let mut defects = Vec::new();
         if self.objects.is_empty() {

@@ -153,7 +153,8 @@ impl<T: Target> Klp<T> {
             installed.patch.name.clone(),
             installed.objects[index].name.clone(),
         );
-        let mut states = States::new(&mut self.patches, id);
+        let transition = self.transition.as_ref().map(|transition| transition.patch);
+        let mut states = States::new(&mut self.patches, id, transition);
         self.target.callback(callback, &patch, &object, &mut states)
     }
 

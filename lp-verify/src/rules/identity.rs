@@ -16,7 +16,10 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
         .filter_map(|possible| possible.first())
         .filter(|_| patch.objects.is_ok())
         .flat_map(|patch| patch.defects())
-        .map(|defect| finding(defect.to_string()))
+        .map(|defect| match defect.is_refused() {
+            true => finding(defect.to_string()),
+            false => Finding::warning(Identity, place.clone(), defect.to_string()),
+        })
         .collect();
     match new.info("name") {
         Some(name) if name == patch.name => {}

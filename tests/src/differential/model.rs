@@ -131,6 +131,17 @@ impl Model {
         self.klp.target.is_loaded(object)
     }
 
+    /// Whether a patch is for a function that its object, which is not there yet, will not have.
+    pub fn lacks_function(&self, entry: &Entry) -> bool {
+        let mut target = self.klp.target.simulated.clone();
+        let objects = entry.patch.objects.iter();
+        let mut absent = objects.filter(|object| !self.has_object(&object.name));
+        absent.any(|object| {
+            let mut funcs = object.funcs.iter();
+            funcs.any(|func| target.find(&object.name, func).is_err())
+        })
+    }
+
     fn name(&self, patch: usize) -> String {
         self.pool
             .get(patch)

@@ -48,7 +48,7 @@ impl<'a> Arena<'a> {
             folder,
             pool: pool::pool(),
             memory: Memory::open()?,
-            verifier: Verifier::open(vmlinux)?,
+            verifier: Verifier::open(vmlinux, folder)?,
             runs: 0,
             judged: 0,
             steps: 0,

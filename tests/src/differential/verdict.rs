@@ -2,14 +2,15 @@
 //!
 //! It is asked twice: over the modules' files in the order of loading, and over this machine as a user would. Where it cannot
 //! know, there is no verdict to compare: what code answers (a pre_patch callback), a module that was disabled but not removed
-//! and so has its name still, and a machine with patches that have no note.
+//! and so has its name still, a machine with patches that have no note, and a patch without objects, whose tables cannot be
+//! told from other data.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lp_verify::finding::Finding;
 use lp_verify::installed::{Installed, Machine};
-use lp_verify::kernel::Kernel;
+use lp_verify::kernel::{Kernel, Modules};
 use lp_verify::patch::Patch;
 use lp_verify::reader::Module;
 use lp_verify::reader::layout::Layout;
@@ -27,16 +28,24 @@ pub struct Verifier {
     machine: Option<Machine>,
 }
 
-/// What lp-verify says of a load: the findings that forbid it, if any, by what it was asked over.
+/// What lp-verify says of a load.
 #[derive(Debug, Default)]
-pub struct Verdicts(Vec<(&'static str, Vec<Finding>)>);
+pub struct Verdicts {
+    /// The findings that forbid it, if any, by what it was asked over.
+    errors: Vec<(&'static str, Vec<Finding>)>,
+    /// The kernel may take the patch, but will refuse the module that is patched; lp-verify says so before.
+    refused_later: bool,
+}
 
 impl Verifier {
-    /// Reads the kernel's file.
-    pub fn open(vmlinux: &Path) -> Result<Self> {
+    /// Reads the kernel's file; the modules that are patched are in `folder`.
+    pub fn open(vmlinux: &Path, folder: &Path) -> Result<Self> {
         let installed = running::inventory(Path::new("/")).context("read what is installed")?;
         Ok(Self {
-            kernel: Kernel::open(vmlinux).with_context(|| vmlinux.display().to_string())?,
+            kernel: Kernel {
+                modules: Some(Modules::open(folder).with_context(|| folder.display().to_string())?),
+                ..Kernel::open(vmlinux).with_context(|| vmlinux.display().to_string())?
+            },
             layout: Layout::read(Path::new("/sys/kernel/btf/vmlinux"))
                 .context("read the kernel's types")?,
             machine: Installed::of_inventory(&installed).machine,
@@ -61,7 +70,7 @@ impl Verifier {
             .vetoes
             .iter()
             .any(|(object, _)| model.has_object(object));
-        if vetoes || (model.is_loaded(patch) && !is_installed) {
+        if vetoes || entry.patch.objects.is_empty() || (model.is_loaded(patch) && !is_installed) {
             return Ok(Verdicts::default());
         }
         let module = |place: usize| {
@@ -83,18 +92,21 @@ impl Verifier {
             patches: patches.collect::<Result<_>>()?,
             machine: self.machine.clone(),
         };
-        let mut verdicts = vec![("the files", self.errors(&new, &files))];
+        let mut errors = vec![("the files", self.errors(&new, &files))];
         if over
             .iter()
             .all(|(place, _)| pool.get(*place).is_some_and(|entry| entry.note))
         {
             let here = running::inventory(Path::new("/")).context("read what is installed")?;
-            verdicts.push((
+            errors.push((
                 "this machine",
                 self.errors(&new, &Installed::of_inventory(&here)),
             ));
         }
-        Ok(Verdicts(verdicts))
+        Ok(Verdicts {
+            errors,
+            refused_later: model.lacks_function(entry),
+        })
     }
 
     fn errors(&self, new: &Module, installed: &Installed) -> Vec<Finding> {
@@ -106,12 +118,13 @@ impl Verifier {
 impl Verdicts {
     /// Where a verdict is not what the kernel did.
     pub fn wrong(&self, accepted: bool) -> Option<String> {
+        let may = accepted && !self.refused_later;
         let (over, errors) = self
-            .0
+            .errors
             .iter()
-            .find(|(_, errors)| errors.is_empty() != accepted)?;
+            .find(|(_, errors)| errors.is_empty() != may)?;
         let says = errors.iter().map(|finding| format!("\n  {finding}"));
-        Some(match accepted {
+        Some(match may {
             true => format!(
                 "lp-verify, over {over}, refuses what the kernel takes:{}",
                 says.collect::<String>()
