@@ -457,3 +457,17 @@ fn a_patch_without_objects_is_taken() {
     klp.enable_patch(patch("a", false, Vec::new())).expect("a");
     assert_eq!(installed(&klp), ["a"]);
 }
+
+#[test]
+fn an_object_for_callbacks_alone_comes_along_while_it_is_replaced() {
+    let mut klp = kernel();
+    klp.enable_patch(patch("a", false, vec![funcs("ext4", &[])]))
+        .expect("a");
+    enter(&mut klp, "f", BUSY);
+    klp.enable_patch(patch("b", true, vec![funcs("vmlinux", &["f"])]))
+        .expect("b");
+    assert_eq!(klp.patches()[1].objects.len(), 2);
+    leave(&mut klp, BUSY);
+    assert!(klp.try_complete_transition());
+    assert_eq!(klp.patches()[0].objects.len(), 1);
+}

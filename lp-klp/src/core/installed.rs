@@ -97,14 +97,20 @@ impl<S: Copy> Installed<S> {
         }
     }
 
-    /// Adds a function that leads back to the original code, with an object for it if there is none.
+    /// Adds an object for nops, if there is none of that name (`klp_alloc_object_dynamic`).
+    pub(super) fn add_object(&mut self, name: &ObjName) {
+        if !self.objects.iter().any(|object| object.name == *name) {
+            let object = InstalledObject::new(name.clone(), Vec::new(), true);
+            self.objects.push(object);
+        }
+    }
+
+    /// Adds a function that leads back to the original code to an object (`klp_alloc_func_nop`).
     pub(super) fn add_nop(&mut self, name: &ObjName, func: KlpFunc) {
         let nop = self.func(func, true);
-        match self.objects.iter_mut().find(|object| object.name == *name) {
-            Some(object) => object.funcs.push(nop),
-            None => self
-                .objects
-                .push(InstalledObject::new(name.clone(), vec![nop], true)),
+        let mut objects = self.objects.iter_mut();
+        if let Some(object) = objects.find(|object| object.name == *name) {
+            object.funcs.push(nop);
         }
     }
 

@@ -147,9 +147,11 @@ impl<T: Target> Klp<T> {
         Ok(installed)
     }
 
-    /// What older patches redirect and this one does not goes back to the original (`klp_add_nops`).
+    /// What older patches redirect and this one does not goes back to the original (`klp_add_nops`). An object that older
+    /// patches have for its callbacks alone comes along, too, until the transition ends.
     fn add_nops(&self, new: &mut Installed<T::Site>) {
         for old in self.patches.iter().flat_map(|installed| &installed.objects) {
+            new.add_object(&old.name);
             for func in &old.funcs {
                 let same = |ours: &super::KlpFunc| {
                     ours.old_name == func.func.old_name

@@ -1,7 +1,8 @@
 //! The patches of the differential test: small, many, and different in everything that the livepatch core looks at.
 //!
 //! Two modules are there to be patched: `lp_stay`, which stays, and `lp_late`, which comes and goes. Functions of vmlinux
-//! are `/proc` files that one line tells. Chosen by hand: random tables would mostly differ in what nobody looks at.
+//! are `/proc` files that one line tells, at low addresses: with a position the kernel's search ends at the first of the name,
+//! and it is most of what a load costs, so few of them are spelt without. Chosen by hand: random tables would mostly differ in what nobody looks at.
 
 use lp_klp::core::{KlpFunc, KlpObject, KlpPatch};
 use lp_klp::errno::Errno;
@@ -30,9 +31,9 @@ pub struct Probe {
 
 /// All of them.
 pub const PROBES: [Probe; 9] = [
-    probe("vmlinux", "cmdline_proc_show", 1, "cmdline"),
-    probe("vmlinux", "version_proc_show", 1, "version"),
-    probe("vmlinux", "loadavg_proc_show", 1, "loadavg"),
+    probe("vmlinux", "execdomains_proc_show", 1, "execdomains"),
+    probe("vmlinux", "r_show", 1, "iomem"),
+    probe("vmlinux", "swap_show", 1, "swaps"),
     probe(LATE, "lp_late_one", 1, "lp_late_one"),
     probe(LATE, "lp_late_two", 1, "lp_late_two"),
     probe(LATE, "lp_late_twin", 1, "lp_late_twin_1"),
@@ -145,30 +146,26 @@ pub fn pool() -> Vec<Entry> {
 fn plain() -> Vec<Entry> {
     const VMLINUX: &str = "vmlinux";
     vec![
-        add().on(VMLINUX, "cmdline_proc_show"),
-        add().on(VMLINUX, "cmdline_proc_show,1 version_proc_show"),
-        add().on(VMLINUX, "loadavg_proc_show,1"),
+        add().on(VMLINUX, "execdomains_proc_show"),
+        add().on(VMLINUX, "execdomains_proc_show,1 r_show,1"),
+        add().on(VMLINUX, "swap_show,1"),
         add().on(LATE, "lp_late_one"),
         add().on(LATE, "lp_late_one,1 lp_late_twin,2"),
         add().on(LATE, "lp_late_twin,1 lp_late_twin,2"),
         add().on(STAY, "lp_stay_held"),
         add().on(STAY, "lp_stay_plain lp_stay_held,1"),
-        add()
-            .on(VMLINUX, "version_proc_show")
-            .on(LATE, "lp_late_two"),
+        add().on(VMLINUX, "r_show,1").on(LATE, "lp_late_two"),
         add()
             .on(STAY, "lp_stay_held")
             .on(LATE, "lp_late_one lp_late_two"),
         add().on(VMLINUX, "").on(LATE, ""),
-        replace().on(VMLINUX, "cmdline_proc_show"),
-        replace().on(VMLINUX, "cmdline_proc_show,1 loadavg_proc_show"),
+        replace().on(VMLINUX, "execdomains_proc_show,1"),
+        replace().on(VMLINUX, "execdomains_proc_show,1 swap_show"),
         replace().on(LATE, "lp_late_one lp_late_twin,1"),
         replace().on(STAY, "lp_stay_held"),
+        replace().on(STAY, "lp_stay_plain").on(VMLINUX, "r_show,1"),
         replace()
-            .on(STAY, "lp_stay_plain")
-            .on(VMLINUX, "version_proc_show,1"),
-        replace()
-            .on(VMLINUX, "loadavg_proc_show")
+            .on(VMLINUX, "swap_show,1")
             .on(LATE, "lp_late_two")
             .on(STAY, "lp_stay_held,1"),
         replace().on(VMLINUX, ""),
@@ -179,20 +176,17 @@ fn plain() -> Vec<Entry> {
 fn stateful() -> Vec<Entry> {
     const VMLINUX: &str = "vmlinux";
     vec![
-        add().state(1, 0).on(VMLINUX, "cmdline_proc_show"),
-        add().state(1, 1).on(VMLINUX, "version_proc_show"),
+        add().state(1, 0).on(VMLINUX, "execdomains_proc_show,1"),
+        add().state(1, 1).on(VMLINUX, "r_show,1"),
         add().state(1, 2).state(2, 1).on(STAY, "lp_stay_plain"),
         add().state(2, 2).on(LATE, "lp_late_two"),
         add().state(3, 3).state(1, 1).on(STAY, "lp_stay_held"),
-        replace().state(1, 1).on(VMLINUX, "cmdline_proc_show"),
+        replace().state(1, 1).on(VMLINUX, "execdomains_proc_show"),
         replace()
             .state(1, 2)
-            .on(VMLINUX, "cmdline_proc_show")
+            .on(VMLINUX, "execdomains_proc_show,1")
             .on(LATE, "lp_late_one"),
-        replace()
-            .state(1, 2)
-            .state(2, 1)
-            .on(VMLINUX, "version_proc_show,1"),
+        replace().state(1, 2).state(2, 1).on(VMLINUX, "r_show,1"),
         replace()
             .state(2, 2)
             .state(1, 3)
@@ -202,13 +196,10 @@ fn stateful() -> Vec<Entry> {
             .state(1, 3)
             .state(2, 3)
             .state(3, 4)
-            .on(VMLINUX, "cmdline_proc_show")
+            .on(VMLINUX, "execdomains_proc_show,1")
             .on(LATE, "lp_late_twin,2"),
         // The first of two states with one id counts.
-        add()
-            .state(1, 1)
-            .state(1, 3)
-            .on(VMLINUX, "loadavg_proc_show"),
+        add().state(1, 1).state(1, 3).on(VMLINUX, "swap_show,1"),
     ]
 }
 
@@ -218,24 +209,24 @@ fn wrong() -> Vec<Entry> {
     vec![
         add().on(VMLINUX, "lp_no_such_function"),
         add()
-            .on(VMLINUX, "cmdline_proc_show")
+            .on(VMLINUX, "execdomains_proc_show,1")
             .on(LATE, "lp_no_such_function"),
-        replace().on(VMLINUX, "version_proc_show,2"),
+        replace().on(VMLINUX, "r_show,2"),
         add().on(LATE, "lp_late_twin"),
         add().on(LATE, "lp_late_twin,3"),
-        add().on(VMLINUX, "cmdline_proc_show cmdline_proc_show,1"),
+        add().on(VMLINUX, "execdomains_proc_show execdomains_proc_show,1"),
         add().on(STAY, "lp_stay_plain").on(STAY, "lp_stay_held"),
         add()
-            .on(VMLINUX, "cmdline_proc_show")
+            .on(VMLINUX, "execdomains_proc_show,1")
             .on(STAY, "lp_stay_plain")
             .veto(STAY),
         add()
-            .on(VMLINUX, "version_proc_show")
+            .on(VMLINUX, "r_show,1")
             .on(LATE, "lp_late_one")
             .veto(LATE),
         replace()
             .on(STAY, "lp_stay_held")
-            .on(VMLINUX, "loadavg_proc_show")
+            .on(VMLINUX, "swap_show,1")
             .veto(VMLINUX),
         add(),
     ]

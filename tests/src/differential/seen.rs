@@ -85,11 +85,15 @@ impl Seen {
     /// Where two sides differ: lines with `-` are the model's alone, with `+` the kernel's alone.
     pub fn difference(&self, kernel: &Self) -> String {
         let only = |ours: &Self, theirs: &Self, mark: char| -> Vec<String> {
-            let lone = ours
-                .lines
-                .iter()
-                .filter(|line| !theirs.lines.contains(line));
-            lone.map(|line| format!("{mark} {line}")).collect()
+            let mut theirs = theirs.lines.clone();
+            let mut lone = Vec::new();
+            for line in &ours.lines {
+                match theirs.iter().position(|other| other == line) {
+                    Some(twin) => drop(theirs.swap_remove(twin)),
+                    None => lone.push(format!("{mark} {line}")),
+                }
+            }
+            lone
         };
         let mut lines = only(self, kernel, '-');
         lines.extend(only(kernel, self, '+'));

@@ -179,7 +179,7 @@ impl<'a> System<'a> {
         let start = Instant::now();
         let in_transition = |name: &String| attribute(name, "transition") == Some("1".to_owned());
         while start.elapsed() < PATIENCE && folders(Path::new(PATCHES))?.iter().any(in_transition) {
-            thread::sleep(PAUSE);
+            thread::sleep(PATIENCE / 10);
         }
         let mut before = Seen::default();
         while start.elapsed() < 2 * PATIENCE {
