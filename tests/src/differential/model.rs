@@ -10,7 +10,7 @@ use lp_klp::name::ObjName;
 use lp_klp::patch::Version;
 use lp_klp::rules::Rules;
 use lp_klp::simulated::{Simulated, Site, Task};
-use lp_klp::state::States;
+use lp_klp::state::{KlpState, States};
 use lp_klp::target::{Callback, Target};
 use lp_klp::transition::PatchState;
 
@@ -319,16 +319,16 @@ impl Target for Subject {
             return Ok(());
         };
         let seen = [1, 2, 3].map(|id| {
-            let previous = states
-                .get_prev_state(id)
-                .map(|(state, data)| (state.version, data.unwrap_or(0)));
+            let known = |state: Option<(&KlpState, Option<u64>)>| {
+                state.map(|(state, data)| (state.version, data.unwrap_or(0)))
+            };
             if callback == Callback::PrePatch {
-                states.set_data(id, previous.map_or(0, |(_, data)| data) + 1);
+                let before = known(states.get_prev_state(id)).map_or(0, |(_, data)| data);
+                states.set_data(id, before + 1);
             }
-            let own = states
-                .get_state(id)
-                .map(|(state, data)| (state.version, data.unwrap_or(0)));
-            (own, previous)
+            // Asked again: the previous state may be the own one, where a later patch is in transition.
+            let own = known(states.get_state(id));
+            (own, known(states.get_prev_state(id)))
         });
         self.said.push(told(patch, object.as_str(), callback, seen));
         let veto = entry.vetoes.iter().find(|(name, _)| name == object);
