@@ -164,6 +164,7 @@ fn manifest(entry: &Entry, release: &str) -> Manifest {
         },
         replace: entry.patch.replace,
         states: entry.patch.states.clone(),
+        kept_states: Default::default(),
         objects: objects.collect(),
         shadow_ids: Vec::new(),
     }
