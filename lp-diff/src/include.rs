@@ -231,7 +231,13 @@ impl Selector<'_, '_, '_> {
         let view = self.comparer.patched;
         let bundle = view.bundles.get(id);
         // A string or constant is what it says, whichever copy the linker kept.
-        if view.object.section(bundle.section).grouped && !bundle.kind.is_by_content() {
+        let twin = self.comparer.twins.orig(id);
+        let was_grouped = twin.is_some_and(|twin| {
+            let orig = self.comparer.orig;
+            orig.object.section(orig.bundles.get(twin).section).grouped
+        });
+        let grouped = was_grouped || view.object.section(bundle.section).grouped;
+        if grouped && !bundle.kind.is_by_content() {
             self.refuse(RefusalCode::Comdat, view.name(id), "it is in a section group (COMDAT), of which the linker keeps one copy of many: which one runs cannot be told");
         }
         self.selection.bundles.insert(id, why());
