@@ -4,9 +4,10 @@
 //! `"failed at %s (%d)"`), so code below an edit differs although nobody changed it. A constant is taken for a line
 //! number only if another argument of that call is the name of a source file or of the function, if the line table
 //! says on both sides that just this call is written there, and if all of them tell one story: in each file, later
-//! lines stay later. Without debug information only a constant right behind a file's name is believed; behind a
-//! function's name comes a timeout as well. The tempting wrong ways are a list of known callees, which is never
-//! complete, and to believe any changed constant, which would lose a fix.
+//! lines stay later. Without such a name (`ext4_journal_start()`) it must be the line of the call instruction itself, and
+//! the lines around it must have moved by just as much. Without debug information only a constant right behind a file's
+//! name is believed; behind a function's name comes a timeout as well. The tempting wrong ways are a list of known
+//! callees, which is never complete, and to believe any changed constant, which would lose a fix.
 
 use super::Comparer;
 use crate::arch::ChangedConstant;
@@ -17,6 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most lines that clang's `__LINE__`, which is the last line of a macro's arguments, is below the first.
 const CLANG_SPAN: u64 = 12;
+
+/// Files and lines of a piece of code.
+type Rows = BTreeSet<(String, u64)>;
 
 /// A line number in a source file, before and after.
 #[derive(Debug)]
@@ -89,15 +93,26 @@ fn shift(
     (twin, id): (BundleId, BundleId),
     constant: &ChangedConstant,
 ) -> Option<Shift> {
+    if !is_call(comparer.patched, id, constant) {
+        return None;
+    }
     let names = names(comparer, id, constant);
     let file = match (comparer.orig_debug.get(), comparer.patched_debug.get()) {
         (Some(orig), Some(patched)) => {
             let old = call_lines((orig, comparer.orig), twin, constant);
             let new = call_lines((patched, comparer.patched), id, constant);
             let mut named = names.iter();
-            named.find_map(|(_, name)| {
+            let by_name = named.find_map(|(_, name)| {
                 let is_clang = orig.is_clang() && patched.is_clang();
                 at_call(&old, &new, name, constant, is_clang)
+            });
+            by_name.or_else(|| {
+                let own = |debug, view, id| own_line(debug, view, id, constant);
+                let calls = (
+                    own(orig, comparer.orig, twin)?,
+                    own(patched, comparer.patched, id)?,
+                );
+                of_itself((&old, &new), calls, constant)
             })?
         }
         (None, None) => {
@@ -121,7 +136,7 @@ fn call_lines(
     (debug, view): (&DebugInfo<'_>, &View<'_>),
     id: BundleId,
     constant: &ChangedConstant,
-) -> BTreeSet<(String, u64)> {
+) -> Rows {
     let (bundle, (start, end)) = (view.bundles.get(id), constant.call);
     let (from, to) = (bundle.start + start, bundle.start + end);
     let lines = debug.lines();
@@ -132,16 +147,44 @@ fn call_lines(
         .collect()
 }
 
+/// The line of the call instruction that takes a constant.
+fn own_line(
+    debug: &DebugInfo<'_>,
+    view: &View<'_>,
+    id: BundleId,
+    constant: &ChangedConstant,
+) -> Option<(String, u64)> {
+    let bundle = view.bundles.get(id);
+    let last = (bundle.start + constant.call.1).checked_sub(1)?;
+    let (file, line) = debug.lines().row_at(bundle.section, last)?;
+    Some((debug.lines().file(file)?, line.into()))
+}
+
+/// The file of a call that is told nothing but its own line, if all that is written around it moved by as much.
+fn of_itself(
+    (old, new): (&Rows, &Rows),
+    ((file, was), (other, is)): ((String, u64), (String, u64)),
+    constant: &ChangedConstant,
+) -> Option<String> {
+    let lines = |rows: &Rows, origin: u64| -> Vec<i64> {
+        let here = rows.iter().filter(|(there, _)| is_same_file(there, &file));
+        here.map(|(_, line)| *line as i64 - origin as i64).collect()
+    };
+    let is_line = (was, is) == (constant.orig, constant.patched) && constant.argument.is_some();
+    let moved = is_same_file(&file, &other) && lines(old, was) == lines(new, is);
+    (is_line && moved).then_some(file)
+}
+
 /// The file in which the call is written on the very lines that the constants say.
 fn at_call(
-    old: &BTreeSet<(String, u64)>,
-    new: &BTreeSet<(String, u64)>,
+    old: &Rows,
+    new: &Rows,
     name: &Name,
     constant: &ChangedConstant,
     is_clang: bool,
 ) -> Option<String> {
     let span = if is_clang { CLANG_SPAN } else { 0 };
-    let is_at = |lines: &BTreeSet<(String, u64)>, file: &str, line: Option<u64>| {
+    let is_at = |lines: &Rows, file: &str, line: Option<u64>| {
         let mut there = lines.iter().filter(|(_, there)| Some(*there) == line);
         there.any(|(there, _)| is_same_file(there, file))
     };
@@ -185,6 +228,17 @@ fn is_same_file(a: &str, b: &str) -> bool {
     ends(a, b) || ends(b, a)
 }
 
+/// Whether what takes a constant goes elsewhere: a jump within the function takes no arguments.
+fn is_call(view: &View<'_>, id: BundleId, constant: &ChangedConstant) -> bool {
+    let bundle = view.bundles.get(id);
+    let (start, end) = constant.call;
+    let refs = view
+        .refs
+        .of(bundle.section, bundle.start + start, bundle.start + end);
+    refs.last()
+        .is_some_and(|last| last.offset + 4 >= bundle.start + end)
+}
+
 /// The arguments of the call that name a place in the source, by number.
 fn names(
     comparer: &Comparer<'_, '_>,
@@ -197,13 +251,6 @@ fn names(
     let refs = view
         .refs
         .of(bundle.section, bundle.start + start, bundle.start + end);
-    // A jump within the function takes no arguments.
-    if refs
-        .last()
-        .is_none_or(|last| last.offset + 4 < bundle.start + end)
-    {
-        return Vec::new();
-    }
     let named = refs.iter().filter_map(|reference| {
         let Target::Bundle { id: name, offset } = reference.target else {
             return None;
