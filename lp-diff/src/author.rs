@@ -107,7 +107,7 @@ impl Author {
     pub fn read(view: &View<'_>, arch: &dyn Arch, refusals: &mut Vec<Refusal>) -> Self {
         let mut author = Self::default();
         for (_, section) in view.object.sections() {
-            match section.name {
+            match section.name() {
                 IGNORED_FUNCTIONS => author.ignores.functions.extend(texts(section)),
                 IGNORED_SECTIONS => author.ignores.sections.extend(texts(section)),
                 SHADOW_IDS => author.shadow_ids.extend(words(section, view)),
@@ -167,7 +167,7 @@ impl Author {
 }
 
 /// NUL-terminated texts. What is not UTF-8 can be no name of anything here.
-fn texts(section: &Section<'_>) -> Vec<String> {
+fn texts(section: Section<'_>) -> Vec<String> {
     let texts = section.data.split(|byte| *byte == 0);
     texts
         .filter_map(|text| std::str::from_utf8(text).ok())
@@ -176,7 +176,7 @@ fn texts(section: &Section<'_>) -> Vec<String> {
         .collect()
 }
 
-fn words(section: &Section<'_>, view: &View<'_>) -> Vec<u64> {
+fn words(section: Section<'_>, view: &View<'_>) -> Vec<u64> {
     let little = view.object.endian == object::Endianness::Little;
     let word = |bytes: &[u8]| {
         let bytes = bytes.try_into().ok()?;
@@ -201,7 +201,7 @@ fn callback(view: &View<'_>, arch: &dyn Arch, kind: Callback) -> Result<Option<B
     for (id, section) in view
         .object
         .sections()
-        .filter(|(_, section)| section.name == name)
+        .filter(|(_, section)| section.name() == name)
     {
         let pointers = view.refs.of(id, 0, section.size);
         if pointers.len() as u64 * WORD != section.size {

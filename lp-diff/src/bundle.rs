@@ -157,47 +157,51 @@ impl Bundles {
     pub fn name<'d>(&self, object: &Object<'d>, id: BundleId) -> &'d str {
         let bundle = self.get(id);
         match bundle.owner {
-            Some(owner) => object.symbol(owner).name,
-            None => object.section(bundle.section).name,
+            Some(owner) => object.symbol(owner).name(),
+            None => object.section_name(bundle.section),
         }
     }
 
     fn adopt_cold_parts(&mut self, object: &Object<'_>) {
-        let functions: HashMap<&str, BundleId> = self
-            .iter()
-            .filter(|(_, bundle)| bundle.kind == Kind::Function)
-            .filter_map(|(id, bundle)| Some((object.symbol(bundle.owner?).name, id)))
-            .collect();
-        for bundle in &mut self.list {
-            let name = bundle.owner.map_or("", |owner| object.symbol(owner).name);
-            bundle.parent = name::cold_parent(name)
-                .and_then(|parent| functions.get(parent))
-                .copied();
+        let parent = |(id, bundle): (BundleId, &Bundle)| {
+            let name = object.symbol(bundle.owner?).name();
+            Some((id, name::cold_parent(name)?))
+        };
+        let parts: Vec<(BundleId, &str)> = self.iter().filter_map(parent).collect();
+        let wanted: HashSet<&str> = parts.iter().map(|(_, parent)| *parent).collect();
+        let function = |(id, bundle): (BundleId, &Bundle)| {
+            let name = object.symbol(bundle.owner?).name();
+            (bundle.kind == Kind::Function && wanted.contains(name)).then_some((name, id))
+        };
+        if parts.is_empty() {
+            return;
+        }
+        let functions: HashMap<&str, BundleId> = self.iter().filter_map(function).collect();
+        for (id, parent) in parts {
+            self.list[id.0 as usize].parent = functions.get(parent).copied();
         }
     }
 }
 
 /// The symbols that name a place in a section, by section, value and index.
 fn named_symbols(object: &Object<'_>) -> Vec<SymbolId> {
-    let named = object.symbols().filter(|(_, symbol)| {
-        symbol.section().is_some() && !symbol.is_section() && !symbol.name.is_empty()
+    let named = object.symbols().filter_map(|(id, symbol)| {
+        let section = symbol.section()?;
+        (!symbol.is_section() && !symbol.name().is_empty()).then_some((section, symbol.value, id))
     });
-    let mut ids: Vec<SymbolId> = named.map(|(id, _)| id).collect();
-    ids.sort_unstable_by_key(|id| {
-        let symbol = object.symbol(*id);
-        (symbol.section(), symbol.value, *id)
-    });
-    ids
+    let mut named: Vec<(SectionId, u64, SymbolId)> = named.collect();
+    named.sort_unstable();
+    named.into_iter().map(|(.., id)| id).collect()
 }
 
-fn holds_bytes(section: &Section<'_>) -> bool {
+fn holds_bytes(section: Section<'_>) -> bool {
     section.kind == elf::SHT_PROGBITS.0 || section.is_nobits() || section.kind >= elf::SHT_LOOS
 }
 
 struct Cutter<'o, 'd> {
     object: &'o Object<'d>,
     id: SectionId,
-    section: &'o Section<'d>,
+    section: Section<'o>,
     /// Those of the section, by value.
     symbols: &'o [SymbolId],
     /// Index of the first of them among all.
@@ -296,10 +300,11 @@ impl Cutter<'_, '_> {
         let mut prefix: Option<u64> = None;
         for id in self.symbols {
             let symbol = self.object.symbol(*id);
-            if !wanted(symbol) {
+            if !wanted(&symbol) {
                 continue;
             }
-            if name::prefixed_function(symbol.name).is_some_and(|function| self.defines(function)) {
+            if name::prefixed_function(symbol.name()).is_some_and(|function| self.defines(function))
+            {
                 prefix = prefix.or(Some(symbol.value));
                 continue;
             }
@@ -322,7 +327,7 @@ impl Cutter<'_, '_> {
     }
 
     fn defines(&self, name: &str) -> bool {
-        let all = || self.symbols.iter().map(|id| self.object.symbol(*id).name);
+        let all = || self.symbols.iter().map(|id| self.object.symbol(*id).name());
         self.names.get_or_init(|| all().collect()).contains(name)
     }
 
@@ -374,14 +379,14 @@ impl Cutter<'_, '_> {
         match owner.map(|id| self.object.symbol(id)) {
             Some(symbol) if symbol.is_function() => Kind::Function,
             Some(symbol)
-                if name::is_per_use(symbol.name, self.section.name, self.object.compiler) =>
+                if name::is_per_use(symbol.name(), self.section.name(), self.object.compiler) =>
             {
                 Kind::PerUse
             }
             Some(_) => Kind::Data,
             None if self.section.is_strings() => Kind::String,
             None if self.section.is_exec() => Kind::Fragment,
-            None if name::is_per_use_section(self.section.name) => Kind::PerUse,
+            None if name::is_per_use_section(self.section.name()) => Kind::PerUse,
             None => Kind::Anonymous,
         }
     }

@@ -149,12 +149,9 @@ fn diff_views<T>(
     // The same section cannot be read in both: one refusal is enough.
     let mut again = Vec::new();
     let patched_entries = Entries::read(patched, &sizes(&patched_debug), &mut again);
-    refusals.extend(
-        again
-            .into_iter()
-            .filter(|refusal| !refusals.iter().any(|known| known.place == refusal.place))
-            .collect::<Vec<_>>(),
-    );
+    let known: BTreeSet<String> = refusals.iter().map(|known| known.place.clone()).collect();
+    again.retain(|refusal| !known.contains(&refusal.place));
+    refusals.extend(again);
 
     let mut misdeclared = Vec::new();
     let mut author = Author::read(patched, arch, &mut misdeclared);

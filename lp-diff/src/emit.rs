@@ -88,6 +88,8 @@ struct Emitter<'s, 'd> {
     outer: BTreeMap<String, OutSymbol>,
     found: Emitted,
     refusals: Vec<Refusal>,
+    /// Those of references: many refer to one thing.
+    refused: BTreeSet<Refusal>,
     /// Bytes of all pools.
     written: u64,
 }
@@ -113,6 +115,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             outer: BTreeMap::new(),
             found: Emitted::default(),
             refusals: Vec::new(),
+            refused: BTreeSet::new(),
             written: 0,
         }
     }
@@ -149,7 +152,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 }
                 let size = self.size_with_stubs(*id, symbol);
                 let out = self.out.symbols.add();
-                out.name = symbol.name.as_bytes().to_vec().into();
+                out.name = symbol.name().as_bytes().to_vec().into();
                 out.set_st_info(
                     if global {
                         elf::SymbolBind(symbol.bind)
@@ -170,7 +173,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
     }
 
     /// A symbol that reaches to the end of its function reaches to the end of its stubs.
-    fn size_with_stubs(&self, id: BundleId, symbol: &Symbol<'_>) -> u64 {
+    fn size_with_stubs(&self, id: BundleId, symbol: Symbol<'_>) -> u64 {
         let to_end =
             symbol.value.checked_add(symbol.size) == Some(self.source.view.bundles.get(id).end());
         match self.stubs.get(&id).filter(|_| to_end && symbol.size > 0) {
@@ -274,8 +277,11 @@ impl<'s, 'd> Emitter<'s, 'd> {
                     r_addend: addend.wrapping_sub(i64::from(reference.bias)),
                 });
             }
-            Err(refusal) if !self.refusals.contains(&refusal) => self.refusals.push(refusal),
-            Err(_) => {}
+            Err(refusal) => {
+                if self.refused.insert(refusal.clone()) {
+                    self.refusals.push(refusal);
+                }
+            }
         }
     }
 
@@ -322,14 +328,14 @@ impl<'s, 'd> Emitter<'s, 'd> {
             },
             Target::Symbol { id, offset } => {
                 let symbol = view.object.symbol(id);
-                if symbol.place != Place::Undefined && !symbol.name.is_empty() {
+                if symbol.place != Place::Undefined && !symbol.name().is_empty() {
                     return Err(Refusal::new(
                         RefusalCode::Unresolved,
-                        symbol.name,
+                        symbol.name(),
                         "an absolute or common symbol cannot be carried into a patch",
                     ));
                 }
-                if symbol.name.is_empty() {
+                if symbol.name().is_empty() {
                     return Ok((self.absolute(), offset));
                 }
                 let reach = self.source.resolver.undefined(id)?;
@@ -339,7 +345,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 if let Some(found) = self.inside_entry(id, offset) {
                     return Ok(found);
                 }
-                let name = view.object.section(id).name;
+                let name = view.object.section(id).name();
                 Err(Refusal::new(
                     RefusalCode::Unresolved,
                     name,

@@ -52,6 +52,7 @@ impl Selection {
             overridden,
             author,
             selection: Self::default(),
+            refused: BTreeSet::new(),
             work: Vec::new(),
         };
         selector.seed();
@@ -82,6 +83,8 @@ struct Selector<'s, 'v, 'd> {
     overridden: &'s BTreeSet<usize>,
     author: &'s Author,
     selection: Selection,
+    /// The refusals of the selection.
+    refused: BTreeSet<Refusal>,
     work: Vec<BundleId>,
 }
 
@@ -259,9 +262,9 @@ impl Selector<'_, '_, '_> {
             self.refuse(RefusalCode::ShortBranch, &format!("{}+{field:#x}", view.name(id)), "a short branch goes into another function of the same section, and the patch has no place that it reaches: make a change that moves it nearer to the function's end, or take the function out of its section");
         }
         for entry in self.comparer.patched_entries.of(id) {
-            if self.keep_entry(id, entry) {
-                self.selection.entries.push(*entry);
-                for reference in &refs_of(view, entry) {
+            if self.keep_entry(id, &entry) {
+                self.selection.entries.push(entry);
+                for reference in &refs_of(view, &entry) {
                     self.follow_reference((id, None), reference);
                 }
             }
@@ -303,12 +306,12 @@ impl Selector<'_, '_, '_> {
         let new = *self.comparison.status(id) == Status::New;
         let section = view.object.section(bundle.section);
         if bundle.kind == Kind::Anonymous && section.is_writable() && !section.is_mergeable() {
-            self.refuse(RefusalCode::ChangedData, section.name, &format!("{} uses data without a name there, which cannot be told from the running system's: give it a name", view.name(user)));
+            self.refuse(RefusalCode::ChangedData, section.name(), &format!("{} uses data without a name there, which cannot be told from the running system's: give it a name", view.name(user)));
         }
         if self.comparer.twins.is_ambiguous(id) && self.is_redirected(user) {
             self.refuse(RefusalCode::StaticLocal, view.name(user), &format!("it changed and uses a static variable {}, of which it cannot be told which one of the running system's it is, or whether it is new: give those of one name different names in both trees, or build with debug information", name::own_name(&canonical(view.name(id), view.object.compiler))));
         }
-        let gone = is_freed(section.name) || (new && is_init(section.name));
+        let gone = is_freed(section.name()) || (new && is_init(section.name()));
         if gone && !is_init(view.section_name(user)) {
             let message = format!(
                 "it is init code, which is freed, but {} needs it",
@@ -454,15 +457,15 @@ impl Selector<'_, '_, '_> {
 
     fn refuse(&mut self, code: RefusalCode, place: &str, message: &str) {
         let refusal = Refusal::new(code, place, message);
-        if !self.selection.refusals.contains(&refusal) {
+        if self.refused.insert(refusal.clone()) {
             self.selection.refusals.push(refusal);
         }
     }
 }
 
 /// Whether a section is a list that a linker script gathers and the kernel reads as it starts.
-fn is_list(section: &Section<'_>) -> bool {
-    !is_carried(section) && !is_init(section.name)
+fn is_list(section: Section<'_>) -> bool {
+    !is_carried(section) && !is_init(section.name())
 }
 
 /// Whether a section lists what may be traced or probed by hand: code runs as well without being in it.
@@ -482,9 +485,9 @@ fn is_export(section: &str) -> bool {
 
 /// Whether something new and global in this section is meant for other objects of the patch. Export tables and lists
 /// that only a linker script gathers are not: a patch cannot add to them.
-fn is_carried(section: &Section<'_>) -> bool {
+fn is_carried(section: Section<'_>) -> bool {
     const DATA: [&str; 4] = [".data", ".bss", ".rodata", ".ref."];
-    let name = section.name;
+    let name = section.name();
     (section.is_exec() || DATA.iter().any(|kind| name.starts_with(kind)))
         && !is_init(name)
         && name::prefixed_function(name).is_none()

@@ -8,13 +8,12 @@ use crate::object::Object;
 use std::collections::BTreeSet;
 
 /// The namespaces that an object imports.
-pub fn namespaces<'d>(object: &Object<'d>) -> BTreeSet<&'d str> {
+pub fn namespaces<'o>(object: &'o Object<'_>) -> BTreeSet<&'o str> {
     let sections = object
-        .sections
-        .iter()
-        .filter(|section| section.name == ".modinfo");
+        .sections()
+        .filter(|(_, section)| section.name() == ".modinfo");
     sections
-        .flat_map(|section| section.data.split(|byte| *byte == 0))
+        .flat_map(|(_, section)| section.data.split(|byte| *byte == 0))
         .filter_map(|text| std::str::from_utf8(text).ok())
         .filter_map(imported)
         .collect()

@@ -38,6 +38,6 @@ where
         let symbols = view.bundles.symbols(id).iter();
         let named = symbols.map(|symbol| view.object.symbol(*symbol));
         let named = named.filter(move |symbol| !symbol.is_local() && !bundle.kind.is_by_content());
-        named.map(move |symbol| (symbol.name, id))
+        named.map(move |symbol| (symbol.name(), id))
     })
 }

@@ -72,11 +72,9 @@ fn without_counter(part: &str) -> Cow<'_, str> {
 
 /// The name as it was before link-time optimisation gave a local symbol a name of its own in the whole image.
 fn promoted(name: &str) -> &str {
-    [".llvm.", ".lto_priv.", ".__uniq."]
-        .iter()
-        .filter_map(|mark| name.find(mark))
-        .filter(|at| *at > 0)
-        .min()
+    const MARKS: [&str; 3] = [".llvm.", ".lto_priv.", ".__uniq."];
+    let mut dots = name.match_indices('.').map(|(at, _)| at);
+    dots.find(|at| *at > 0 && MARKS.iter().any(|mark| name[*at..].starts_with(mark)))
         .map_or(name, |at| &name[..at])
 }
 

@@ -19,11 +19,8 @@ pub(crate) struct Packed(Vec<(SectionId, OnceLock<Option<Vec<u8>>>)>);
 
 impl Packed {
     /// Notes which sections are compressed.
-    pub(crate) fn of(sections: &[Section<'_>]) -> Self {
-        let packed = (0..)
-            .map(SectionId)
-            .zip(sections)
-            .filter(|(_, section)| section.is_compressed());
+    pub(crate) fn of<'d>(sections: impl Iterator<Item = (SectionId, Section<'d>)>) -> Self {
+        let packed = sections.filter(|(_, section)| section.is_compressed());
         Self(packed.map(|(id, _)| (id, OnceLock::new())).collect())
     }
 
@@ -31,7 +28,7 @@ impl Packed {
     pub(crate) fn unpack(
         &self,
         id: SectionId,
-        section: &Section<'_>,
+        section: Section<'_>,
         endian: Endianness,
     ) -> Option<&[u8]> {
         let at = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
@@ -41,11 +38,11 @@ impl Packed {
 }
 
 /// The size in bytes that a section has once unpacked; `None` where nothing can be unpacked.
-pub(crate) fn unpacked_size(section: &Section<'_>, endian: Endianness) -> Option<u64> {
+pub(crate) fn unpacked_size(section: Section<'_>, endian: Endianness) -> Option<u64> {
     Some(compressed(section, endian)?.uncompressed_size)
 }
 
-fn compressed<'d>(section: &Section<'d>, endian: Endianness) -> Option<CompressedData<'d>> {
+fn compressed<'d>(section: Section<'d>, endian: Endianness) -> Option<CompressedData<'d>> {
     if !section.is_compressed() {
         return None;
     }

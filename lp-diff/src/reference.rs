@@ -149,8 +149,8 @@ impl<'d> View<'d> {
                 return Some(format!("{:?}", shown.chars().take(60).collect::<String>()));
             }
             Target::Bundle { id, offset } => (self.name(id), offset),
-            Target::Section { id, offset } => (self.object.section(id).name, offset),
-            Target::Symbol { id, offset } => (self.object.symbol(id).name, offset),
+            Target::Section { id, offset } => (self.object.section(id).name(), offset),
+            Target::Symbol { id, offset } => (self.object.symbol(id).name(), offset),
         };
         Some(if offset == 0 {
             name.to_owned()
@@ -166,7 +166,7 @@ impl<'d> View<'d> {
 
     /// The name of the section that a bundle is in.
     pub fn section_name(&self, id: BundleId) -> &'d str {
-        self.object.section(self.bundles.get(id).section).name
+        self.object.section_name(self.bundles.get(id).section)
     }
 }
 
@@ -188,9 +188,9 @@ impl Biases {
         let mut starts = starts.into_iter().peekable();
         let mut biases = Self {
             list: Vec::new(),
-            first: vec![0],
+            first: vec![0, 0],
         };
-        for (id, section) in (0..).map(SectionId).zip(&object.sections) {
+        for (id, section) in object.sections() {
             let own = std::iter::from_fn(|| starts.next_if(|(section, _)| *section == id));
             let own: Vec<u64> = own.map(|(_, start)| start).collect();
             if is_decoded(section) && !section.relocs.is_empty() {
@@ -211,7 +211,7 @@ impl Biases {
     fn with_relocs<'s>(
         &'s self,
         id: SectionId,
-        section: &'s Section<'_>,
+        section: Section<'s>,
     ) -> impl Iterator<Item = (Reloc, u8)> + 's {
         let range = self.first[id.0 as usize] as usize..self.first[id.0 as usize + 1] as usize;
         let biases = self.list[range].iter().copied();
@@ -222,26 +222,26 @@ impl Biases {
     }
 }
 
-fn is_decoded(section: &Section<'_>) -> bool {
+fn is_decoded(section: Section<'_>) -> bool {
     section.is_alloc() && section.is_exec()
 }
 
 /// The places in code without function symbols that are referred to, and in other code those where the room for
 /// patching before a function begins; in order.
 fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(SectionId, u64)> {
-    let mut has_function = vec![false; object.sections.len()];
+    let mut has_function = vec![false; object.section_count()];
     for (_, symbol) in object.symbols() {
         if let (Some(section), true, None) = (
             symbol.section(),
             symbol.is_function(),
-            name::prefixed_function(symbol.name),
+            name::prefixed_function(symbol.name()),
         ) {
             has_function[section.0 as usize] = true;
         }
     }
     let mut targets = Vec::new();
     for (id, section) in object.sections() {
-        let tells_room = section.name == "__patchable_function_entries";
+        let tells_room = section.name() == "__patchable_function_entries";
         if !cuts_fragments(section) && !tells_room {
             continue;
         }
@@ -264,7 +264,7 @@ fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(Sectio
     targets.retain(|(id, offset)| {
         let section = object.section(*id);
         has_function[id.0 as usize]
-            || section.name == ".altinstr_replacement"
+            || section.name() == ".altinstr_replacement"
             || ends
                 .entry(*id)
                 .or_insert_with(|| arch.ends_of_flow(section))
@@ -275,19 +275,19 @@ fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(Sectio
 
 /// Where an address in an exception table is. Until Linux 4.5 a distance that is too large by so much marked an entry of
 /// its own kind (`_ASM_EXTABLE_EX`, asm/asm.h).
-fn plain(section: &Section<'_>, offset: i64) -> i64 {
+fn plain(section: Section<'_>, offset: i64) -> i64 {
     const MARK: i64 = 0x7fff_fff0;
     const LARGEST: i64 = 0x1000_0000;
-    let marked = section.name == "__ex_table" && offset > MARK - LARGEST;
+    let marked = section.name() == "__ex_table" && offset > MARK - LARGEST;
     if marked { offset - MARK } else { offset }
 }
 
 /// Whether what this section refers to begins a fragment: code that jumps there, the tables that name it as
 /// replacement or fixup. Tables about single instructions refer into the middle of fragments.
-fn cuts_fragments(section: &Section<'_>) -> bool {
+fn cuts_fragments(section: Section<'_>) -> bool {
     section.is_alloc()
         && (matches!(classify(section), Class::Body)
-            || matches!(section.name, ".altinstructions" | "__ex_table"))
+            || matches!(section.name(), ".altinstructions" | "__ex_table"))
 }
 
 fn place(value: u64, reloc: &Reloc, bias: u8) -> i64 {
@@ -299,7 +299,7 @@ fn place(value: u64, reloc: &Reloc, bias: u8) -> i64 {
 fn resolve(
     object: &Object<'_>,
     bundles: &Bundles,
-    field: &Section<'_>,
+    field: Section<'_>,
     reloc: &Reloc,
     bias: u8,
 ) -> Ref {
@@ -344,9 +344,9 @@ impl Refs {
         let count = wanted.map(|(_, section)| section.relocs.len()).sum();
         let mut refs = Self {
             list: Vec::with_capacity(count),
-            first: vec![0],
+            first: vec![0, 0],
         };
-        for (id, section) in (0..).map(SectionId).zip(&object.sections) {
+        for (id, section) in object.sections() {
             let first = refs.list.len();
             if section.is_alloc() {
                 let relocs = biases.with_relocs(id, section);
@@ -367,7 +367,7 @@ impl Refs {
 /// Functions that share a section call each other, and position-independent code takes their addresses, without
 /// relocations.
 fn add_local_branches(
-    (id, section): (SectionId, &Section<'_>),
+    (id, section): (SectionId, Section<'_>),
     bundles: &Bundles,
     arch: &dyn Arch,
     refs: &mut Vec<Ref>,

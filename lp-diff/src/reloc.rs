@@ -16,7 +16,8 @@ use crate::refusal::{Refusal, RefusalCode};
 use crate::source_file::{FileIndex, SourceFiles};
 use crate::symbols::{FileId, SymbolTable, TargetSymbol};
 use lp_klp::name::{KlpSymName, ObjName, Sympos};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Where the original object's symbols were found in the running binary: ELF symbol index to position, see
 /// [`TargetSymbol::position`]. A proof that our build equals the running one gives it.
@@ -63,7 +64,9 @@ pub struct Resolver<'r, 'd> {
     exports: &'r Exports,
     places: &'r Places,
     object: &'r ObjName,
-    files: TargetFiles<'d>,
+    files: TargetFiles<'r, 'd>,
+    /// The modules that the original imports from.
+    imported: OnceCell<BTreeSet<ObjName>>,
 }
 
 impl<'r, 'd> Resolver<'r, 'd> {
@@ -82,7 +85,8 @@ impl<'r, 'd> Resolver<'r, 'd> {
             exports,
             places,
             object,
-            files: TargetFiles::find(&orig.object, symbols),
+            files: TargetFiles::new(&orig.object, symbols),
+            imported: OnceCell::new(),
         }
     }
 
@@ -111,7 +115,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
     fn orig_symbol(&self, id: SymbolId) -> Result<Reach, Refusal> {
         let symbol = self.orig.object.symbol(id);
         if !symbol.is_local() {
-            return self.global(symbol.name, false);
+            return self.global(symbol.name(), false);
         }
         let found = self.target_symbol(id)?;
         Ok(Reach::Klp(self.klp(&found)))
@@ -123,41 +127,41 @@ impl<'r, 'd> Resolver<'r, 'd> {
         if !symbol.is_local() {
             return self
                 .symbols
-                .global(symbol.name)
-                .ok_or_else(|| self.missing(symbol.name));
+                .global(symbol.name())
+                .ok_or_else(|| self.missing(symbol.name()));
         }
         if let Some(position) = self.places.get(&(id.0 as usize)) {
             let mut there = self.symbols.at(*position);
             let same_name = |found: &TargetSymbol<'_>| {
                 let stem = |name| canonical(name, self.orig.object.compiler);
-                found.name == symbol.name || stem(found.name) == stem(symbol.name)
+                found.name == symbol.name() || stem(found.name) == stem(symbol.name())
             };
             return there
                 .find(same_name)
-                .ok_or_else(|| self.missing(symbol.name));
+                .ok_or_else(|| self.missing(symbol.name()));
         }
         if let Some(file) = self.files.of(id) {
             return self
                 .symbols
-                .local_in(file, symbol.name)
-                .ok_or_else(|| self.missing(symbol.name));
+                .local_in(file, symbol.name())
+                .ok_or_else(|| self.missing(symbol.name()));
         }
         let is_kind = |found: &TargetSymbol<'_>| found.kind.is_none_or(|kind| kind == symbol.kind);
         let mut found = self
             .symbols
-            .lookup(symbol.name)
+            .lookup(symbol.name())
             .filter(|found| !found.global)
             .filter(is_kind);
         match (found.next(), found.next()) {
             (Some(only), None) => Ok(only),
-            (None, _) => Err(self.missing(symbol.name)),
+            (None, _) => Err(self.missing(symbol.name())),
             _ => Err(Refusal::new(
                 RefusalCode::Unresolved,
-                symbol.name,
+                symbol.name(),
                 format!(
                     "{} has {} symbols of this name and none can be told to be the one of this source file",
                     self.object,
-                    self.symbols.lookup(symbol.name).len()
+                    self.symbols.lookup(symbol.name()).len()
                 ),
             )),
         }
@@ -205,17 +209,13 @@ impl<'r, 'd> Resolver<'r, 'd> {
     /// What another module exports can be used only where that module is sure to be there: where the original depends
     /// on it already.
     fn exported_by_module(&self, name: &str, owner: &ObjName) -> Result<Reach, Refusal> {
-        let imports = |name: &str| {
-            self.exports
-                .get(name)
-                .is_some_and(|export| export.owner == *owner)
+        let imported = || {
+            let symbols = self.orig.object.symbols();
+            let undefined = symbols.filter(|(_, symbol)| symbol.place == Place::Undefined);
+            let exports = undefined.filter_map(|(_, symbol)| self.exports.get(symbol.name()));
+            exports.map(|export| export.owner.clone()).collect()
         };
-        let mut undefined = self
-            .orig
-            .object
-            .symbols()
-            .filter(|(_, symbol)| symbol.place == Place::Undefined);
-        if !undefined.any(|(_, symbol)| imports(symbol.name)) {
+        if !self.imported.get_or_init(imported).contains(owner) {
             let message = format!(
                 "it is exported by module {owner}, on which {} does not depend: nothing makes sure that {owner} is loaded when the patched code runs",
                 self.object
@@ -237,13 +237,13 @@ impl<'r, 'd> Resolver<'r, 'd> {
     /// How to reach what the patched object does not define.
     pub fn undefined(&self, id: SymbolId) -> Result<Reach, Refusal> {
         let symbol = self.patched.object.symbol(id);
-        self.global(symbol.name, symbol.bind == object::elf::STB_WEAK.0)
+        self.global(symbol.name(), symbol.bind == object::elf::STB_WEAK.0)
     }
 
     /// Where a key lives.
     pub fn key_home(&self, target: &Target, comparison: &Comparison) -> KeyHome {
         let name = match target {
-            Target::Symbol { id, .. } => self.patched.object.symbol(*id).name,
+            Target::Symbol { id, .. } => self.patched.object.symbol(*id).name(),
             Target::Bundle { id, .. }
                 if comparison.is_same(*id)
                     && !self.patched.bundles.get(*id).kind.is_by_content() =>
@@ -299,35 +299,43 @@ fn is_for_modules(namespace: &str) -> bool {
     namespace.starts_with("module:")
 }
 
-/// The original's source files as the target knows them. An object linked from several has as many.
-struct TargetFiles<'d> {
+/// The original's source files as the target knows them, each looked for when a symbol of it is asked for. An object
+/// linked from several has as many.
+struct TargetFiles<'r, 'd> {
+    object: &'r Object<'d>,
+    symbols: &'r SymbolTable,
     sources: SourceFiles<'d>,
-    found: BTreeMap<FileIndex, FileId>,
+    found: RefCell<BTreeMap<FileIndex, Option<FileId>>>,
 }
 
-impl<'d> TargetFiles<'d> {
-    fn find(object: &Object<'d>, symbols: &SymbolTable) -> Self {
-        let sources = SourceFiles::read(object);
-        let mut locals: BTreeMap<FileIndex, Vec<&str>> = BTreeMap::new();
-        for (id, symbol) in object.symbols() {
-            let is_named = symbol.is_local()
-                && !symbol.is_section()
-                && matches!(symbol.place, Place::Section(_))
-                && !symbol.name.starts_with('.');
-            if let (Some(file), true) = (sources.of(id), is_named) {
-                locals.entry(file).or_default().push(symbol.name);
-            }
+impl<'r, 'd> TargetFiles<'r, 'd> {
+    fn new(object: &'r Object<'d>, symbols: &'r SymbolTable) -> Self {
+        Self {
+            object,
+            symbols,
+            sources: SourceFiles::read(object),
+            found: RefCell::default(),
         }
-        let find = |(index, name)| {
-            let locals = locals.get(&index)?.iter().copied();
-            Some((index, symbols.file_with(name, locals)?))
-        };
-        let found = sources.iter().filter_map(find).collect();
-        Self { sources, found }
     }
 
     /// The file that a local symbol comes from.
     fn of(&self, symbol: SymbolId) -> Option<FileId> {
-        self.found.get(&self.sources.of(symbol)?).copied()
+        let file = self.sources.of(symbol)?;
+        let mut found = self.found.borrow_mut();
+        *found.entry(file).or_insert_with(|| self.find(file))
+    }
+
+    fn find(&self, file: FileIndex) -> Option<FileId> {
+        let ids = self.sources.symbols(file, self.object.symbol_count());
+        let symbols = ids.map(|id| self.object.symbol(id));
+        let locals = symbols.filter_map(|symbol| {
+            let name = symbol.name();
+            let is_named = symbol.is_local()
+                && !symbol.is_section()
+                && matches!(symbol.place, Place::Section(_))
+                && !name.starts_with('.');
+            is_named.then_some(name)
+        });
+        self.symbols.file_with(self.sources.name(file), locals)
     }
 }

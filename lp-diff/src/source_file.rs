@@ -24,7 +24,7 @@ impl<'d> SourceFiles<'d> {
         let symbols = object.symbols().filter(|(_, symbol)| is_file(symbol.kind));
         Self {
             files: symbols
-                .map(|(id, symbol)| (SymbolId(id.0.saturating_add(1)), symbol.name))
+                .map(|(id, symbol)| (SymbolId(id.0.saturating_add(1)), symbol.name()))
                 .collect(),
         }
     }
@@ -34,6 +34,19 @@ impl<'d> SourceFiles<'d> {
         let before = self.files.partition_point(|(first, _)| *first <= symbol);
         let index = before.checked_sub(1)?;
         (!self.files[index].1.is_empty()).then_some(FileIndex(index as u32))
+    }
+
+    /// The local symbols of a file, in an object of so many symbols; the last file's are followed by global ones.
+    pub fn symbols(&self, file: FileIndex, count: usize) -> impl Iterator<Item = SymbolId> {
+        let first = self.files[file.0 as usize].0.0;
+        let next = self.files.get(file.0 as usize + 1);
+        let end = next.map_or(count as u32, |(after, _)| after.0.saturating_sub(1));
+        (first..end).map(SymbolId)
+    }
+
+    /// The name of a file.
+    pub fn name(&self, file: FileIndex) -> &'d str {
+        self.files[file.0 as usize].1
     }
 
     /// The files with their names.

@@ -14,6 +14,7 @@ use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::read::{ReadRef, SymbolIndex};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 use thiserror::Error;
 
 type Header = elf::FileHeader64<Endianness>;
@@ -53,8 +54,11 @@ pub struct TargetSymbol<'t> {
 }
 
 /// A source file of the target, by its FILE symbol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
+
+/// A name that so many symbols of the target have says nothing about the file that one of them is from.
+const COMMON: usize = 4096;
 
 /// All symbols of the target.
 #[derive(Debug, Default)]
@@ -66,6 +70,10 @@ pub struct SymbolTable {
     /// Rows by hash of the name, name, global ones first, position.
     by_name: Vec<u32>,
     files: Vec<String>,
+    /// Files by name.
+    files_by_name: Vec<FileId>,
+    /// Local rows by file, hash of the name, position; made when first asked for.
+    by_file: OnceLock<Vec<u32>>,
     hasher: RandomState,
 }
 
@@ -184,6 +192,12 @@ impl SymbolTable {
             (row.hash, self.name(row), !row.global, *index)
         });
         self.by_name = by_name;
+        self.rows.shrink_to_fit();
+        self.names.shrink_to_fit();
+        self.files_by_name = (0..self.files.len() as u32).map(FileId).collect();
+        let files = &self.files;
+        self.files_by_name
+            .sort_unstable_by_key(|file| (&files[file.0 as usize], *file));
         Ok(self)
     }
 
@@ -229,15 +243,28 @@ impl SymbolTable {
         name: &str,
         locals: impl Iterator<Item = &'n str>,
     ) -> Option<FileId> {
-        let wanted: Vec<bool> = self.files.iter().map(|file| file == name).collect();
+        let wanted = self.files_named(name);
+        if wanted.is_empty() {
+            return None;
+        }
+        if let [only] = wanted {
+            let mut locals = locals;
+            let has_it = locals.any(|name| self.local_in(*only, name).is_some());
+            return has_it.then_some(*only);
+        }
         let mut names: HashMap<&str, usize> = HashMap::new();
         for local in locals {
             *names.entry(local).or_default() += 1;
         }
         let mut score: HashMap<FileId, usize> = HashMap::new();
         for (local, times) in names {
-            for symbol in self.lookup(local).filter(|symbol| !symbol.global) {
-                if let Some(file) = symbol.file.filter(|file| wanted[file.0 as usize]) {
+            let there = self.lookup(local);
+            if there.len() > COMMON {
+                continue;
+            }
+            let files = there.filter(|symbol| !symbol.global);
+            for file in files.filter_map(|symbol| symbol.file) {
+                if wanted.binary_search(&file).is_ok() {
                     *score.entry(file).or_default() += times;
                 }
             }
@@ -253,11 +280,45 @@ impl SymbolTable {
 
     /// The local symbol of a name in a source file.
     pub fn local_in(&self, file: FileId, name: &str) -> Option<TargetSymbol<'_>> {
-        let mut found = self
-            .lookup(name)
-            .filter(|symbol| !symbol.global && symbol.file == Some(file));
-        let symbol = found.next()?;
-        found.next().is_none().then_some(symbol)
+        let there = self.lookup(name);
+        if there.len() <= COMMON {
+            let mut found = there.filter(|symbol| !symbol.global && symbol.file == Some(file));
+            let symbol = found.next()?;
+            return found.next().is_none().then_some(symbol);
+        }
+        let by_file = self.by_file.get_or_init(|| self.locals_by_file());
+        let key = (Some(file), self.hash(name));
+        let order = |index: &u32| {
+            let row = self.row(*index);
+            (row.file, row.hash)
+        };
+        let first = by_file.partition_point(|index| order(index) < key);
+        let alike = by_file[first..]
+            .iter()
+            .take_while(|index| order(index) == key);
+        let mut found = alike
+            .map(|index| self.row(*index))
+            .filter(|row| self.name(row) == name);
+        let row = found.next()?;
+        found.next().is_none().then(|| self.symbol(row))
+    }
+
+    fn locals_by_file(&self) -> Vec<u32> {
+        let all = 0..self.rows.len() as u32;
+        let mut locals: Vec<u32> = all.filter(|index| !self.row(*index).global).collect();
+        locals.sort_unstable_by_key(|index| {
+            let row = self.row(*index);
+            (row.file, row.hash, *index)
+        });
+        locals
+    }
+
+    /// The files of a name, in order.
+    fn files_named(&self, name: &str) -> &[FileId] {
+        let of = |file: &FileId| self.files[file.0 as usize].as_str();
+        let first = self.files_by_name.partition_point(|file| of(file) < name);
+        let rest = &self.files_by_name[first..];
+        &rest[..rest.partition_point(|file| of(file) == name)]
     }
 
     /// The part of the index that has this name.

@@ -61,7 +61,7 @@ fn objects(source: &str) -> Vec<(String, Vec<u8>)> {
 fn symbol(object: &Object<'_>, name: &str) -> (SectionId, u64, u64) {
     let (_, symbol) = object
         .symbols()
-        .find(|(_, symbol)| symbol.name == name)
+        .find(|(_, symbol)| symbol.name() == name)
         .expect(name);
     (symbol.section().expect(name), symbol.value, symbol.size)
 }

@@ -29,6 +29,8 @@ enum Target {
     Object,
     /// The whole differ, on two objects
     Diff,
+    /// Both versions of what changed, as text and as a page
+    Show,
     /// lp-verify's reader of modules, and all its rules
     Module,
     /// lp-verify's reader of the kernel's files
@@ -42,6 +44,7 @@ impl Target {
         match self {
             Self::Object => "object",
             Self::Diff => "diff",
+            Self::Show => "show",
             Self::Module => "module",
             Self::Kernel => "kernel",
             Self::Inventory => "inventory",
@@ -51,7 +54,7 @@ impl Target {
     /// The crate whose `fuzz` folder has it.
     fn package(self) -> &'static str {
         match self {
-            Self::Object | Self::Diff => "lp-diff",
+            Self::Object | Self::Diff | Self::Show => "lp-diff",
             Self::Module | Self::Kernel | Self::Inventory => "lp-verify",
         }
     }
@@ -78,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "none",
     ]);
     fuzz.arg(name).args([&corpus, &seeds]).arg("--");
-    fuzz.args(["-rss_limit_mb=2048", "-timeout=10", "-max_len=16384"])
+    fuzz.args(["-rss_limit_mb=2048", "-timeout=10", "-max_len=32768"])
         .arg(format!("-max_total_time={}", args.seconds))
         .arg(format!("-artifact_prefix={}/", folder.display()));
     // `cargo run` says which toolchain's cargo it is; the other one must find its own.
@@ -89,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn write_seeds(target: Target, folder: &Path) -> Result<()> {
     let hostile = paths::workspace().join("lp-verify/tests/hostile");
     match target {
-        Target::Object | Target::Diff => write_cases(target, folder),
+        Target::Object | Target::Diff | Target::Show => write_cases(target, folder),
         Target::Module | Target::Kernel => {
             let source = hostile.join(target.name()).with_extension("s");
             let mut gcc = Command::new("gcc");
@@ -107,6 +110,11 @@ fn write_seeds(target: Target, folder: &Path) -> Result<()> {
 /// Both versions of each case that gcc compiles: the original, or the original's length and both.
 fn write_cases(target: Target, folder: &Path) -> Result<()> {
     let cases = paths::workspace().join("lp-diff/tests/cases");
+    // Debug information makes an object five times as large: a little tells the differ enough.
+    let debug = match target {
+        Target::Diff => "-g1",
+        _ => "-g",
+    };
     for entry in fs::read_dir(&cases).with_context(|| format!("read {}", cases.display()))? {
         let case = entry?;
         let source = case.path().join("case.c");
@@ -121,7 +129,7 @@ fn write_cases(target: Target, folder: &Path) -> Result<()> {
                 "-mrecord-mcount",
                 "-fno-pie",
             ])
-            .args(["-ffunction-sections", "-fdata-sections", version])
+            .args(["-ffunction-sections", "-fdata-sections", debug, version])
             .arg(&source)
             .arg("-o")
             .arg(&output);

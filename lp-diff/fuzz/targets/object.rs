@@ -6,7 +6,7 @@
 mod mutate;
 #[path = "../../tests/hostile/numbers.rs"]
 mod numbers;
-#[expect(dead_code, reason = "the tests and the other target use the rest")]
+#[expect(dead_code, reason = "the tests and the other targets use the rest")]
 #[path = "../../tests/hostile/targets.rs"]
 mod targets;
 

@@ -42,9 +42,9 @@ pub trait Arch: Sync {
     fn none_kind(&self) -> u32;
     /// For each relocation of a code section: the distance from the field to the end of its instruction, from where a
     /// PC-relative field counts. `starts` are offsets where an instruction is known to begin.
-    fn field_to_end(&self, section: &Section<'_>, starts: &[u64]) -> Vec<u8>;
+    fn field_to_end(&self, section: Section<'_>, starts: &[u64]) -> Vec<u8>;
     /// The branches and PC-relative operands in `start..end` that leave it and have no relocation.
-    fn local_branches(&self, section: &Section<'_>, start: u64, end: u64) -> Vec<Branch>;
+    fn local_branches(&self, section: Section<'_>, start: u64, end: u64) -> Vec<Branch>;
     /// The branches of a code that go back in it, as (target, end of the branch): what loops.
     fn backward_branches(&self, code: &[u8]) -> Vec<(u64, u64)>;
     /// Whether the instruction or datum with such a relocation takes an address rather than what is there; `before` are
@@ -67,11 +67,11 @@ pub trait Arch: Sync {
     fn called_at<'d>(
         &self,
         object: &Object<'d>,
-        section: &Section<'_>,
+        section: Section<'_>,
         site: u64,
     ) -> Option<&'d str>;
     /// Offsets in a section right behind an instruction after which the next one is not run.
-    fn ends_of_flow(&self, section: &Section<'_>) -> BTreeSet<u64>;
+    fn ends_of_flow(&self, section: Section<'_>) -> BTreeSet<u64>;
     /// Whether the first instruction does nothing.
     fn is_nop(&self, code: &[u8]) -> bool;
     /// The first instruction that differs and a rendering of both sides, for the report.

@@ -78,7 +78,7 @@ impl Arch for X86_64 {
         elf::R_X86_64_NONE.0
     }
 
-    fn field_to_end(&self, section: &Section<'_>, starts: &[u64]) -> Vec<u8> {
+    fn field_to_end(&self, section: Section<'_>, starts: &[u64]) -> Vec<u8> {
         let mut distances = vec![4; section.relocs.len()];
         let mut next = 0;
         let mut bounds = starts.to_vec();
@@ -101,7 +101,7 @@ impl Arch for X86_64 {
         distances
     }
 
-    fn local_branches(&self, section: &Section<'_>, start: u64, end: u64) -> Vec<Branch> {
+    fn local_branches(&self, section: Section<'_>, start: u64, end: u64) -> Vec<Branch> {
         let mut branches = Vec::new();
         let mut decoder =
             Decoder::with_ip(64, section.bytes(start, end), start, DecoderOptions::NONE);
@@ -188,7 +188,7 @@ impl Arch for X86_64 {
     fn called_at<'d>(
         &self,
         object: &Object<'d>,
-        section: &Section<'_>,
+        section: Section<'_>,
         site: u64,
     ) -> Option<&'d str> {
         // One byte of opcode, or two of a call through the global offset table: a register that is pushed before is none.
@@ -196,10 +196,10 @@ impl Arch for X86_64 {
         let field = site.saturating_add(if through_table { 2 } else { 1 });
         let range = section.relocs_in(field, field.saturating_add(1));
         let reloc = section.relocs.range(range).next()?;
-        Some(object.symbol(reloc.symbol).name)
+        Some(object.symbol(reloc.symbol).name())
     }
 
-    fn ends_of_flow(&self, section: &Section<'_>) -> BTreeSet<u64> {
+    fn ends_of_flow(&self, section: Section<'_>) -> BTreeSet<u64> {
         decode(section.data, 0)
             .filter(|insn| {
                 matches!(

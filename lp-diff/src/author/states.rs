@@ -43,7 +43,7 @@ pub(super) fn read(
     for (section_id, section) in view
         .object
         .sections()
-        .filter(|(_, section)| section.name == STATES)
+        .filter(|(_, section)| section.name() == STATES)
     {
         if section.size % (2 * WORD) != 0 {
             refuse(format!(
@@ -80,7 +80,7 @@ pub(super) fn read(
 fn entry(
     view: &View<'_>,
     arch: &dyn Arch,
-    (section_id, section): (SectionId, &Section<'_>),
+    (section_id, section): (SectionId, Section<'_>),
     at: u64,
 ) -> Option<(u64, StateOps)> {
     let id = word(view, section.bytes(at, at + WORD))?;

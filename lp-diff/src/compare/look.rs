@@ -65,7 +65,7 @@ impl Comparer<'_, '_> {
             let home = if section.is_exec() {
                 Home::Plain
             } else {
-                home(section.name)
+                home(section.name())
             };
             (section.is_writable(), section.is_exec(), home)
         };
@@ -206,11 +206,11 @@ impl Comparer<'_, '_> {
                 ) {
                     return same_if(self.same_entry_place((&old, x), (&new, y)));
                 }
-                let name = |view: &View<'_>, id| view.object.section(id).name.to_owned();
+                let name = |view: &View<'_>, id| view.object.section(id).name().to_owned();
                 same_if(x == y && name(self.orig, a) == name(self.patched, b))
             }
             (Target::Symbol { id: a, offset: x }, Target::Symbol { id: b, offset: y }) => same_if(
-                x == y && self.orig.object.symbol(a).name == self.patched.object.symbol(b).name,
+                x == y && self.orig.object.symbol(a).name() == self.patched.object.symbol(b).name(),
             ),
             _ => Means::Other,
         }
@@ -264,15 +264,15 @@ impl Comparer<'_, '_> {
         needs: &mut Vec<(Pair, Reason)>,
     ) -> Option<Reason> {
         let compared =
-            |entry: &&Entry| entry.special.compared && !ignores.section(entry.special.name);
-        let mut theirs = self.orig_entries.of(twin).iter().filter(compared);
-        let mut ours = self.patched_entries.of(id).iter().filter(compared);
+            |entry: &Entry| entry.special.compared && !ignores.section(entry.special.name);
+        let mut theirs = self.orig_entries.of(twin).filter(compared);
+        let mut ours = self.patched_entries.of(id).filter(compared);
         loop {
             match (theirs.next(), ours.next()) {
                 (None, None) => return None,
                 (Some(old), Some(new)) => {
                     let reason = Reason::Entry(new.special.name);
-                    match self.entry_means(old, new) {
+                    match self.entry_means(&old, &new) {
                         Some(pairs) => {
                             needs.extend(pairs.into_iter().map(|pair| (pair, reason.clone())))
                         }
@@ -310,7 +310,7 @@ impl Comparer<'_, '_> {
     fn entry_means(&self, old: &Entry, new: &Entry) -> Option<Vec<Pair>> {
         let (theirs, ours) = (refs_of(self.orig, old), refs_of(self.patched, new));
         let name =
-            |view: &View<'_>, entry: &Entry| view.object.section(entry.section).name.to_owned();
+            |view: &View<'_>, entry: &Entry| view.object.section(entry.section).name().to_owned();
         let same_shape = name(self.orig, old) == name(self.patched, new)
             && old.len == new.len
             && entry_bytes(self.orig, old) == entry_bytes(self.patched, new)

@@ -194,14 +194,14 @@ impl<'v, 'd> Comparer<'v, 'd> {
 
     /// The unnamed tables and pieces of code of both objects that stand at the same place.
     fn unnamed_tables(&self) -> Vec<Pair> {
-        let is_table = |kind, section: &crate::object::Section<'_>| {
+        let is_table = |kind, section: crate::object::Section<'_>| {
             matches!(kind, Kind::Anonymous | Kind::Fragment) && !section.is_mergeable()
         };
         let mut theirs: HashMap<(&str, u64, Kind), Vec<BundleId>> = HashMap::new();
         for (id, bundle) in self.orig.bundles.iter() {
             let section = self.orig.object.section(bundle.section);
             if is_table(bundle.kind, section) {
-                let place = (section.name, bundle.start, bundle.kind);
+                let place = (section.name(), bundle.start, bundle.kind);
                 theirs.entry(place).or_default().push(id);
             }
         }
@@ -209,7 +209,7 @@ impl<'v, 'd> Comparer<'v, 'd> {
         for (id, bundle) in self.patched.bundles.iter() {
             let section = self.patched.object.section(bundle.section);
             if is_table(bundle.kind, section) {
-                let place = (section.name, bundle.start, bundle.kind);
+                let place = (section.name(), bundle.start, bundle.kind);
                 let there = theirs.get(&place).into_iter().flatten();
                 pairs.extend(there.take(SECTIONS_OF_A_NAME).map(|twin| (*twin, id)));
             }
@@ -271,10 +271,9 @@ impl<'v, 'd> Comparer<'v, 'd> {
         let mut tables = self
             .orig_entries
             .of(twin)
-            .iter()
             .filter(|entry| entry.special.name == "__mcount_loc");
         tables.any(|entry| {
-            let refs = refs_of(self.orig, entry);
+            let refs = refs_of(self.orig, &entry);
             let target = refs.first().map(|reference| reference.target);
             matches!(target, Some(Target::Bundle { offset, .. }) if u64::try_from(offset) == Ok(site))
         })
@@ -286,7 +285,7 @@ impl<'v, 'd> Comparer<'v, 'd> {
             return false;
         };
         self.orig.refs_of(twin).iter().any(|reference| {
-            matches!(reference.target, Target::Symbol { id, .. } if self.orig.object.symbol(id).name == "mcount")
+            matches!(reference.target, Target::Symbol { id, .. } if self.orig.object.symbol(id).name() == "mcount")
         })
     }
 

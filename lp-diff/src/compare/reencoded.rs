@@ -83,9 +83,9 @@ impl Labels {
             Target::Bundle { id: target, offset } if target == id => u64::try_from(offset).ok(),
             _ => None,
         };
-        let entries = entries.of(id).iter();
+        let entries = entries.of(id);
         let marks = entries
-            .flat_map(|entry| refs_of(view, entry))
+            .flat_map(|entry| refs_of(view, &entry))
             .filter_map(|reference| inside(&reference));
         Self {
             fields: fields.collect(),

@@ -24,12 +24,20 @@ pub(super) struct Look {
     pub(super) needs: Vec<(Pair, Reason)>,
 }
 
+impl Look {
+    /// Whether it found that the pair is the same, whatever others are.
+    fn is_settled(&self) -> bool {
+        self.own.is_none() && self.rest.is_none() && self.needs.is_empty()
+    }
+}
+
 /// All pairs that were looked at.
 #[derive(Debug, Default)]
 pub(super) struct Sameness {
     index: HashMap<Pair, u32>,
     pairs: Vec<Pair>,
-    looks: Vec<Look>,
+    /// By index of the pair; of most there is nothing to say.
+    looks: Vec<(u32, Look)>,
     differs: Vec<bool>,
 }
 
@@ -40,12 +48,16 @@ impl Sameness {
         for root in roots {
             all.add(root);
         }
-        while let Some(pair) = all.pairs.get(all.looks.len()).copied() {
+        let mut next = 0;
+        while let Some(pair) = all.pairs.get(next).copied() {
             let found = look(pair);
             for (needed, _) in &found.needs {
                 all.add(*needed);
             }
-            all.looks.push(found);
+            if !found.is_settled() {
+                all.looks.push((next as u32, found));
+            }
+            next += 1;
         }
         all
     }
@@ -60,33 +72,37 @@ impl Sameness {
 
     /// Decides all pairs. Where `excused` says so, a pair's own difference does not count.
     pub(super) fn settle(&mut self, excused: impl Fn(Pair) -> bool) {
-        let mut users: Vec<Vec<u32>> = vec![Vec::new(); self.pairs.len()];
-        for (user, look) in (0..).zip(&self.looks) {
-            for (needed, _) in &look.needs {
-                users[self.index[needed] as usize].push(user);
+        // (needed, user)
+        let mut users: Vec<(u32, u32)> = Vec::new();
+        self.differs = vec![false; self.pairs.len()];
+        let mut work: Vec<u32> = Vec::new();
+        for (user, look) in &self.looks {
+            let needed = look.needs.iter().map(|(needed, _)| self.index[needed]);
+            users.extend(needed.map(|needed| (needed, *user)));
+            let pair = self.pairs[*user as usize];
+            if look.rest.is_some() || (look.own.is_some() && !excused(pair)) {
+                self.differs[*user as usize] = true;
+                work.push(*user);
             }
         }
-        let differs = |(pair, look): (&Pair, &Look)| {
-            look.rest.is_some() || (look.own.is_some() && !excused(*pair))
-        };
-        self.differs = self.pairs.iter().zip(&self.looks).map(differs).collect();
-        let mut work: Vec<u32> = (0..)
-            .zip(&self.differs)
-            .filter(|(_, differs)| **differs)
-            .map(|(index, _)| index)
-            .collect();
+        users.sort_unstable();
         while let Some(index) = work.pop() {
-            for user in std::mem::take(&mut users[index as usize]) {
-                if !std::mem::replace(&mut self.differs[user as usize], true) {
-                    work.push(user);
+            let first = users.partition_point(|(needed, _)| *needed < index);
+            for (_, user) in users[first..]
+                .iter()
+                .take_while(|(needed, _)| *needed == index)
+            {
+                if !std::mem::replace(&mut self.differs[*user as usize], true) {
+                    work.push(*user);
                 }
             }
         }
     }
 
-    /// The pairs with what was found in each, in a fixed order.
+    /// The pairs of which something was found, in a fixed order.
     pub(super) fn looks(&self) -> impl Iterator<Item = (Pair, &Look)> {
-        self.pairs.iter().copied().zip(&self.looks)
+        let looks = self.looks.iter();
+        looks.map(|(index, look)| (self.pairs[*index as usize], look))
     }
 
     /// Whether a pair says the same. One that was never looked at does not.
@@ -98,8 +114,12 @@ impl Sameness {
 
     /// The first thing found to differ in a pair that is not the same.
     pub(super) fn reason(&self, pair: Pair) -> Option<Reason> {
-        let index = *self.index.get(&pair)? as usize;
-        let look = self.looks.get(index).filter(|_| self.differs[index])?;
+        let index = *self.index.get(&pair)?;
+        let at = self.looks.binary_search_by_key(&index, |(index, _)| *index);
+        let (_, look) = at.ok().map(|at| &self.looks[at])?;
+        if !self.differs[index as usize] {
+            return None;
+        }
         let needed = || {
             let mut needs = look.needs.iter();
             needs.find(|(needed, _)| !self.is_same(*needed))

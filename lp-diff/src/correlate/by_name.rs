@@ -2,6 +2,7 @@
 //!
 //! The tempting wrong way is to go by the full name: clones are numbered in the order in which the compiler makes them.
 
+use super::group::Groups;
 use super::scope::{Scope, Scopes};
 use super::{Twins, is_static_local};
 use crate::arch::Arch;
@@ -14,9 +15,6 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
 type Side<'a, 'v, 'd> = (&'v View<'d>, &'a Scopes<'v, 'd>);
-
-/// What is freed after start and what is not are never the same thing, whatever they are called.
-type Key<'d> = (Kind, bool, Scope, Cow<'d, str>);
 
 /// Pairs functions and data of both objects by their names.
 pub(super) fn correlate<'d>(
@@ -31,33 +29,16 @@ pub(super) fn correlate<'d>(
         patched: patched.0,
         twins,
     };
-    pairing.by_key(
-        groups(orig.0, |id| orig.1.scope(id), |_| true),
-        groups(patched.0, |id| patched.1.scope(id), |_| true),
+    let (their_scope, our_scope) = (|id| orig.1.scope(id), |id| patched.1.scope(id));
+    let groups = Groups::of(
+        (orig.0, &their_scope, &|_| true),
+        (patched.0, &our_scope, &|_| true),
     );
+    groups.each(|theirs, ours| pairing.pair_group(theirs, ours));
     pairing.across_scopes(orig, patched);
     pairing.by_stem(orig, patched);
     pairing.by_other_names();
     pairing.cold_parts(orig, patched);
-}
-
-/// Functions and data by what they are and their name without numbers. Static locals are not among them, nor are
-/// cold parts, which go with their functions.
-fn groups<'d>(
-    view: &View<'d>,
-    scope: impl Fn(BundleId) -> Scope,
-    wanted: impl Fn(BundleId) -> bool,
-) -> BTreeMap<Key<'d>, Vec<BundleId>> {
-    let mut groups: BTreeMap<Key<'d>, Vec<BundleId>> = BTreeMap::new();
-    for (id, bundle) in view.bundles.iter() {
-        let named = !bundle.kind.is_by_content() && bundle.parent.is_none();
-        if named && !is_static_local(view, id) && wanted(id) {
-            let name = canonical(view.name(id), view.object.compiler);
-            let key = (bundle.kind, is_init(view.section_name(id)), scope(id), name);
-            groups.entry(key).or_default().push(id);
-        }
-    }
-    groups
 }
 
 struct Pairing<'t, 'v, 'd> {
@@ -68,18 +49,6 @@ struct Pairing<'t, 'v, 'd> {
 }
 
 impl<'v, 'd> Pairing<'_, 'v, 'd> {
-    fn by_key(
-        &mut self,
-        mut theirs: BTreeMap<Key<'d>, Vec<BundleId>>,
-        ours: BTreeMap<Key<'d>, Vec<BundleId>>,
-    ) {
-        for (key, ours) in ours {
-            if let Some(theirs) = theirs.remove(&key) {
-                self.pair_group(theirs, ours);
-            }
-        }
-    }
-
     fn pair_group(&mut self, mut theirs: Vec<BundleId>, mut ours: Vec<BundleId>) {
         let (orig, patched) = (self.orig, self.patched);
         let state = ours.iter().any(|id| self.is_state(*id));
@@ -147,12 +116,11 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
     /// name in files that could not be matched.
     fn across_scopes(&mut self, orig: Side<'_, 'v, 'd>, patched: Side<'_, 'v, 'd>) {
         let stray = |_| Scope::Stray;
-        let mut theirs = groups(orig.0, stray, |id| self.twins.patched(id).is_none());
-        let ours = groups(patched.0, stray, |id| self.twins.orig(id).is_none());
-        for (key, ours) in ours {
-            let Some(theirs) = theirs.remove(&key) else {
-                continue;
-            };
+        let groups = Groups::of(
+            (orig.0, &stray, &|id| self.twins.patched(id).is_none()),
+            (patched.0, &stray, &|id| self.twins.orig(id).is_none()),
+        );
+        groups.each(|theirs, ours| {
             let in_files = |scopes: &Scopes<'_, 'd>, ids: &[BundleId]| {
                 let in_file = |id: &BundleId| matches!(scopes.scope(*id), Scope::File(_));
                 ids.iter().all(in_file)
@@ -160,7 +128,7 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
             if !(in_files(orig.1, &theirs) && in_files(patched.1, &ours)) {
                 self.pair_group(theirs, ours);
             }
-        }
+        });
     }
 
     /// A function that is compiled in one version on each side is the same, whatever the compiler did to its
@@ -216,7 +184,7 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
             for symbol in self.orig.bundles.symbols(id).iter().filter(|_| free) {
                 let symbol = self.orig.object.symbol(*symbol);
                 if !symbol.is_local() {
-                    theirs.insert(symbol.name, id);
+                    theirs.insert(symbol.name(), id);
                 }
             }
         }
@@ -228,7 +196,7 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
             let twin = symbols
                 .map(|symbol| self.patched.object.symbol(*symbol))
                 .filter(|symbol| !symbol.is_local())
-                .filter_map(|symbol| theirs.get(symbol.name))
+                .filter_map(|symbol| theirs.get(symbol.name()))
                 .find(|twin| {
                     self.twins.patched(**twin).is_none()
                         && self.orig.bundles.get(**twin).kind == bundle.kind
@@ -288,7 +256,7 @@ pub(super) fn content<'v>(view: &'v View<'_>, id: BundleId) -> Content<'v> {
         Target::Bundle { id, offset } if !view.bundles.get(id).kind.is_by_content() => {
             (canonical(view.name(id), view.object.compiler), offset)
         }
-        Target::Symbol { id, offset } => (Cow::Borrowed(view.object.symbol(id).name), offset),
+        Target::Symbol { id, offset } => (Cow::Borrowed(view.object.symbol(id).name()), offset),
         _ => (Cow::Borrowed(""), 0),
     };
     let refs = view.refs_of(id).iter().map(|reference| {

@@ -8,6 +8,7 @@
 //! tempting wrong way is to pair off the rest in order.
 
 mod by_name;
+mod group;
 mod scope;
 mod static_local;
 
@@ -89,7 +90,7 @@ fn is_static_local(view: &View<'_>, id: BundleId) -> bool {
     bundle.kind == Kind::Data
         && bundle.owner.is_some_and(|owner| {
             let symbol = view.object.symbol(owner);
-            let hidden = symbol.is_local() || name::is_promoted(symbol.name);
-            hidden && name::is_static_local(symbol.name, view.object.compiler)
+            let hidden = symbol.is_local() || name::is_promoted(symbol.name());
+            hidden && name::is_static_local(symbol.name(), view.object.compiler)
         })
 }

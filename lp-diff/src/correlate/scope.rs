@@ -53,7 +53,7 @@ impl<'v, 'd> Scopes<'v, 'd> {
             return Scope::Stray;
         };
         let symbol = self.view.object.symbol(owner);
-        if !symbol.is_local() || name::is_promoted(symbol.name) {
+        if !symbol.is_local() || name::is_promoted(symbol.name()) {
             return Scope::Global;
         }
         match &self.matched {

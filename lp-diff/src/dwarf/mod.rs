@@ -80,7 +80,7 @@ impl<'o> DebugInfo<'o> {
             let relocations = Relocations {
                 object,
                 none: arch.none_kind(),
-                relocs: section.map(|(section, _)| &section.relocs),
+                relocs: section.map(|(section, _)| section.relocs),
             };
             Ok::<_, gimli::Error>(RelocateReader::new(
                 EndianSlice::new(data, endian),
@@ -167,15 +167,15 @@ fn base(section: SectionId) -> u64 {
 fn place(object: &Object<'_>, address: u64) -> Option<(SectionId, u64)> {
     let id = SectionId(u32::try_from(address >> OFFSET_BITS).ok()?);
     let offset = address & ((1 << OFFSET_BITS) - 1);
-    let section = object.sections.get(id.0 as usize)?;
+    let section = (id.0 < object.section_count() as u32).then(|| object.section(id))?;
     (section.is_alloc() && offset <= section.size).then_some((id, offset))
 }
 
 /// The first debug section of a name with its bytes, unpacked.
-fn debug_section<'o>(object: &'o Object<'o>, name: &str) -> Option<(&'o Section<'o>, &'o [u8])> {
+fn debug_section<'o>(object: &'o Object<'o>, name: &str) -> Option<(Section<'o>, &'o [u8])> {
     let (id, section) = object
         .sections()
-        .find(|(_, section)| section.name == name && !section.is_alloc())?;
+        .find(|(_, section)| !section.is_alloc() && section.name() == name)?;
     Some((section, object.unpacked(id)?))
 }
 

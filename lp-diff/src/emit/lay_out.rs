@@ -46,7 +46,7 @@ impl Emitter<'_, '_> {
         let name = if split && shared {
             format!(".text.{}", view.name(id))
         } else {
-            section.name.to_owned()
+            section.name().to_owned()
         };
         let pool = if name.starts_with(PER_CPU) {
             self.per_cpu_pool(bundle.section)
@@ -117,7 +117,7 @@ impl Emitter<'_, '_> {
             None => {
                 let pool = self.new_pool(
                     section,
-                    self.source.view.object.section(section).name.to_owned(),
+                    self.source.view.object.section(section).name().to_owned(),
                 );
                 self.pool_of.insert((section, None), pool);
                 pool

@@ -38,7 +38,7 @@ pub fn fill(comparer: &Comparer<'_, '_>, selection: &Selection, refusals: &mut [
             continue;
         };
         refusal.at.get_or_insert_with(|| ObjectPlace {
-            section: side.object.section(section).name.to_owned(),
+            section: side.object.section(section).name().to_owned(),
             offset,
         });
         if refusal.source.is_none() {
@@ -85,7 +85,7 @@ impl<'s> Side<'s> {
         for (_, symbol) in view.object.symbols() {
             if let (Some(section), false) = (symbol.section(), symbol.is_section()) {
                 symbols
-                    .entry(symbol.name)
+                    .entry(symbol.name())
                     .or_default()
                     .push((section, symbol.value));
             }
@@ -101,7 +101,7 @@ impl<'s> Side<'s> {
     fn find(&self, words: &Words<'_>) -> Option<(&Self, SectionId, u64, bool)> {
         let places = self.symbols.get(words.name)?.iter();
         let is_there = |(id, _): &&(SectionId, u64)| {
-            let name = self.object.section(*id).name;
+            let name = self.object.section(*id).name();
             words.section.is_none_or(|section| section == name)
         };
         let mut places = places.filter(is_there);
@@ -135,7 +135,7 @@ fn users<'v>(view: &'v View<'_>, selection: &Selection) -> BTreeMap<&'v str, (Se
         for reference in view.refs_of(*id) {
             if let Target::Symbol { id, .. } = reference.target {
                 users
-                    .entry(view.object.symbol(id).name)
+                    .entry(view.object.symbol(id).name())
                     .or_insert((section, reference.offset));
             }
         }

@@ -151,7 +151,7 @@ impl<'v> Unit<'v> {
         for reference in view.refs_of(id) {
             let name = match reference.target {
                 Target::Bundle { id, .. } => view.name(id),
-                Target::Symbol { id, .. } => view.object.symbol(id).name,
+                Target::Symbol { id, .. } => view.object.symbol(id).name(),
                 Target::Section { .. } => continue,
             };
             uses.extend(self.types.variable(name).or(self.types.function(name)));

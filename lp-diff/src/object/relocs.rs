@@ -32,7 +32,7 @@ pub struct Relocs<'d> {
 }
 
 impl<'d> Relocs<'d> {
-    pub(super) fn new(endian: Endianness) -> Self {
+    pub(super) const fn new(endian: Endianness) -> Self {
         Self {
             list: Cow::Borrowed(&[]),
             endian,

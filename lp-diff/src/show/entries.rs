@@ -32,8 +32,7 @@ pub(super) enum Part {
 pub(super) fn remarks(side: &Side<'_, '_>, id: BundleId, syntax: Syntax) -> Vec<Remark> {
     side.entries
         .of(id)
-        .iter()
-        .filter_map(|entry| remark(side, entry, syntax))
+        .filter_map(|entry| remark(side, &entry, syntax))
         .collect()
 }
 

@@ -74,11 +74,11 @@ impl Side<'_, '_> {
         match reference.target {
             Target::Bundle { id, offset } => self.name_bundle(id, offset),
             Target::Section { id, offset } => {
-                let name = self.view.object.section(id).name;
+                let name = self.view.object.section(id).name();
                 symbol(name, offset, format!("section {name}{offset:+}"))
             }
             Target::Symbol { id, offset } => {
-                let name = self.view.object.symbol(id).name;
+                let name = self.view.object.symbol(id).name();
                 symbol(name, offset, format!("symbol {name}{offset:+}"))
             }
         }

@@ -99,7 +99,7 @@ impl Keeper<'_, '_> {
     }
 
     fn boot_constant(&self, user: BundleId, entry: &Entry) -> Refusal {
-        let section = self.view.object.section(entry.section).name;
+        let section = self.view.object.section(entry.section).name();
         let constant = section
             .trim_start_matches(entry.special.name)
             .trim_start_matches('_');

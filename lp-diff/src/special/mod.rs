@@ -9,12 +9,12 @@ pub mod size;
 pub mod table;
 
 use crate::bundle::{BundleId, Kind};
-use crate::object::SectionId;
+use crate::object::{Object, SectionId};
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use size::{Sizes, entry_len};
 use std::collections::BTreeMap;
-use table::{Class, EntrySize, SpecialSection, classify};
+use table::{Class, EntrySize, SpecialSection, TABLE, classify};
 
 /// One entry.
 #[derive(Debug, Clone, Copy)]
@@ -34,19 +34,47 @@ pub struct Entry {
 }
 
 /// The entries of an object.
+///
+/// A table can have one for each function, so only where an entry is and what it is about are remembered.
 #[derive(Debug, Default)]
 pub struct Entries {
-    /// By the bundle they are about.
-    about: BTreeMap<BundleId, Vec<Entry>>,
-    /// The size of the entries of each section that could be read.
-    lens: BTreeMap<SectionId, u64>,
+    /// The special sections that could be read, in the order in which their entries are looked at.
+    tables: Vec<Table>,
+    by_section: BTreeMap<SectionId, u32>,
+    /// In order.
+    places: Vec<Place>,
+}
+
+/// A special section.
+#[derive(Debug)]
+struct Table {
+    special: &'static SpecialSection,
+    section: SectionId,
+    /// Bytes of an entry.
+    len: u64,
+    /// The section of the other halves, and their size.
+    parallel: Option<(SectionId, u64)>,
+}
+
+/// Where an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// The bundle it is about.
+    about: BundleId,
+    /// Its table, by number.
+    table: u32,
+    /// Whether it is the table's own, not a copy for code that it still holds for.
+    own: bool,
+    /// Its number in the table.
+    index: u32,
 }
 
 impl Entries {
     /// Reads all special sections of an object. What cannot be read is refused, unless nothing else is wrong with it
     /// than that it is empty.
     pub fn read(view: &View<'_>, sizes: &Sizes<'_>, refusals: &mut Vec<Refusal>) -> Self {
-        let mut entries = Self::default();
+        let mut tables = Vec::new();
+        let halves = Halves::find(&view.object);
         for (id, section) in view.object.sections() {
             let Class::Special(special) = classify(section) else {
                 continue;
@@ -54,42 +82,76 @@ impl Entries {
             if section.size == 0 {
                 continue;
             }
-            match entries.read_section(view, sizes, special, id) {
-                Ok(()) => {}
+            match Table::read(view, sizes, special, (id, &halves)) {
+                Ok(table) => tables.push(table),
                 Err(message) => refusals.push(Refusal::new(
                     RefusalCode::SpecialSection,
-                    section.name,
+                    section.name(),
                     message,
                 )),
             }
         }
         // Sections stand in the order in which the compiler first needed them, which is another in the other build.
-        for list in entries.about.values_mut() {
-            list.sort_by_key(|entry| {
-                let name = view.object.section(entry.section).name;
-                (table::position(entry.special), name, entry.section)
-            });
-        }
+        tables.sort_by_key(|table| {
+            let name = view.object.section_name(table.section);
+            (table::position(table.special), name, table.section)
+        });
+        let mut places: Vec<Place> = (0..)
+            .zip(&tables)
+            .flat_map(|(number, table)| table.places(view, number))
+            .collect();
+        places.sort_unstable();
+        let numbers = tables.iter().map(|table| table.section).zip(0..);
+        let mut entries = Self {
+            by_section: numbers.collect(),
+            tables,
+            places,
+        };
+        let begun: Vec<Place> = TABLE
+            .iter()
+            .filter(|special| special.parallel.is_some())
+            .flat_map(|special| entries.begin_anew(view, special))
+            .collect();
+        entries.places.extend(begun);
+        entries.places.sort_unstable();
+        entries.places.shrink_to_fit();
         entries
     }
 
     /// The entries about a bundle, in the order of the table and their offsets.
-    pub fn of(&self, bundle: BundleId) -> &[Entry] {
-        self.about.get(&bundle).map_or(&[], Vec::as_slice)
+    pub fn of(&self, bundle: BundleId) -> impl ExactSizeIterator<Item = Entry> + Clone {
+        self.places_of(bundle).iter().map(|place| self.entry(place))
+    }
+
+    fn places_of(&self, bundle: BundleId) -> &[Place] {
+        let first = self.places.partition_point(|place| place.about < bundle);
+        let rest = &self.places[first..];
+        &rest[..rest.partition_point(|place| place.about == bundle)]
+    }
+
+    fn entry(&self, place: &Place) -> Entry {
+        let table = &self.tables[place.table as usize];
+        let index = u64::from(place.index);
+        let parallel = table.parallel;
+        Entry {
+            special: table.special,
+            section: table.section,
+            start: index * table.len,
+            len: table.len,
+            parallel: parallel.map(|(section, size)| (section, index * size, size)),
+            begins: (!place.own).then_some((place.about, 0)),
+        }
     }
 
     /// The entry at an offset of a special section.
     pub fn at(&self, view: &View<'_>, section: SectionId, offset: i64) -> Option<Entry> {
-        let len = *self.lens.get(&section)?;
-        let Class::Special(special) = classify(view.object.section(section)) else {
-            return None;
-        };
+        let table = &self.tables[*self.by_section.get(&section)? as usize];
         let offset = u64::try_from(offset).ok()?;
         (offset < view.object.section(section).size).then_some(Entry {
-            special,
+            special: table.special,
             section,
-            start: offset - offset % len,
-            len,
+            start: offset - offset % table.len,
+            len: table.len,
             parallel: None,
             begins: None,
         })
@@ -101,9 +163,9 @@ impl Entries {
             Target::Bundle { offset, .. } => Some(offset),
             _ => None,
         };
-        let unwinding = self.of(bundle).iter();
+        let unwinding = self.of(bundle);
         let unwinding = unwinding.filter(|entry| entry.special.parallel.is_some());
-        let placed = unwinding.filter_map(|entry| Some((place(entry)?, *entry)));
+        let placed = unwinding.filter_map(|entry| Some((place(&entry)?, entry)));
         let before = placed.filter(|(place, _)| *place <= offset as i64);
         before
             .max_by_key(|(place, _)| *place)
@@ -111,90 +173,90 @@ impl Entries {
     }
 
     /// The unwind table has no entry where the state does not change, also from one function to the next that shares
-    /// its section. What is taken out needs one at its start.
-    fn begin_anew(&mut self, view: &View<'_>, special: &'static SpecialSection) {
-        for (section, _) in view
-            .object
-            .sections()
-            .filter(|(_, section)| section.is_exec())
-        {
-            let mut last: Option<Entry> = None;
+    /// its section. What is taken out needs one at its start: a copy of the one that holds there.
+    fn begin_anew(&self, view: &View<'_>, special: &SpecialSection) -> Vec<Place> {
+        let is_of = |place: &&Place| {
+            let table = &self.tables[place.table as usize];
+            table.special.name == special.name
+        };
+        let starts = |place: &Place| match first_target(view, &self.entry(place)) {
+            Some(Target::Bundle { offset, .. }) => offset <= 0,
+            _ => true,
+        };
+        let mut begun = Vec::new();
+        let sections = view.object.sections();
+        for (section, _) in sections.filter(|(_, section)| section.is_exec()) {
+            let mut last: Option<Place> = None;
             for (id, bundle) in view.bundles.of_section(section) {
-                let offset = |entry: &Entry| match refs_of(view, entry)
-                    .first()
-                    .map(|reference| reference.target)
-                {
-                    Some(Target::Bundle { offset, .. }) => offset,
-                    _ => 0,
-                };
-                let own: Vec<Entry> = self
-                    .of(id)
-                    .iter()
-                    .copied()
-                    .filter(|entry| entry.special.name == special.name)
-                    .collect();
-                let starts = own.iter().any(|entry| offset(entry) <= 0);
+                let mut own = self.places_of(id).iter().filter(is_of);
                 let is_code = matches!(bundle.kind, Kind::Function | Kind::Fragment);
-                if let (true, false, Some(before)) = (is_code, starts, last) {
-                    let all = self.about.entry(id).or_default();
-                    let at = all
-                        .iter()
-                        .position(|entry| entry.special.name == special.name)
-                        .unwrap_or(all.len());
-                    all.insert(
-                        at,
-                        Entry {
-                            begins: Some((id, 0)),
-                            ..before
-                        },
-                    );
+                if let (true, Some(before)) = (is_code, last)
+                    && !own.clone().any(starts)
+                {
+                    begun.push(Place {
+                        about: id,
+                        own: false,
+                        ..before
+                    });
                 }
-                last = own.last().copied().or(last);
+                last = own.next_back().copied().or(last);
             }
         }
+        begun
     }
+}
 
-    fn read_section(
-        &mut self,
+impl Table {
+    fn read(
         view: &View<'_>,
         sizes: &Sizes<'_>,
         special: &'static SpecialSection,
-        id: SectionId,
-    ) -> Result<(), String> {
+        (id, halves): (SectionId, &Halves<'_>),
+    ) -> Result<Self, String> {
         let section = view.object.section(id);
         if section.size > section.data.len() as u64 {
             return Err("it has no bytes".to_owned());
         }
         let len = entry_len(&view.object, section, special, sizes)?;
-        self.lens.insert(id, len);
-        // The assembler aligns each entry, so the last one may lack its padding.
         let count = section.size.div_ceil(len);
         let parallel = special
             .parallel
-            .map(|(name, size)| find_parallel(view, sizes, name, size, count))
+            .map(|(name, size)| halves.of(view, sizes, (name, size), count))
             .transpose()?;
-        for index in 0..count {
-            let start = index * len;
-            let entry = Entry {
-                special,
-                section: id,
-                start,
-                len,
-                parallel: parallel.map(|(section, size)| (section, index * size, size)),
-                begins: None,
-            };
-            if let Some(Target::Bundle { id, .. }) = refs_of(view, &entry)
-                .first()
-                .map(|reference| reference.target)
-            {
-                self.about.entry(id).or_default().push(entry);
-            }
-        }
-        if special.parallel.is_some() {
-            self.begin_anew(view, special);
-        }
-        Ok(())
+        Ok(Self {
+            special,
+            section: id,
+            len,
+            parallel,
+        })
     }
+
+    /// Where its entries about bundles are; `number` is its own.
+    fn places(&self, view: &View<'_>, number: u32) -> impl Iterator<Item = Place> {
+        // The assembler aligns each entry, so the last one may lack its padding.
+        let count = view.object.section(self.section).size.div_ceil(self.len);
+        (0..count).filter_map(move |index| {
+            let start = index * self.len;
+            let refs = view.refs.of(self.section, start, start + self.len);
+            match refs.first()?.target {
+                Target::Bundle { id, .. } => Some(Place {
+                    about: id,
+                    table: number,
+                    own: true,
+                    index: index as u32,
+                }),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// What an entry is about.
+fn first_target(view: &View<'_>, entry: &Entry) -> Option<Target> {
+    let refs = view
+        .refs
+        .of(entry.section, entry.start, entry.start + entry.len);
+    Some(refs.first()?.target)
 }
 
 /// The references of an entry, by offset, of which the first says what it is about.
@@ -228,32 +290,48 @@ fn replaces_by_nothing(view: &View<'_>, entry: &Entry) -> bool {
         == [0]
 }
 
-fn find_parallel(
-    view: &View<'_>,
-    sizes: &Sizes<'_>,
-    name: &str,
-    size: EntrySize,
-    count: u64,
-) -> Result<(SectionId, u64), String> {
-    let found = view
-        .object
-        .sections()
-        .find(|(_, section)| section.name == name);
-    let (id, section) =
-        found.ok_or_else(|| format!("it goes with section {name}, which is missing"))?;
-    let declared = match size {
-        EntrySize::Bytes(bytes) => Some(bytes),
-        EntrySize::Struct(name) => sizes.target.get(name),
-    };
-    // Without relocations to go by it still has as many entries as its other half.
-    let len = declared
-        .filter(|len| len.checked_mul(count) == Some(section.size))
-        .or((section.size % count == 0).then_some(section.size / count));
-    match len {
-        Some(len) if len > 0 && section.size <= section.data.len() as u64 => Ok((id, len)),
-        _ => Err(format!(
-            "{name} has {} bytes, which are no {count} entries",
-            section.size
-        )),
+/// The first section of each name that holds other halves.
+struct Halves<'o>(BTreeMap<&'o str, SectionId>);
+
+impl<'o> Halves<'o> {
+    fn find(object: &'o Object<'_>) -> Self {
+        let mut first = BTreeMap::new();
+        for (id, section) in object.sections() {
+            if matches!(classify(section), Class::Parallel) {
+                first.entry(section.name()).or_insert(id);
+            }
+        }
+        Self(first)
+    }
+
+    /// The section with the other halves of so many entries, and the size of one.
+    fn of(
+        &self,
+        view: &View<'_>,
+        sizes: &Sizes<'_>,
+        (name, size): (&str, EntrySize),
+        count: u64,
+    ) -> Result<(SectionId, u64), String> {
+        let found = self.0.get(name).copied();
+        let id = found.ok_or_else(|| format!("it goes with section {name}, which is missing"))?;
+        let section = view.object.section(id);
+        let declared = match size {
+            EntrySize::Bytes(bytes) => Some(bytes),
+            EntrySize::Struct(name) => sizes.target.get(name),
+        };
+        // Without relocations to go by it still has as many entries as its other half.
+        let len = declared
+            .filter(|len| len.checked_mul(count) == Some(section.size))
+            .or(section
+                .size
+                .is_multiple_of(count)
+                .then(|| section.size / count));
+        match len {
+            Some(len) if len > 0 && section.size <= section.data.len() as u64 => Ok((id, len)),
+            _ => Err(format!(
+                "{name} has {} bytes, which are no {count} entries",
+                section.size
+            )),
+        }
     }
 }

@@ -20,7 +20,7 @@ const LONGEST: u64 = 64;
 /// what these say themselves.
 pub(super) fn entry_len(
     object: &Object<'_>,
-    section: &Section<'_>,
+    section: Section<'_>,
     special: &SpecialSection,
     sizes: &Sizes<'_>,
 ) -> Result<u64, String> {
@@ -83,7 +83,7 @@ impl<'s> Sizes<'s> {
     }
 }
 
-fn unknown(section: &Section<'_>, name: &str, declared: Option<u64>, fitting: &[u64]) -> String {
+fn unknown(section: Section<'_>, name: &str, declared: Option<u64>, fitting: &[u64]) -> String {
     let told = match fitting {
         [] => "its relocations do not tell it".to_owned(),
         several => {
@@ -103,7 +103,7 @@ fn unknown(section: &Section<'_>, name: &str, declared: Option<u64>, fitting: &[
 }
 
 /// All sizes that the relocations allow, in order.
-fn fitting(object: &Object<'_>, section: &Section<'_>, special: &SpecialSection) -> Vec<u64> {
+fn fitting(object: &Object<'_>, section: Section<'_>, special: &SpecialSection) -> Vec<u64> {
     let Some(first) = section.relocs.get(0) else {
         return Vec::new();
     };
@@ -127,7 +127,7 @@ fn fitting(object: &Object<'_>, section: &Section<'_>, special: &SpecialSection)
 
 /// Whether every entry of this size has as many relocations as one can have, the first of them at the same place, and
 /// each to what it must refer to.
-fn fits(object: &Object<'_>, section: &Section<'_>, len: u64, special: &SpecialSection) -> bool {
+fn fits(object: &Object<'_>, section: Section<'_>, len: u64, special: &SpecialSection) -> bool {
     let Some(first) = section.relocs.get(0).filter(|_| len > 0) else {
         return false;
     };
@@ -165,7 +165,7 @@ fn refers_to(object: &Object<'_>, reloc: &Reloc, field: Field) -> bool {
 }
 
 /// Whether so many entries fill the section. The assembler aligns each one, so the last may lack its padding.
-fn is_filled(section: &Section<'_>, len: u64, count: u64) -> bool {
+fn is_filled(section: Section<'_>, len: u64, count: u64) -> bool {
     let align = section.align.max(1);
     let filled = len.checked_mul(count);
     filled == Some(section.size)
@@ -173,7 +173,7 @@ fn is_filled(section: &Section<'_>, len: u64, count: u64) -> bool {
 }
 
 /// Whether every entry of this size has its relocations at the same places.
-fn is_regular(section: &Section<'_>, len: u64) -> bool {
+fn is_regular(section: Section<'_>, len: u64) -> bool {
     let shape = |index: u64| {
         let own = section.relocs_in(index * len, (index + 1) * len);
         section

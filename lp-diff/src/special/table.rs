@@ -188,8 +188,8 @@ const IGNORED_PREFIXES: [&str; 7] = [
 ];
 
 /// Classifies a section by its flags and name.
-pub fn classify(section: &Section<'_>) -> Class {
-    let name = section.name;
+pub fn classify(section: Section<'_>) -> Class {
+    let name = section.name();
     if !section.is_alloc()
         || IGNORED.contains(&name)
         || IGNORED_PREFIXES

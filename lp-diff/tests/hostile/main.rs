@@ -62,7 +62,7 @@ fn mutated_objects_never_panic() {
         "zero-len-alt",
     ] {
         let (orig, patched) = objects(case);
-        for _ in 0..2_000 {
+        for round in 0..2_000 {
             let mut mutated = [orig.clone(), patched.clone()];
             for object in &mut mutated[numbers.next(2)..] {
                 let times = 1 + numbers.next(8);
@@ -72,6 +72,10 @@ fn mutated_objects_never_panic() {
             targets::object(&mutated[0]);
             targets::pair(&mutated[0], &mutated[1]);
             targets::pair(&mutated[1], &mutated[0]);
+            // A page takes longer to make than all else.
+            if round % 20 == 0 {
+                targets::show(&mutated[0], &mutated[1]);
+            }
         }
     }
 }
@@ -128,6 +132,10 @@ fn found_once_never_again() {
             Some("diff") => {
                 let (orig, patched) = targets::split(&bytes);
                 targets::pair(orig, patched);
+            }
+            Some("show") => {
+                let (orig, patched) = targets::split(&bytes);
+                targets::show(orig, patched);
             }
             _ => panic!("{name}: no target is called that"),
         }

@@ -4,7 +4,10 @@
 
 use lp_diff::dwarf::DebugInfo;
 use lp_diff::object::Object;
-use lp_diff::{Config, EntrySizes, Exports, SymbolTable, diff};
+use lp_diff::show::html::{self, Unit};
+use lp_diff::show::text::{Style, render};
+use lp_diff::show::{SourceLine, Wanted};
+use lp_diff::{Config, EntrySizes, Exports, SymbolTable, diff, diff_and_show};
 use lp_klp::name::ObjName;
 
 /// The parser, and all that is read of an object without another one.
@@ -40,19 +43,51 @@ fn read_debug(object: &Object<'_>, debug: &DebugInfo<'_>) {
 pub(crate) fn pair(orig: &[u8], patched: &[u8]) {
     let symbols = SymbolTable::from_elf(orig).unwrap_or_default();
     for target in ["vmlinux", "some_module"] {
-        let Ok(object) = target.parse::<ObjName>() else {
-            continue;
-        };
-        let config = Config {
-            object,
-            entry_sizes: entry_sizes(),
-            unit: "x".into(),
-            places: Default::default(),
-            overridden: Default::default(),
-            allow_layout_change: Default::default(),
-        };
-        let _ = diff(orig, patched, &symbols, &Exports::default(), &config);
+        if let Some(config) = config(target) {
+            let _ = diff(orig, patched, &symbols, &Exports::default(), &config);
+        }
     }
+}
+
+/// Both versions of what changed, on a wide terminal, on a narrow one, and as a page.
+pub(crate) fn show(orig: &[u8], patched: &[u8]) {
+    let symbols = SymbolTable::from_elf(orig).unwrap_or_default();
+    let Some(config) = config("vmlinux") else {
+        return;
+    };
+    let (exports, wanted) = (Exports::default(), Wanted::default());
+    let Ok((outcome, shown)) = diff_and_show(orig, patched, &symbols, &exports, &config, &wanted)
+    else {
+        return;
+    };
+    let sources = |patched: bool, line: &SourceLine| patched.then(|| line.to_string());
+    for (width, color) in [(160, true), (40, false)] {
+        let style = Style {
+            width,
+            color,
+            context: 2,
+        };
+        let _ = render(&mut std::io::sink(), &shown, style, &sources);
+    }
+    let unit = Unit {
+        name: "x".into(),
+        report: &outcome.report,
+        shown: &shown,
+        sources: &sources,
+    };
+    let page = html::page("x", &[unit], 2);
+    assert!(page.is_ok(), "every view has a page: {:?}", page.err());
+}
+
+fn config(target: &str) -> Option<Config> {
+    Some(Config {
+        object: target.parse::<ObjName>().ok()?,
+        entry_sizes: entry_sizes(),
+        unit: "x".into(),
+        places: Default::default(),
+        overridden: Default::default(),
+        allow_layout_change: Default::default(),
+    })
 }
 
 /// Two objects in one input: the first's length in 4 bytes, little endian, then both.

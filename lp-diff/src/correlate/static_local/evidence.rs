@@ -132,8 +132,8 @@ pub(super) fn meaning(side: Side<'_, '_, '_>, reference: &Ref) -> Vec<u8> {
         Target::Bundle { id, .. } => canonical(view.name(id), view.object.compiler)
             .into_owned()
             .into(),
-        Target::Section { id, .. } => view.object.section(id).name.into(),
-        Target::Symbol { id, .. } => view.object.symbol(id).name.into(),
+        Target::Section { id, .. } => view.object.section(id).name().into(),
+        Target::Symbol { id, .. } => view.object.symbol(id).name().into(),
     }
 }
 

@@ -45,8 +45,8 @@ pub(super) fn locals_of<'v>(
     user: BundleId,
 ) -> impl Iterator<Item = BundleId> {
     let view = side.view;
-    let entries = side.entries.of(user).iter();
-    let in_entries = entries.flat_map(|entry| refs_of(view, entry));
+    let entries = side.entries.of(user);
+    let in_entries = entries.flat_map(move |entry| refs_of(view, &entry));
     let refs = view.refs_of(user).iter().copied().chain(in_entries);
     refs.filter_map(move |reference| match reference.target {
         Target::Bundle { id, .. } if id != user && is_static_local(view, id) => Some(id),
@@ -99,5 +99,9 @@ pub(super) fn by_order(
 /// A static local keeps its section kind; a size that differs is for the comparison to refuse.
 pub(super) fn place(view: &View<'_>, id: BundleId) -> (bool, bool, Home) {
     let section = view.object.section(view.bundles.get(id).section);
-    (section.is_writable(), section.is_exec(), home(section.name))
+    (
+        section.is_writable(),
+        section.is_exec(),
+        home(section.name()),
+    )
 }

@@ -24,7 +24,10 @@ pub(super) fn new_data(subject: &Subject<'_, '_, '_>) -> impl Iterator<Item = Bu
     subject.selection.bundles.keys().copied().filter(move |id| {
         let bundle = view.bundles.get(*id);
         let section = view.object.section(bundle.section);
-        let constant = matches!(section.name, ".data..ro_after_init" | "___srcu_struct_ptrs");
+        let constant = matches!(
+            section.name(),
+            ".data..ro_after_init" | "___srcu_struct_ptrs"
+        );
         bundle.kind == Kind::Data
             && *subject.comparison.status(*id) == Status::New
             && section.is_writable()

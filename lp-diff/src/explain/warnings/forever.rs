@@ -60,7 +60,7 @@ fn calls_in_loop(subject: &Subject<'_, '_, '_>, id: BundleId, names: &[&str]) ->
 
 fn calls(view: &View<'_>, target: &Target, names: &[&str]) -> bool {
     let name = match target {
-        Target::Symbol { id, .. } => view.object.symbol(*id).name,
+        Target::Symbol { id, .. } => view.object.symbol(*id).name(),
         Target::Bundle { id, .. } => view.name(*id),
         Target::Section { .. } => return false,
     };
@@ -72,7 +72,7 @@ fn started(view: &View<'_>) -> BTreeSet<BundleId> {
     let creates = |id: BundleId| {
         view.refs_of(id).iter().any(|reference| {
             matches!(reference.target, Target::Symbol { id, .. }
-                if view.object.symbol(id).name.starts_with("kthread_create"))
+                if view.object.symbol(id).name().starts_with("kthread_create"))
         })
     };
     let mut started = BTreeSet::new();

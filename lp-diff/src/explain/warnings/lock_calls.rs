@@ -115,7 +115,7 @@ impl<'c, 'd> Code<'c, 'd> {
             && subject.comparer.arch.argument_at(code, 0, field) == Some(0);
         let name = match before.target {
             Target::Bundle { id, .. } => self.view.name(id),
-            Target::Symbol { id, .. } => self.view.object.symbol(id).name,
+            Target::Symbol { id, .. } => self.view.object.symbol(id).name(),
             Target::Section { .. } => return None,
         };
         is_first.then(|| self.name(name))
@@ -138,7 +138,7 @@ fn taker<'d>(view: &View<'d>, target: &Target) -> Option<&'d str> {
     let Target::Symbol { id, .. } = target else {
         return None;
     };
-    let name = view.object.symbol(*id).name;
+    let name = view.object.symbol(*id).name();
     TAKERS
         .iter()
         .any(|taker| name.starts_with(taker))

@@ -75,7 +75,7 @@ fn may_sleep(subject: &Subject<'_, '_, '_>, id: BundleId) -> bool {
                 }
                 Target::Symbol { id, .. }
                     if subject.comparer.arch.is_branch(reference.kind, before)
-                        && !HARMLESS.contains(&view.object.symbol(id).name) =>
+                        && !HARMLESS.contains(&view.object.symbol(id).name()) =>
                 {
                     return true;
                 }
