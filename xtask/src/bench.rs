@@ -6,6 +6,8 @@
 mod diff;
 mod fleet;
 mod memory;
+#[path = "../../lp-diff/benches/synthetic/mod.rs"]
+mod synthetic;
 mod table;
 
 use std::fs;

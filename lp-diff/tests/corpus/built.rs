@@ -1,5 +1,6 @@
 //! All cases compiled with all compilers, once for all tests, on all processors.
 
+use crate::cache;
 use crate::case::{self, Case};
 use crate::compiler::{self, Compiler};
 use crate::parallel;
@@ -66,17 +67,6 @@ fn apart<T>(results: Vec<Result<T, String>>) -> (Vec<T>, Vec<String>) {
 
 /// The object of one side of a case.
 fn object(case: &Case, compiler: Compiler, side: Side) -> Result<Vec<u8>, String> {
-    let folder = tempfile::tempdir().expect("a folder");
-    try_object(case, compiler, side, folder.path())
-        .map_err(|error| format!("{} with {}: {error}", case.name, compiler.name()))
-}
-
-fn try_object(
-    case: &Case,
-    compiler: Compiler,
-    side: Side,
-    folder: &Path,
-) -> Result<Vec<u8>, String> {
     let directives = &case.directives;
     let family = if compiler.is_clang() {
         &directives.clang_flags
@@ -85,8 +75,22 @@ fn try_object(
     };
     let mut options: Vec<String> = directives.flags.iter().chain(family).cloned().collect();
     options.extend((side == Side::Patched).then(|| "-DPATCHED".to_owned()));
+    cache::object(case, compiler, &options, || {
+        let folder = tempfile::tempdir().expect("a folder");
+        compile(case, compiler, &options, folder.path())
+    })
+    .map_err(|error| format!("{} with {}: {error}", case.name, compiler.name()))
+}
+
+fn compile(
+    case: &Case,
+    compiler: Compiler,
+    options: &[String],
+    folder: &Path,
+) -> Result<Vec<u8>, String> {
+    let directives = &case.directives;
     let own = folder.join("0.o");
-    compiler.compile(&case.folder, case.source, &options, &own)?;
+    compiler.compile(&case.folder, case.source, options, &own)?;
     if directives.link.is_empty() {
         return Ok(fs::read(own).expect("the object"));
     }
@@ -95,7 +99,7 @@ fn try_object(
     link.arg("-r").arg("-o").arg(&linked).arg(own);
     for (source, number) in directives.link.iter().zip(1..) {
         let output = folder.join(format!("{number}.o"));
-        compiler.compile(&case.folder, source, &options, &output)?;
+        compiler.compile(&case.folder, source, options, &output)?;
         link.arg(output);
     }
     compiler::run(&mut link)?;

@@ -68,6 +68,24 @@ impl Compiler {
         AVAILABLE.contains(&self)
     }
 
+    /// What it says that it is, and how it is called here.
+    pub(crate) fn version(self) -> &'static str {
+        static VERSIONS: LazyLock<[String; 3]> = LazyLock::new(|| {
+            Compiler::ALL.map(|compiler| {
+                let mut version = Command::new(compiler.name());
+                let said = version
+                    .arg("--version")
+                    .output()
+                    .map(|output| output.stdout);
+                format!(
+                    "{FLAGS:?} {}",
+                    String::from_utf8_lossy(&said.unwrap_or_default())
+                )
+            })
+        });
+        &VERSIONS[self as usize]
+    }
+
     /// Compiles a file.
     pub(crate) fn compile(
         self,

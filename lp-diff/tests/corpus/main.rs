@@ -6,6 +6,7 @@
 //! The tempting wrong way is to compare whole output objects: they differ by compiler, and say nothing about why.
 
 mod built;
+mod cache;
 mod case;
 mod compiler;
 mod directive;

@@ -1,9 +1,6 @@
-//! `cargo xtask bench diff`: lp-diff's time and memory for synthetic pairs and real ones, beside the targets and the last run.
-//!
-//! A synthetic pair has N functions, each with a static variable and a static local, and one function differs. It is written as
-//! assembler text, in the shape that gcc gives it: compiling 64,000 functions would take minutes.
+//! `cargo xtask bench diff`: lp-diff's time and memory for synthetic pairs and real ones, beside the targets and the last
+//! run; how many times as fast more threads make a folder of pairs; and the benchmarks of its phases.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,11 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::memory;
+use super::{memory, synthetic};
 use crate::{command, paths, tools};
 
 /// Numbers of functions, with the most seconds that a diff may take.
 const SYNTHETIC: [(usize, f64); 2] = [(4_000, 0.10), (64_000, 2.0)];
+/// How many pairs of how many functions are a folder of pairs.
+const FOLDER: (usize, usize) = (32, 1_000);
 /// The most seconds for a real pair of up to 1.2 MB.
 const REAL: f64 = 0.010;
 const TIMES: usize = 5;
@@ -68,21 +67,75 @@ pub(super) fn run(objects: Option<&Path>) -> Result<()> {
         all.push(measured);
     }
     fs::write(&kept, serde_json::to_vec_pretty(&all)?)
-        .with_context(|| format!("write {}", kept.display()))
+        .with_context(|| format!("write {}", kept.display()))?;
+    folders(&lp_diff, &folder.join("pairs"))?;
+    phases(objects)
+}
+
+/// Measures a folder of pairs on one thread, on two, and so on.
+fn folders(lp_diff: &Path, folder: &Path) -> Result<()> {
+    let (count, functions) = FOLDER;
+    for (side, is_changed) in [("orig", false), ("patched", true)] {
+        let side = folder.join(side);
+        fs::create_dir_all(&side).with_context(|| format!("create {}", side.display()))?;
+        for number in 0..count {
+            let changed = is_changed.then_some(number);
+            assemble(&side.join(format!("{number}.o")), functions, changed)?;
+        }
+    }
+    let seconds = |threads: usize| -> Result<f64> {
+        let mut best = f64::MAX;
+        for _ in 0..TIMES {
+            let start = Instant::now();
+            let status = Command::new(lp_diff)
+                .arg("--pairs")
+                .args([folder.join("orig"), folder.join("patched")])
+                .env("RAYON_NUM_THREADS", threads.to_string())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .context("run lp-diff --pairs")?;
+            ensure!(status.code() != Some(1), "lp-diff --pairs: an error");
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        Ok(best)
+    };
+    let alone = seconds(1)?;
+    println!("{count} pairs of {functions} functions in one call: {alone:.3} s on one thread");
+    for threads in 2..=thread::available_parallelism().map_or(1, usize::from) {
+        let now = seconds(threads)?;
+        println!(
+            "  {now:.3} s on {threads}: {:.2} times as fast",
+            alone / now
+        );
+    }
+    Ok(())
+}
+
+/// The benchmarks of the library, which say what each phase allocates besides.
+fn phases(objects: Option<&Path>) -> Result<()> {
+    let mut bench = tools::cargo();
+    bench.args(["bench", "--quiet", "--package", "lp-diff"]);
+    bench.envs(objects.map(|folder| ("LP_BENCH_PAIRS", folder)));
+    command::run(&mut bench)
 }
 
 fn print(pair: &Pair, now: &Measured, last: Option<&Measured>) -> Result<()> {
-    let size = (fs::metadata(&pair.orig)?.len() + fs::metadata(&pair.patched)?.len()) as f64;
+    let size = |path: &Path| fs::metadata(path).map(|file| file.len() as f64);
+    let (one, both) = (size(&pair.orig)?, size(&pair.orig)? + size(&pair.patched)?);
+    let peak = now.peak_kib as f64 * 1024.0;
     let before = last.map_or(String::new(), |old| {
         format!(" ({:.4} s, {} KiB)", old.seconds, old.peak_kib)
     });
     println!(
-        "{:<32} {:.4} s, target {:.3}; {:>7} KiB, {:.1} times both objects{before}",
+        "{:<32} {:.4} s, target {:.3}; {:>7} KiB, {:.1} times one object, {:.1} times both{before}",
         pair.name,
         now.seconds,
         pair.target,
         now.peak_kib,
-        now.peak_kib as f64 * 1024.0 / size,
+        peak / one,
+        peak / both,
     );
     Ok(())
 }
@@ -144,40 +197,21 @@ fn real(folder: &Path) -> Result<Vec<Pair>> {
 }
 
 fn synthetic(folder: &Path, count: usize, target: f64) -> Result<Pair> {
-    let assemble = |version: &str, changed: Option<usize>| -> Result<PathBuf> {
-        let source = folder.join(format!("{count}.{version}.s"));
-        let object = source.with_extension("o");
-        fs::write(&source, text(count, changed)).with_context(|| source.display().to_string())?;
-        command::quiet(Command::new("as").arg(&source).arg("-o").arg(&object))?;
-        Ok(object)
-    };
+    let object = |version: &str| folder.join(format!("{count}.{version}.o"));
+    let (orig, patched) = (object("orig"), object("patched"));
+    assemble(&orig, count, None)?;
+    assemble(&patched, count, Some(count / 2))?;
     Ok(Pair {
         name: format!("{count} functions"),
-        orig: assemble("orig", None)?,
-        patched: assemble("patched", Some(count / 2))?,
+        orig,
+        patched,
         target,
     })
 }
 
-/// `static int state; int func(int x) { static int count; count += x; state += count; return state + 1; }`, N times.
-fn text(count: usize, changed: Option<usize>) -> String {
-    let mut text = String::from(".file \"synthetic.c\"\n");
-    for n in 0..count {
-        let constant = if changed == Some(n) { 2 } else { 1 };
-        let code = format!(
-            ".section .text.func_{n},\"ax\",@progbits\n.p2align 4\n.globl func_{n}\n.type func_{n},@function\nfunc_{n}:\n\
-             1: call __fentry__\n.section __mcount_loc,\"a\",@progbits\n.quad 1b\n.previous\n\
-             addl count.{n}(%rip), %edi\nmovl %edi, count.{n}(%rip)\naddl state_{n}(%rip), %edi\n\
-             movl %edi, state_{n}(%rip)\nleal {constant}(%rdi), %eax\nret\n.size func_{n}, .-func_{n}\n"
-        );
-        text.push_str(&code);
-        for name in [format!("count.{n}"), format!("state_{n}")] {
-            // Writing to a String cannot fail.
-            let _ = write!(
-                text,
-                ".section .data.{name},\"aw\",@progbits\n.balign 4\n.type {name},@object\n.size {name},4\n{name}: .long {n}\n"
-            );
-        }
-    }
-    text
+fn assemble(object: &Path, functions: usize, changed: Option<usize>) -> Result<()> {
+    let source = object.with_extension("s");
+    let text = synthetic::text(functions, changed);
+    fs::write(&source, text).with_context(|| source.display().to_string())?;
+    command::quiet(Command::new("as").arg(&source).arg("-o").arg(object))
 }
