@@ -36,6 +36,96 @@ pub enum Command {
     Changelog(ChangelogArgs),
     /// Print source for a patch's author to fill in
     Template(TemplateArgs),
+    /// Start a patch: a folder with a description to fill in
+    New(NewArgs),
+    /// Build a patch again and again, whenever its source is saved
+    #[command(after_help = WATCH_EXAMPLE)]
+    Watch(Box<KernelArgs>),
+    /// Is everything here that building for a kernel needs? Says how to get what is not
+    Doctor(DoctorArgs),
+    /// The prepared build folders and what else is kept between runs
+    #[command(subcommand)]
+    Cache(CacheCommand),
+}
+
+const WATCH_EXAMPLE: &str = "\
+Example:
+  lp-build watch --orig linux-6.1 --patched linux-6.1-fixed --kernel \"$(uname -r)\" -o livepatch_fix.ko
+
+It takes what `lp-build kernel` takes, and ends with Ctrl-C.";
+
+/// The options of `lp-build new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// The patch's name: that of its folder and of its module
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Where to make the folder
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub within: PathBuf,
+}
+
+/// The options of `lp-build doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Release of the kernel to build for [default: the one that runs here]
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: Option<String>,
+    /// Where the kernel's packages are installed or unpacked
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub sysroot: PathBuf,
+    /// The kernel's source tree, to see whether it is the right one
+    #[arg(long, value_name = "DIR")]
+    pub orig: Option<PathBuf>,
+    /// Where prepared build folders are kept [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// What the result is for: people or machines
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub report: ReportFormat,
+}
+
+/// What can be done with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// What is in it, the last used first
+    List {
+        /// The cache [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
+        #[arg(long, value_name = "DIR")]
+        cache: Option<PathBuf>,
+        /// What the result is for: people or machines
+        #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+        report: ReportFormat,
+    },
+    /// Make it smaller; what a run uses now stays
+    Clean {
+        /// The cache [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
+        #[arg(long, value_name = "DIR")]
+        cache: Option<PathBuf>,
+        /// Keep what was used last, up to this size; nothing without this option
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        max_size: Option<u64>,
+    },
+}
+
+/// A size such as `500M` or `10G`, in bytes: 1024 to the next unit, as `du -h` counts.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.strip_prefix(digits).unwrap_or_default();
+    let shift = match unit.to_ascii_uppercase().trim_end_matches("IB") {
+        "" | "B" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(format!("'{unit}' is not a unit: use K, M, G or T")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("'{text}' is not a size such as 500M or 10G"))?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| format!("'{text}' is more than can be counted"))
 }
 
 /// The options of `lp-build template`.
@@ -80,7 +170,7 @@ pub struct ChangelogArgs {
 }
 
 /// The options of `lp-build kernel`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct KernelArgs {
     /// Source tree of the kernel that runs
     #[arg(long, value_name = "DIR")]

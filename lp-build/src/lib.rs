@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | what may be asked |
 //! | [`options`] | what was asked, checked and complete |
+//! | [`new`], [`watch`], [`doctor`], [`cache`] | the commands besides building: one file each |
 //! | [`describe`] | `livepatch.toml` |
 //! | [`tree`] | two source trees, or one and patches; what differs |
 //! | [`kernel`] | the kernel that runs, its build folder, compiling, and the road through all phases |
@@ -12,13 +13,17 @@
 //! | [`progress`] | what is being done and for how long |
 //! | [`report`] | what came out, for people and machines |
 
+pub mod cache;
 pub mod cli;
 pub mod describe;
+pub mod doctor;
 pub mod fidelity;
 pub mod kernel;
 pub mod lineage;
 pub mod module;
+pub mod new;
 pub mod options;
 pub mod progress;
 pub mod report;
 pub mod tree;
+pub mod watch;

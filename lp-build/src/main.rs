@@ -5,31 +5,47 @@ use clap::Parser;
 use lp_build::cli::{Cli, Command, KernelArgs, ReportFormat};
 use lp_build::progress::{Progress, say};
 use lp_build::report::{Report, Verdict, error_text, json, text};
-use lp_build::{kernel, lineage, options};
+use lp_build::{cache, doctor, kernel, lineage, new, options, watch};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = lp_cli::generate::<Cli>() {
+        return done;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let args = match cli.command {
-        Command::Kernel(args) => args,
-        Command::Changelog(args) => return lineage::changelog(&args),
+    match cli.command {
+        Command::Kernel(args) => {
+            log(args.verbose);
+            build(*args)
+        }
+        Command::Watch(args) => {
+            log(args.verbose);
+            watch::run(&args, build)
+        }
+        Command::New(args) => new::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Cache(command) => cache::run(&command),
+        Command::Changelog(args) => lineage::changelog(&args),
         Command::Template(args) => {
             // Who does not read to the end has seen enough.
             let _ = std::io::stdout()
                 .lock()
                 .write_all(args.of.text().as_bytes());
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
-    };
+    }
+}
+
+/// One run of `lp-build kernel`.
+fn build(args: KernelArgs) -> ExitCode {
     let format = args.report;
     let mut report = Report::default();
-    log(args.verbose);
     let progress = Progress::on_stderr();
-    match run(*args, &progress, &mut report) {
+    match run(args, &progress, &mut report) {
         Ok(verdict) => report.verdict = verdict,
         Err(error) => {
             let text = error_text(&error);

@@ -11,7 +11,7 @@ use lp_klp::state::KlpState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const DESCRIBE_FILE: &str = "livepatch.toml";
+pub(crate) const DESCRIBE_FILE: &str = "livepatch.toml";
 
 /// Where the fixed sources come from.
 #[derive(Debug, Clone)]
@@ -142,7 +142,8 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
     })
 }
 
-fn check_release(release: &str) -> Result<()> {
+/// Refuses what is no release.
+pub fn check_release(release: &str) -> Result<()> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~-".contains(&byte);
     ensure!(
         release.bytes().all(legal) && release.starts_with(|c: char| c.is_ascii_digit()),
@@ -218,7 +219,8 @@ fn output_stem(output: &Path) -> Result<String> {
     Ok(stem.to_owned())
 }
 
-fn module_name(name: &str) -> Result<ObjName> {
+/// A name as a module may have it.
+pub fn module_name(name: &str) -> Result<ObjName> {
     let rule = || {
         format!(
             "'{name}' cannot be a module's name: use 1 to {} letters, digits, '_' or '-'",
@@ -244,7 +246,8 @@ fn check_text(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn default_cache() -> Result<PathBuf> {
+/// Where the cache is if no option says so.
+pub fn default_cache() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(cache) = set("LP_CACHE") {
         return Ok(cache.into());

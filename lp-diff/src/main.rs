@@ -8,6 +8,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = lp_cli::generate::<Options>() {
+        return done;
+    }
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(error) => return usage(&error),

@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(done) = lp_cli::generate::<cli::Args>() {
+        return done;
+    }
     match cli::Args::try_parse() {
         Ok(args) => cli::run(args),
         Err(error) => {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! prepared/KEY/           a finished build folder: only ever published by rename, never written to again
-//! prepared/KEY.lock       held while one is made, so that two runs do not make it twice
+//! prepared/KEY.lock       held by a run that uses the folder; alone by one that makes it, so that it is not made twice,
+//!                         or removes it
 //! prepared/.new-KEY-*/    one that is being made; of a run that was killed if KEY.lock is free
 //! commands/KEY/FILE.json  the compile command of a file
 //! runs/*/, runs/*.lock    what one run makes on its way; of a run that was killed if its lock is free
@@ -14,6 +15,8 @@ use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 use tempfile::TempDir;
 
 const NEW: &str = ".new-";
@@ -34,10 +37,20 @@ pub struct Scratch {
     _lock: Option<Lock>,
 }
 
+/// A prepared folder that is not removed while this is held.
+#[derive(Debug, Clone)]
+pub struct InUse {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Whether it was made before this run.
+    pub was_there: bool,
+    _lock: Arc<Lock>,
+}
+
 /// A lock that is held; its file goes with it.
 #[derive(Debug)]
 struct Lock {
-    _file: File,
+    file: File,
     path: Option<PathBuf>,
 }
 
@@ -74,31 +87,58 @@ impl Cache {
         self.root.join("commands").join(key)
     }
 
-    /// The prepared folder of a key; `make` fills a new one if there is none. Says whether it was there.
-    pub fn prepared(
-        &self,
-        key: &str,
-        make: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<(PathBuf, bool)> {
+    /// Its folder, without links.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The lock file of a key.
+    pub(super) fn lock_of(&self, key: &str) -> PathBuf {
+        self.root.join("prepared").join(format!("{key}.lock"))
+    }
+
+    /// The prepared folder of a key; `make` fills a new one if there is none.
+    pub fn prepared(&self, key: &str, make: impl Fn(&Path) -> Result<()>) -> Result<InUse> {
         let folder = self.root.join("prepared");
         let published = folder.join(key);
-        if published.is_dir() {
-            return Ok((published, true));
+        let lock = self.lock_of(key);
+        let mut was_there = true;
+        loop {
+            let shared = take(&lock, FlockOperation::LockShared)?;
+            if published.is_dir() {
+                // Tells what was used last; where it cannot be told, the folder goes earlier than it might.
+                let _ = shared.file.set_modified(SystemTime::now());
+                return Ok(InUse {
+                    folder: published,
+                    was_there,
+                    _lock: Arc::new(shared),
+                });
+            }
+            drop(shared);
+            let _alone = take(&lock, FlockOperation::LockExclusive)?;
+            if !published.is_dir() {
+                was_there = false;
+                self.publish(key, &published, &make)?;
+            }
         }
-        let _lock = lock(&folder.join(format!("{key}.lock")))?;
-        if published.is_dir() {
-            // Another run made it while this one waited.
-            return Ok((published, true));
-        }
+    }
+
+    /// Makes a folder beside the place where it shall be, and gives it its name when it is whole.
+    fn publish(
+        &self,
+        key: &str,
+        published: &Path,
+        make: impl Fn(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let folder = self.root.join("prepared");
         let new = tempfile::Builder::new()
             .prefix(&format!("{NEW}{key}-"))
             .tempdir_in(&folder)
             .with_context(|| format!("cannot write to the cache {}", folder.display()))?;
         make(new.path())?;
         let made = new.keep();
-        fs::rename(&made, &published)
-            .with_context(|| format!("cannot publish the build folder {}", published.display()))?;
-        Ok((published, false))
+        fs::rename(&made, published)
+            .with_context(|| format!("cannot publish the build folder {}", published.display()))
     }
 
     /// A new folder for one run: `keep` if the person asked for one, else one that goes with the run.
@@ -154,14 +194,14 @@ impl Scratch {
 }
 
 fn lock(path: &Path) -> Result<Lock> {
+    take(path, FlockOperation::LockExclusive)
+}
+
+fn take(path: &Path, how: FlockOperation) -> Result<Lock> {
     let file =
         open_lock(path).with_context(|| format!("cannot open the lock {}", path.display()))?;
-    flock(&file, FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot take the lock {}", path.display()))?;
-    Ok(Lock {
-        _file: file,
-        path: None,
-    })
+    flock(&file, how).with_context(|| format!("cannot take the lock {}", path.display()))?;
+    Ok(Lock { file, path: None })
 }
 
 fn open_lock(path: &Path) -> std::io::Result<File> {
@@ -172,7 +212,7 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
-fn try_lock(path: &Path) -> Option<File> {
+pub(super) fn try_lock(path: &Path) -> Option<File> {
     let file = open_lock(path).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     Some(file)

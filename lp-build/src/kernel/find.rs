@@ -24,6 +24,89 @@ pub struct KernelFiles {
     pub modules: PathBuf,
 }
 
+/// A file of the kernel that its packages bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The option that names it.
+    pub option: &'static str,
+    /// What it is.
+    pub what: &'static str,
+    /// The package that has it; `REL` stands for the release.
+    package: &'static str,
+    /// Where it may be.
+    places: [&'static str; 3],
+}
+
+/// The configuration.
+pub const CONFIG: Wanted = Wanted {
+    option: "--config",
+    what: "configuration",
+    package: "linux-image-REL",
+    places: [
+        "boot/config-REL",
+        "lib/modules/REL/config",
+        "lib/modules/REL/build/.config",
+    ],
+};
+
+/// The image with symbols.
+pub const VMLINUX: Wanted = Wanted {
+    option: "--vmlinux",
+    what: "vmlinux with symbols",
+    package: "linux-image-REL-dbg",
+    places: [
+        "usr/lib/debug/boot/vmlinux-REL",
+        "usr/lib/debug/lib/modules/REL/vmlinux",
+        "lib/modules/REL/build/vmlinux",
+    ],
+};
+
+/// What the kernel exports.
+pub const SYMVERS: Wanted = Wanted {
+    option: "--symvers",
+    what: "Module.symvers",
+    package: "linux-headers-REL",
+    places: [
+        "usr/src/linux-headers-REL/Module.symvers",
+        "lib/modules/REL/build/Module.symvers",
+        "boot/Module.symvers-REL",
+    ],
+};
+
+impl Wanted {
+    /// Finds it; an error names every place it was looked for, and the package that has it.
+    pub fn find(&self, root: &Path, release: &str, given: Option<&Path>) -> Result<PathBuf> {
+        if let Some(path) = given {
+            ensure!(
+                path.is_file(),
+                "{} {}: no such file",
+                self.option,
+                path.display()
+            );
+            return Ok(path.to_owned());
+        }
+        let places = self
+            .places
+            .map(|place| root.join(place.replace("REL", release)));
+        if let Some(found) = places.iter().find(|path| path.is_file()) {
+            return Ok(found.clone());
+        }
+        let looked = places.map(|place| format!("\n  {}", place.display()));
+        bail!(
+            "the kernel's {} is not at{}\ninstall the package {}, say with --sysroot where it is unpacked, or give {} FILE",
+            self.what,
+            looked.concat(),
+            self.package(release),
+            self.option
+        );
+    }
+
+    /// The package that has it.
+    pub fn package(&self, release: &str) -> String {
+        self.package.replace("REL", release)
+    }
+}
+
 /// The configuration that the kernel's packages brought, whatever the person gave.
 pub fn packaged_config(options: &Options) -> Option<PathBuf> {
     let places = ["boot/config-REL", "usr/src/linux-headers-REL/.config"];
@@ -44,76 +127,15 @@ pub fn find(options: &Options) -> Result<KernelFiles> {
         "--sysroot {}: no such folder",
         root.display()
     );
-    let places = |places: &[&str]| -> Vec<PathBuf> {
-        places
-            .iter()
-            .map(|place| root.join(place.replace("REL", release)))
-            .collect()
-    };
-    let config = places(&[
-        "boot/config-REL",
-        "lib/modules/REL/config",
-        "lib/modules/REL/build/.config",
-    ]);
-    let vmlinux = places(&[
-        "usr/lib/debug/boot/vmlinux-REL",
-        "usr/lib/debug/lib/modules/REL/vmlinux",
-        "lib/modules/REL/build/vmlinux",
-    ]);
-    let symvers = places(&[
-        "usr/src/linux-headers-REL/Module.symvers",
-        "lib/modules/REL/build/Module.symvers",
-        "boot/Module.symvers-REL",
-    ]);
+    let find =
+        |wanted: Wanted, given: &Option<PathBuf>| wanted.find(root, release, given.as_deref());
     Ok(KernelFiles {
         release: release.clone(),
-        config: one(
-            &options.config,
-            "--config",
-            config,
-            "configuration",
-            &format!("linux-image-{release}"),
-        )?,
-        vmlinux: one(
-            &options.vmlinux,
-            "--vmlinux",
-            vmlinux,
-            "vmlinux with symbols",
-            &format!("linux-image-{release}-dbg"),
-        )?,
-        symvers: one(
-            &options.symvers,
-            "--symvers",
-            symvers,
-            "Module.symvers",
-            &format!("linux-headers-{release}"),
-        )?,
+        config: find(CONFIG, &options.config)?,
+        vmlinux: find(VMLINUX, &options.vmlinux)?,
+        symvers: find(SYMVERS, &options.symvers)?,
         modules: root.join("lib/modules").join(release),
     })
-}
-
-fn one(
-    given: &Option<PathBuf>,
-    option: &str,
-    places: Vec<PathBuf>,
-    what: &str,
-    package: &str,
-) -> Result<PathBuf> {
-    if let Some(path) = given {
-        ensure!(path.is_file(), "{option} {}: no such file", path.display());
-        return Ok(path.clone());
-    }
-    if let Some(found) = places.iter().find(|path| path.is_file()) {
-        return Ok(found.clone());
-    }
-    let looked: Vec<String> = places
-        .iter()
-        .map(|path| format!("\n  {}", path.display()))
-        .collect();
-    bail!(
-        "the kernel's {what} is not at{}\ninstall the package {package}, say with --sysroot where it is unpacked, or give {option} FILE",
-        looked.concat()
-    );
 }
 
 /// The file of a module of this kernel.

@@ -7,6 +7,7 @@ pub mod absent;
 pub mod arch;
 pub mod assemble;
 pub mod cache;
+pub mod cache_size;
 pub mod callbacks;
 pub mod changed;
 pub mod checks;

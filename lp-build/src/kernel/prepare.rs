@@ -3,19 +3,22 @@
 //! It is made once per key ([`super::key`]) and serves both trees of a run: only `.c` files that it does not come from may
 //! differ. The tempting wrong way is to build in it: then two runs would see each other's objects.
 
-use super::cache::Cache;
+use super::cache::{Cache, InUse};
 use super::checks::Compiler;
 use super::config::{self, Drift};
 use super::find::KernelFiles;
 use super::make::{Make, SECTION_FLAGS};
+use crate::cli::parse_size;
 use crate::progress::Progress;
 use crate::tree::Tree;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// More options than this that the tree has and the kernel's configuration has not: it is another kernel's.
 const MANY_NEW: usize = 12;
+/// What the cache may keep if `LP_CACHE_SIZE` does not say: 10 GiB, some hundred kernels.
+const MOST: u64 = 10 << 30;
 const DRIFT_FILE: &str = ".livepatch-config-drift.json";
 
 /// A prepared build folder.
@@ -29,6 +32,8 @@ pub struct Prepared {
     pub tree: PathBuf,
     /// What the tree made of the kernel's configuration.
     pub drift: Drift,
+    /// Keeps others from removing it.
+    pub in_use: InUse,
 }
 
 /// Finds or makes the build folder of a key.
@@ -41,8 +46,17 @@ pub fn prepare(
     progress: &Progress,
 ) -> Result<Prepared> {
     let make = |folder: &Path| fill(folder, tree, files, compiler, progress);
-    let (folder, known) = cache.prepared(&key, make)?;
-    let origin = if known { "from the cache" } else { "new" };
+    let in_use = cache.prepared(&key, make)?;
+    let folder = in_use.folder.clone();
+    let origin = if in_use.was_there {
+        "from the cache"
+    } else {
+        "new"
+    };
+    if !in_use.was_there {
+        // Nobody waits for it often: a new folder takes longer to make than the whole cache to count.
+        cache.shrink(most()?);
+    }
     tracing::debug!("build folder {} ({origin})", folder.display());
     let drift = read_drift(&folder)?;
     Ok(Prepared {
@@ -50,7 +64,16 @@ pub fn prepare(
         key,
         tree: tree.root.clone(),
         drift,
+        in_use,
     })
+}
+
+/// The most bytes that the cache may keep.
+fn most() -> Result<u64> {
+    match std::env::var("LP_CACHE_SIZE") {
+        Ok(size) => parse_size(&size).map_err(|error| anyhow!("LP_CACHE_SIZE: {error}")),
+        Err(_) => Ok(MOST),
+    }
 }
 
 fn fill(

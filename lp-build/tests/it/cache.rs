@@ -3,6 +3,7 @@
 use crate::{folder, message, write};
 use lp_build::kernel::cache::Cache;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -23,11 +24,9 @@ fn two_runs_at_once_prepare_once() {
                     write(folder, "product", "whole");
                     Ok(())
                 };
-                let (prepared, _) = cache.prepared(KEY, make).expect("a prepared folder");
-                assert_eq!(
-                    fs::read_to_string(prepared.join("product")).expect("its product"),
-                    "whole"
-                );
+                let prepared = cache.prepared(KEY, make).expect("a prepared folder");
+                let product = prepared.folder.join("product");
+                assert_eq!(fs::read_to_string(product).expect("its product"), "whole");
             });
         }
     });
@@ -49,16 +48,10 @@ fn a_failed_preparation_leaves_nothing() {
         .map(|e| e.file_name())
         .collect();
     assert_eq!(left, [format!("{KEY}.lock").as_str()]);
-    let (_, known) = cache
-        .prepared(KEY, |_| Ok(()))
-        .expect("it can be tried again");
-    assert!(!known);
-    assert!(
-        cache
-            .prepared(KEY, |_| anyhow::bail!("again"))
-            .expect("it is there")
-            .1
-    );
+    let again = cache.prepared(KEY, |_| Ok(()));
+    assert!(!again.expect("it can be tried again").was_there);
+    let there = cache.prepared(KEY, |_| anyhow::bail!("again"));
+    assert!(there.expect("it is there").was_there);
 }
 
 #[test]
@@ -107,4 +100,42 @@ fn a_kept_folder_stays_and_must_be_new() {
     drop(cache.scratch(Some(&keep)).expect("scratch"));
     assert!(keep.is_dir());
     assert!(message(cache.scratch(Some(&keep))).contains("does not exist yet"));
+}
+
+#[test]
+fn what_was_used_longest_ago_goes_first_and_what_is_in_use_stays() {
+    let root = folder(&[]);
+    let cache = Cache::open(root.path()).expect("a cache");
+    let key = |digit: &str| digit.repeat(32);
+    let make = |folder: &Path| {
+        write(folder, "product", &"x".repeat(1000));
+        Ok(())
+    };
+    let mut used = Vec::new();
+    for digit in ["a", "b", "c"] {
+        used.push(cache.prepared(&key(digit), make).expect("a folder"));
+        thread::sleep(Duration::from_millis(20));
+    }
+    write(root.path(), &format!("commands/{}/f.json", key("b")), "{}");
+    let names: Vec<String> = cache
+        .entries()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    assert_eq!(names, [key("b"), key("c"), key("a")], "the last used first");
+
+    // Only `a` is in use: `c` goes, and then the rest is small enough.
+    used.truncate(1);
+    let (removed, busy) = cache.shrink(2100);
+    assert_eq!(removed.len(), 1);
+    assert_eq!(removed[0].name, key("c"));
+    assert_eq!(busy, [key("a")]);
+
+    let (removed, busy) = cache.shrink(0);
+    assert_eq!(removed.len(), 1);
+    assert_eq!(busy, [key("a")]);
+    assert!(!root.path().join("commands").join(key("b")).exists());
+    drop(used);
+    assert_eq!(cache.shrink(0).0.len(), 1);
+    assert!(cache.entries().is_empty());
 }

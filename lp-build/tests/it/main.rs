@@ -10,6 +10,7 @@ mod guide;
 mod includers;
 mod kinds;
 mod module;
+mod new;
 mod options;
 mod patch;
 mod report;

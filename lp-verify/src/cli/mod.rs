@@ -24,6 +24,9 @@ use std::process::ExitCode;
 const REFUSED: u8 = 2;
 
 pub(crate) fn run() -> ExitCode {
+    if let Some(done) = lp_cli::generate::<Options>() {
+        return done;
+    }
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(error) => {
