@@ -8,6 +8,7 @@ mod case;
 mod command;
 mod demo;
 mod differential;
+mod dist;
 mod e2e;
 mod fuzz;
 mod kernels;
@@ -54,6 +55,8 @@ enum Command {
     Bench(bench::Args),
     /// Try lp-diff and lp-verify with damaged files, for as long as you like
     Fuzz(fuzz::Args),
+    /// The tools as a Debian package
+    Dist(dist::Args),
     /// Check the rules for our sources that no compiler checks
     Tidy,
 }
@@ -78,6 +81,7 @@ fn run(command: Command) -> Result<()> {
         Command::Kernels(args) => kernels::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Tidy => tidy::run(),
     }
 }

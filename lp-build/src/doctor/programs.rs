@@ -51,7 +51,7 @@ pub(super) fn examine(config: &Config) -> Vec<Check> {
         .map(|(program, word, package, _)| check(program, version(program, word, package)));
     let headers = HEADERS
         .iter()
-        .filter(|(.., options)| options.iter().any(|option| is_set(option)))
+        .filter(|(.., options)| options.iter().any(&is_set))
         .map(|(header, package, _)| check(header, included(header, package)));
     programs.chain(headers).collect()
 }
