@@ -12,7 +12,9 @@ pub mod sequence;
 pub mod shell;
 pub mod smoke;
 pub mod steps;
+pub mod sweep;
 pub mod system;
+pub mod workload;
 
 use std::path::Path;
 use std::time::Instant;
@@ -54,6 +56,7 @@ fn job_verdict(job: &Job, report: &mut Report) -> Result<String> {
         Job::Cycle(case) => cycle::run(case, report),
         Job::Demo(case) => demo::run(case, report),
         Job::Smoke(case) => smoke::run(case, report),
+        Job::Sweep(case) => sweep::run(case, report),
         Job::Refusals(case) => refusals::run(case, report),
         Job::LoadFails(case) => load_fails::run(case, report),
         Job::Steps(case) => sequence::run(case, report),

@@ -8,6 +8,7 @@ mod apt;
 mod download;
 mod pinned;
 mod unpack;
+mod version;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use rustix::fs::FlockOperation;
 
 use crate::{paths, system};
 use pinned::{Kernel, Package, Role};
+pub(crate) use version::{ensure_source, ensure_version};
 
 /// Options of `kernels`.
 #[derive(Debug, clap::Args)]

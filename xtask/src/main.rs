@@ -17,6 +17,7 @@ mod patched_tree;
 mod paths;
 mod sequence;
 mod smoke;
+mod sweep;
 mod system;
 mod test;
 mod tidy;
@@ -49,6 +50,8 @@ enum Command {
     Differential(differential::Args),
     /// Load and unload given patch modules in the virtual machine
     Smoke(smoke::Args),
+    /// Every source file that a kernel update changes, as a patch of its own in the virtual machine
+    Sweep(sweep::Args),
     /// Fetch and unpack the pinned kernels into target/kernels
     Kernels(kernels::Args),
     /// Measure, beside the last run's numbers
@@ -78,6 +81,7 @@ fn run(command: Command) -> Result<()> {
         Command::E2e(args) => e2e::run(&args),
         Command::Differential(args) => differential::run(&args),
         Command::Smoke(args) => smoke::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),

@@ -189,7 +189,7 @@ pub(crate) fn cache() -> PathBuf {
 }
 
 /// The reason in a report, for people.
-fn why(report: &Value) -> String {
+pub(crate) fn why(report: &Value) -> String {
     if let Some(text) = report.as_str() {
         return text.to_owned();
     }

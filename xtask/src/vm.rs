@@ -23,7 +23,7 @@ use arch::Arch;
 use plan::{Differential, Job};
 use qemu::{Clock, Machine};
 
-pub(crate) use verdict::Outcome;
+pub(crate) use verdict::{Detail, Outcome};
 
 /// Options that all commands with a virtual machine have.
 #[derive(Debug, Clone, clap::Args)]

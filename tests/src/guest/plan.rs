@@ -26,6 +26,8 @@ pub enum Job {
     Demo(Case),
     /// Load and unload alone.
     Smoke(Case),
+    /// Load, work under it, unload.
+    Sweep(Case),
     /// What lp-runtime says where the kernel refuses.
     Refusals(Case),
     /// Before, a load that the kernel refuses, before again.
@@ -125,6 +127,7 @@ impl Job {
             Job::Cycle(case)
             | Job::Demo(case)
             | Job::Smoke(case)
+            | Job::Sweep(case)
             | Job::Refusals(case)
             | Job::LoadFails(case)
             | Job::Steps(case) => &case.name,

@@ -29,6 +29,21 @@ pub(crate) fn newest(series: &str, flavour: &str) -> Result<Kernel> {
     )
 }
 
+/// All releases of a series and flavour that apt knows, of whatever version.
+pub(crate) fn all_releases(series: &str, flavour: &str) -> Result<Vec<String>> {
+    // `linux-image-6.1.0-53-cloud-amd64`, `linux-image-6.12.95+deb12-cloud-amd64`
+    let pattern = format!(
+        "^linux-image-{}\\.[0-9].*-{flavour}$",
+        series.replace('.', "\\.")
+    );
+    let text =
+        command::capture(Command::new("apt-cache").args(["search", "--names-only", &pattern]))?;
+    let names = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.strip_prefix("linux-image-"));
+    Ok(names.map(str::to_owned).collect())
+}
+
 /// Highest ABI number first.
 fn releases(series: &str, flavour: &str) -> Result<Vec<String>> {
     let pattern = format!(

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Demo,
     /// Load and unload alone.
     Smoke,
+    /// Load, work under it, unload.
+    Sweep,
     /// What lp-runtime says where the kernel refuses.
     Refusals,
     /// Before, a load that the kernel refuses, before again.
@@ -120,8 +122,17 @@ impl Differential {
 impl Job {
     /// For a patch without anything that shows that it works.
     pub(crate) fn smoke(name: String, patch: &Path, modules: Vec<String>) -> Self {
+        Self::bare(Kind::Smoke, name, patch, modules)
+    }
+
+    /// For one patch among many, with the guest's own work as what shows that nothing broke.
+    pub(crate) fn sweep(name: String, patch: &Path, modules: Vec<String>) -> Self {
+        Self::bare(Kind::Sweep, name, patch, modules)
+    }
+
+    fn bare(kind: Kind, name: String, patch: &Path, modules: Vec<String>) -> Self {
         Self {
-            kind: Kind::Smoke,
+            kind,
             patches: [(name.clone(), patch.to_path_buf())].into(),
             name,
             modules,

@@ -1,5 +1,7 @@
 //! Gathers the guest's verdicts. A job without a verdict has failed: silence is no success.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 
 use super::qemu::End;
@@ -13,14 +15,20 @@ pub(crate) struct Outcome {
     /// Names of the jobs without a verdict yet.
     open: Vec<String>,
     failed: Vec<String>,
+    /// What was said of each job.
+    details: BTreeMap<String, Detail>,
     done: bool,
 }
+
+/// A verdict's words: of a job that went well, or why it did not.
+pub(crate) type Detail = std::result::Result<String, String>;
 
 impl Outcome {
     pub(super) fn new() -> Self {
         Self {
             open: Vec::new(),
             failed: Vec::new(),
+            details: BTreeMap::new(),
             done: false,
         }
     }
@@ -34,9 +42,14 @@ impl Outcome {
         if let Some(verdict) = line.strip_prefix("VERDICT ") {
             let (name, rest) = verdict.split_once(' ').unwrap_or((verdict, ""));
             self.open.retain(|open| open != name);
-            if !rest.starts_with("ok ") {
+            let detail = match rest.strip_prefix("ok ") {
+                Some(detail) => Ok(detail.to_owned()),
+                None => Err(rest.trim_start_matches("FAIL ").to_owned()),
+            };
+            if detail.is_err() {
                 self.failed.push(name.to_owned());
             }
+            self.details.insert(name.to_owned(), detail);
             return true;
         }
         !line.starts_with(' ')
@@ -58,6 +71,7 @@ impl Outcome {
             println!("    | {line}");
         }
         println!("console: {}", end.console_log.display());
+        self.details.insert(culprit.clone(), Err(reason));
         self.failed.push(culprit);
         open.collect()
     }
@@ -74,6 +88,11 @@ impl Outcome {
             [] => Ok(()),
             failed => bail!("{} failed: {}", failed.len(), failed.join(", ")),
         }
+    }
+
+    /// What was said of a job.
+    pub(crate) fn detail(&self, job: &str) -> Option<&Detail> {
+        self.details.get(job)
     }
 
     /// The names of what failed.

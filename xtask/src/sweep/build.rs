@@ -1,0 +1,206 @@
+//! Builds the livepatch for one file: the file's own change, and as long as that does not compile, the headers it needs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::changes::Changes;
+use super::needed;
+use super::record::{Class, Record, module_name};
+use crate::command;
+use crate::kernels::Installed;
+use crate::patch_build::{cache, why};
+
+/// A header may need another, which needs another.
+const MOST_ROUNDS: usize = 8;
+/// `timeout`'s exit code.
+const OUT_OF_TIME: i32 = 124;
+/// So much of a reason is kept.
+const LONGEST_REASON: usize = 1500;
+
+/// What builds.
+pub(crate) struct Builder<'a> {
+    pub(crate) lp_build: PathBuf,
+    pub(crate) kernel: &'a Installed,
+    pub(crate) changes: &'a Changes,
+    /// Where everything goes.
+    pub(crate) folder: PathBuf,
+    /// Seconds for one run of lp-build.
+    pub(crate) patience: u64,
+}
+
+/// One run of lp-build.
+struct Done {
+    code: Option<i32>,
+    report: Value,
+    seconds: f64,
+}
+
+impl Builder<'_> {
+    /// Builds one file's livepatch. That it cannot be built is no error here.
+    pub(crate) fn build(&self, file: &str) -> Result<Record> {
+        let mut headers = BTreeSet::new();
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let module = self.place("modules", file, "ko")?;
+            let done = self.lp_build(file, &headers, &module)?;
+            let message = why(&done.report);
+            let more = if message.contains("does not compile") && rounds < MOST_ROUNDS {
+                needed::headers(&message, file, &headers, self.changes)
+            } else {
+                BTreeSet::new()
+            };
+            if more.is_empty() {
+                return Ok(self.record(file, headers, done, &message, module));
+            }
+            headers.extend(more);
+        }
+    }
+
+    fn lp_build(&self, file: &str, headers: &BTreeSet<String>, module: &Path) -> Result<Done> {
+        if module.exists() {
+            fs::remove_file(module).with_context(|| format!("remove {}", module.display()))?;
+        }
+        let patch = self.place("patches", file, "patch")?;
+        fs::write(&patch, self.patch(file, headers)?)
+            .with_context(|| format!("write {}", patch.display()))?;
+        let mut build = Command::new("timeout");
+        build.arg(self.patience.to_string()).arg(&self.lp_build);
+        build.args([
+            "kernel",
+            "--report",
+            "json",
+            "--kernel",
+            &self.kernel.release,
+        ]);
+        build.arg("--orig").arg(&self.kernel.source);
+        build.arg("--patch").arg(&patch);
+        build.arg("--sysroot").arg(&self.kernel.sysroot);
+        build.arg("--output").arg(module);
+        if std::env::var_os("LP_CACHE").is_none() {
+            build.arg("--cache").arg(cache());
+        }
+        let start = Instant::now();
+        let output = command::output(&mut build)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+            // What it wrote for people is all there is.
+            Value::String(
+                String::from_utf8_lossy(&output.stderr)
+                    .trim_end()
+                    .to_owned(),
+            )
+        });
+        let text = serde_json::to_vec_pretty(&report)?;
+        let place = self.place("reports", file, "json")?;
+        fs::write(&place, text).with_context(|| format!("write {}", place.display()))?;
+        Ok(Done {
+            code: output.status.code(),
+            report,
+            seconds,
+        })
+    }
+
+    /// The fix as a unified diff.
+    fn patch(&self, file: &str, headers: &BTreeSet<String>) -> Result<Vec<u8>> {
+        let mut patch = Vec::new();
+        for file in [file].into_iter().chain(headers.iter().map(String::as_str)) {
+            let is_new = !self.changes.old.join(file).exists();
+            let before = if is_new {
+                "/dev/null".into()
+            } else {
+                format!("a/{file}")
+            };
+            let mut diff = Command::new("diff");
+            diff.args(["--unified", "--new-file", "--label", &before, "--label"]);
+            diff.arg(format!("b/{file}"));
+            diff.arg(self.changes.old.join(file))
+                .arg(self.changes.new.join(file));
+            let output = command::output(&mut diff)?;
+            // 1: they differ.
+            if output.status.code() != Some(1) {
+                bail!("{}: {}", command::line(&diff), output.status);
+            }
+            patch.extend(output.stdout);
+        }
+        Ok(patch)
+    }
+
+    fn place(&self, what: &str, file: &str, ending: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(what);
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        Ok(folder.join(format!("{}.{ending}", module_name(file))))
+    }
+
+    fn record(
+        &self,
+        file: &str,
+        headers: BTreeSet<String>,
+        done: Done,
+        message: &str,
+        module: PathBuf,
+    ) -> Record {
+        let class = match done.code {
+            Some(0) => Class::Built,
+            Some(2) => Class::Refused,
+            Some(3) => Class::Nothing,
+            _ => Class::Failed,
+        };
+        let why = match (class, done.code) {
+            (Class::Built, _) => String::new(),
+            (Class::Nothing, _) => notes(&done.report),
+            (_, Some(OUT_OF_TIME)) => format!("lp-build did not end in {} s", self.patience),
+            (Class::Failed, None) => format!("lp-build crashed: {message}"),
+            _ => message.chars().take(LONGEST_REASON).collect(),
+        };
+        Record {
+            file: file.to_owned(),
+            headers: headers.into_iter().collect(),
+            class,
+            why,
+            codes: codes(&done.report),
+            patched: patched(&done.report),
+            build_seconds: done.seconds,
+            load_ms: None,
+            transition_ms: None,
+            module: (class == Class::Built).then_some(module),
+        }
+    }
+}
+
+fn notes(report: &Value) -> String {
+    let notes = list(report, "notes").filter_map(Value::as_str);
+    notes.collect::<Vec<_>>().join("; ")
+}
+
+/// The codes of the refusals, each once.
+fn codes(report: &Value) -> Vec<String> {
+    let codes = list(report, "refusals").filter_map(|refusal| refusal.get("code")?.as_str());
+    let codes: BTreeSet<&str> = codes.collect();
+    codes.into_iter().map(str::to_owned).collect()
+}
+
+/// The patched functions of each object.
+fn patched(report: &Value) -> std::collections::BTreeMap<String, Vec<String>> {
+    let name = |value: &Value| Some(value.get("name")?.as_str()?.to_owned());
+    list(report, "objects")
+        .filter_map(|object| {
+            let functions = list(object, "functions").filter_map(name).collect();
+            Some((name(object)?, functions))
+        })
+        .collect()
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
