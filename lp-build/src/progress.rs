@@ -4,6 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long one step took.
@@ -66,6 +67,50 @@ impl Progress {
                 ms: took.as_millis(),
             });
         }
+    }
+}
+
+/// How many of a number of files are done, said now and then.
+#[derive(Debug)]
+pub struct Count {
+    all: usize,
+    done: AtomicUsize,
+    start: Instant,
+}
+
+impl Count {
+    /// Nothing of `all` is done yet.
+    pub fn of(all: usize) -> Self {
+        Self {
+            all,
+            done: AtomicUsize::new(0),
+            start: Instant::now(),
+        }
+    }
+
+    /// One more is done; each twentieth part is said, with the time that the rest takes at this rate.
+    pub fn one_more(&self) {
+        const MANY: usize = 40;
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let part = self.all / 20;
+        if self.all < MANY || !done.is_multiple_of(part.max(1)) {
+            return;
+        }
+        let took = self.start.elapsed().as_secs_f64();
+        let left = took / done as f64 * self.all.saturating_sub(done) as f64;
+        say(format_args!(
+            "           {done} of {} files, {} left",
+            self.all,
+            minutes(left)
+        ));
+    }
+}
+
+/// A time in words: seconds below two minutes.
+pub fn minutes(seconds: f64) -> String {
+    match seconds < 120.0 {
+        true => format!("{seconds:.0} s"),
+        false => format!("{:.0} min", seconds / 60.0),
     }
 }
 

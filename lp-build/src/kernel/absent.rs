@@ -70,7 +70,7 @@ fn folders(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The program of the build that the file belongs to.
-fn build_tool<'a>(source: &str, makefiles: &'a Makefiles) -> Option<&'a str> {
+pub fn build_tool<'a>(source: &str, makefiles: &'a Makefiles) -> Option<&'a str> {
     let stem = source.strip_suffix(".c").unwrap_or(source);
     let makefile = makefiles.of(folder(source))?;
     let name = stem.rsplit('/').next().unwrap_or(stem);
@@ -137,7 +137,7 @@ fn is_listed(object: &str, makefiles: &Makefiles) -> bool {
 }
 
 /// Whether every way of the build into the folder, or into one above it, needs an option that is not set.
-fn is_switched_off(folder_of: &str, makefiles: &Makefiles, config: &Config) -> bool {
+pub fn is_switched_off(folder_of: &str, makefiles: &Makefiles, config: &Config) -> bool {
     let mut at = folder_of;
     while !at.is_empty() {
         let (parent, name) = at.rsplit_once('/').unwrap_or(("", at));

@@ -6,6 +6,7 @@
 //!                         or removes it
 //! prepared/.new-KEY-*/    one that is being made; of a run that was killed if KEY.lock is free
 //! commands/KEY/FILE.json  the compile command of a file
+//! graphs/KEY.json         who includes whom in the key's tree, each file as it was when it was read
 //! runs/*/, runs/*.lock    what one run makes on its way; of a run that was killed if its lock is free
 //! ```
 //! Locks are `flock`: the kernel drops them with the process, so a killed run leaves none behind. The tempting wrong
@@ -85,6 +86,11 @@ impl Cache {
     /// The folder of a key's compile commands.
     pub fn commands(&self, key: &str) -> PathBuf {
         self.root.join("commands").join(key)
+    }
+
+    /// The file for the includes of a key's tree.
+    pub fn graph(&self, key: &str) -> PathBuf {
+        self.root.join("graphs").join(format!("{key}.json"))
     }
 
     /// Its folder, without links.

@@ -3,15 +3,16 @@
 use super::cache::Scratch;
 use super::inputs::Inputs;
 use super::kinds::{self, Kind};
+use super::makefile::normal;
 use crate::options::{Options, Patched};
 use crate::progress::Progress;
 use crate::report::{RefusalReport, Report};
 use crate::tree::diffstat::{DiffStat, diffstat};
 use crate::tree::walk::{self, Listing};
-use crate::tree::{Change, patch};
+use crate::tree::{Change, ChangeKind, patch};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The two trees and what differs.
 #[derive(Debug)]
@@ -28,6 +29,25 @@ pub struct Changed {
     pub warnings: Vec<String>,
     /// What `patch` told besides.
     pub notes: Vec<String>,
+}
+
+impl Changed {
+    /// Whether a header is only in the patched tree.
+    pub fn adds_header(&self) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| change.kind == ChangeKind::Added && change.path.ends_with(".h"))
+    }
+
+    /// Whether one of the files read from the tree in `root` differs in the other tree.
+    pub fn reads(&self, read: &BTreeSet<PathBuf>, root: &Path) -> bool {
+        let inside = |path: &PathBuf| {
+            let path = path.strip_prefix(root).ok()?.to_str()?;
+            Some(normal("", path))
+        };
+        let read: BTreeSet<String> = read.iter().filter_map(inside).collect();
+        let mut changes = self.changes.iter();
+        changes.any(|change| read.contains(&change.path))
+    }
 }
 
 /// Finds what differs.
@@ -85,13 +105,30 @@ pub fn stat(inputs: &Inputs, changed: &Changed) -> DiffStat {
     diffstat(&inputs.orig.root, &changed.patched, &changed.changes)
 }
 
+/// What is to be compiled.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// The C files that changed.
+    pub files: Vec<String>,
+    /// The headers that changed, whose users are to be found.
+    pub headers: Vec<Change>,
+}
+
+impl Sources {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.headers.is_empty()
+    }
+}
+
 /// The sources to compile; what is outside or refused goes into the report.
-pub fn sources(inputs: &Inputs, changed: &Changed, report: &mut Report) -> Vec<String> {
-    let mut sources = Vec::new();
+pub fn sources(inputs: &Inputs, changed: &Changed, report: &mut Report) -> Sources {
+    let mut sources = Sources::default();
     let mut outside: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for change in &changed.changes {
         match kinds::kind(change, inputs.arch) {
-            Kind::Source => sources.push(change.path.clone()),
+            Kind::Source => sources.files.push(change.path.clone()),
+            Kind::Header => sources.headers.push(change.clone()),
             Kind::Outside(reason) => outside.entry(reason).or_default().push(&change.path),
             Kind::Refused(kind) => report.refusals.push(RefusalReport {
                 code: kind.code().to_owned(),
@@ -110,7 +147,7 @@ pub fn sources(inputs: &Inputs, changed: &Changed, report: &mut Report) -> Vec<S
 }
 
 /// The first few of a list of files.
-fn some(paths: &[&str]) -> String {
+pub fn some(paths: &[&str]) -> String {
     const SHOWN: usize = 4;
     let shown: Vec<&str> = paths.iter().take(SHOWN).copied().collect();
     match paths.len().saturating_sub(SHOWN) {

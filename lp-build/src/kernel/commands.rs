@@ -93,7 +93,10 @@ fn dry_run(make: Make<'_>, sources: &[&String]) -> Result<String> {
 }
 
 fn target(source: &str) -> String {
-    format!("{}.o", source.strip_suffix(".c").unwrap_or(source))
+    let stem = source
+        .strip_suffix(".c")
+        .or_else(|| source.strip_suffix(".S"));
+    format!("{}.o", stem.unwrap_or(source))
 }
 
 /// Finds a source's command in what `make -n` printed.
@@ -210,7 +213,7 @@ impl CompileCommand {
 }
 
 /// Replaces the tree at the beginning of the path in a word such as `-I/TREE/include` or `-fmacro-prefix-map=/TREE/=`.
-fn with_tree(word: &str, from: &str, to: &str) -> String {
+pub fn with_tree(word: &str, from: &str, to: &str) -> String {
     // The first slash begins the path, else `/a/TREE/x` would count as inside `/TREE`.
     let Some((prefix, path)) = word.find('/').and_then(|at| word.split_at_checked(at)) else {
         return word.to_owned();

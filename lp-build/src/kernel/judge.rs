@@ -35,6 +35,13 @@ pub struct Judged {
     pub unproven: Vec<RefusalReport>,
 }
 
+impl Judged {
+    /// Whether a header brought it and nothing in it changed, so that there is nothing to say of it.
+    pub fn is_noise(&self, pair: &Pair) -> bool {
+        pair.unit.through.is_some() && self.report.verdict == lp_diff::Verdict::Same
+    }
+}
+
 /// Judges a unit; with a page to write, both versions of what changed are shown as well.
 pub fn judge(pair: &Pair, targets: &Targets, options: &Options) -> Result<Judged> {
     let unit = &pair.unit;

@@ -2,8 +2,9 @@
 //!
 //! That is the configuration, the release, the compiler, Module.symvers, the tree's path (the folder records it), and the
 //! content of every file of the tree that the preparation reads. Times are no part of it, so a tree that is unpacked
-//! again finds its folder again. Both trees of a run have the same key but for their path, since a change in any of these
-//! files is refused ([`super::kinds`]): one folder serves both.
+//! again finds its folder again. One folder, the original's, serves both trees of a run: a change in any of these files is
+//! refused ([`super::kinds`]), and a changed header goes on only where what was made from it would be the same
+//! ([`super::generated`]).
 
 use super::arch::Arch;
 use super::checks::Compiler;
@@ -28,7 +29,8 @@ const FOLDERS: [&str; 8] = [
     "tools/objtool/",
     "tools/scripts/",
 ];
-const FILES: [&str; 6] = [
+/// Files by themselves that the preparation reads.
+pub const FILES: [&str; 6] = [
     "kernel/bounds.c",
     "kernel/time/timeconst.bc",
     "tools/Makefile",

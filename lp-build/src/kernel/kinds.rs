@@ -12,6 +12,8 @@ use crate::tree::{Change, ChangeKind};
 pub enum Kind {
     /// Compile it in both trees.
     Source,
+    /// Compile what includes it in both trees.
+    Header,
     /// It is no part of this kernel; the reason.
     Outside(&'static str),
     /// It changes the kernel in a way that cannot be carried; which, why, and what to do.
@@ -21,8 +23,6 @@ pub enum Kind {
 /// Changed files that stop a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedKind {
-    /// A header.
-    Header,
     /// A Kconfig file.
     Kconfig,
     /// A Makefile or Kbuild file.
@@ -49,7 +49,6 @@ impl RefusedKind {
     /// The refusal's code in reports.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Header => "changed-header",
             Self::Kconfig => "changed-kconfig",
             Self::Makefile => "changed-makefile",
             Self::Assembler => "changed-assembler",
@@ -66,10 +65,6 @@ impl RefusedKind {
     /// Why it is refused and what to do.
     pub fn why(self) -> &'static str {
         match self {
-            Self::Header => {
-                "a changed header is not supported yet (it comes with a later release): put the change into the .c \
-                 files that need it, or leave the header as it was"
-            }
             Self::Kconfig => {
                 "a running kernel's configuration cannot change: leave the Kconfig file as it was"
             }
@@ -149,6 +144,11 @@ pub fn kind(change: &Change, arch: &Arch) -> Kind {
         .any(|known| path.starts_with(known))
     {
         RefusedKind::OtherImage
+    } else if path.ends_with(".h") {
+        if !key::FILES.contains(&path) {
+            return Kind::Header;
+        }
+        RefusedKind::BuildTool
     } else {
         match by_name(path) {
             None if key::is_read(path, arch) => RefusedKind::BuildTool,
@@ -204,7 +204,6 @@ fn by_name(path: &str) -> Option<RefusedKind> {
     }
     match extension {
         "c" => None,
-        "h" => Some(RefusedKind::Header),
         "S" | "s" => Some(RefusedKind::Assembler),
         "dts" | "dtsi" | "dtso" => Some(RefusedKind::DeviceTree),
         "rs" => Some(RefusedKind::Rust),

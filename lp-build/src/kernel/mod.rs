@@ -6,6 +6,7 @@
 pub mod absent;
 pub mod arch;
 pub mod assemble;
+pub mod built;
 pub mod cache;
 pub mod cache_size;
 pub mod callbacks;
@@ -14,10 +15,12 @@ pub mod checks;
 pub mod commands;
 pub mod compile;
 pub mod config;
+pub mod equal;
 pub mod find;
+pub mod generated;
 pub mod header;
 pub mod image;
-pub mod includers;
+pub mod include_graph;
 pub mod inputs;
 pub mod judge;
 pub mod key;
@@ -34,21 +37,27 @@ pub mod units;
 use crate::lineage;
 use crate::module;
 use crate::options::Options;
-use crate::progress::{Progress, say};
+use crate::progress::{Count, Progress, minutes, say};
 use crate::report::{RefusalReport, Report, Verdict};
 use anyhow::{Context, Result};
 use cache::{Cache, Scratch};
-use changed::Changed;
+use changed::{Changed, Sources};
 use inputs::Inputs;
 use judge::Judged;
+use lp_klp::name::ObjName;
 use make::Make;
-use pairs::Workshop;
+use pairs::{Pair, Workshop};
 use prepare::Prepared;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use target::Targets;
+use units::Units;
+
+/// How long a file takes in both trees on one processor, before anything of a run is measured.
+const SECONDS: f64 = 2.5;
 
 /// Builds the patch that the options describe; what is found on the way goes into the report.
 pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Result<Verdict> {
@@ -91,6 +100,17 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
             .collect::<Vec<_>>(),
     );
     let make = make(&inputs, &prepared);
+    check_generated(
+        &inputs,
+        &changed,
+        &prepared,
+        (&sources, &scratch),
+        progress,
+        report,
+    )?;
+    if !report.refusals.is_empty() {
+        return Ok(Verdict::Refused);
+    }
     let road = Road {
         options,
         inputs: &inputs,
@@ -211,10 +231,30 @@ fn make<'a>(inputs: &'a Inputs, prepared: &'a Prepared) -> Make<'a> {
     }
 }
 
+/// Refuses headers from which the prepared folder would be another one.
+fn check_generated(
+    inputs: &Inputs,
+    changed: &Changed,
+    prepared: &Prepared,
+    (sources, scratch): (&Sources, &Scratch),
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    if sources.headers.is_empty() {
+        return Ok(());
+    }
+    let products = scratch.folder("generated")?;
+    let refusals = progress.step("checking what is made from the headers", || {
+        generated::check(&sources.headers, inputs, changed, prepared, &products)
+    });
+    report.refusals.extend(refusals);
+    Ok(())
+}
+
 /// Compiles and judges what the sources end up in; none when there is nothing to judge.
 fn judge_all(
     road: &Road<'_>,
-    sources: &[String],
+    sources: &Sources,
     report: &mut Report,
 ) -> Result<Option<(Vec<Judged>, Targets)>> {
     let Road {
@@ -224,23 +264,15 @@ fn judge_all(
         progress,
         ..
     } = road;
-    let commands = road.cache.commands(&road.prepared.key);
-    let build = units::Build {
-        prepared: road.prepared,
-        make: road.make,
-        commands: &commands,
-    };
-    let units = progress.step("finding how the files are built", || {
-        units::find(sources, &inputs.orig, &changed.listing, inputs.arch, build)
-    })?;
-    for source in &units.absent {
-        report.notes.push(format!(
-            "{source} is not in this kernel: its configuration does not build it"
-        ));
-    }
-    report.refusals.extend(units.refusals);
-    if units.units.is_empty() || !report.refusals.is_empty() {
+    let Some(units) = find_units(road, sources, report)? else {
         return Ok(None);
+    };
+    let files = units.units.len() + units.probes.len();
+    if !sources.headers.is_empty() {
+        say(format_args!(
+            "           {files} files of this kernel may see the change, about {} to compile",
+            minutes(files as f64 * SECONDS / rayon::current_num_threads() as f64)
+        ));
     }
     let shop = Workshop {
         make: road.make,
@@ -249,21 +281,82 @@ fn judge_all(
         copy: scratch.folder("copies")?.join("build"),
         copying: Mutex::new(()),
         include: header::provide(scratch)?,
+        count: Count::of(files),
     };
-    let (pairs, targets) = progress.step("compiling both trees", || {
+    // What a header reaches is mostly dropped: only what stays has its module opened.
+    let own = units.units.iter().filter(|unit| unit.through.is_none());
+    let own: BTreeSet<&ObjName> = own.map(|unit| &unit.object).collect();
+    let ((pairs, refusals), targets) = progress.step("compiling both trees", || {
         rayon::join(
-            || pairs::compile(&units.units, inputs, changed, &shop),
-            || target::open(&inputs.files, &units.units),
+            || {
+                rayon::join(
+                    || pairs::compile(&units.units, inputs, changed, &shop),
+                    || pairs::probe(&units.probes, inputs, changed, &shop),
+                )
+            },
+            || target::open(&inputs.files, own),
         )
     });
-    let (pairs, targets) = (pairs?, targets?);
+    report.refusals.extend(refusals);
+    let (pairs, mut targets) = (pairs?, targets?);
+    let names = pairs.iter().map(|pair| &pair.unit.object).collect();
     let judged = progress.step("comparing with the running kernel", || {
-        pairs
-            .par_iter()
-            .map(|pair| judge::judge(pair, &targets, road.options))
-            .collect::<Result<Vec<_>>>()
+        targets.add(&inputs.files, names)?;
+        let judge = |pair: &Pair| -> Result<Option<Judged>> {
+            let judged = judge::judge(pair, &targets, road.options)?;
+            Ok((!judged.is_noise(pair)).then_some(judged))
+        };
+        pairs.par_iter().map(judge).collect::<Result<Vec<_>>>()
     })?;
+    let judged: Vec<Judged> = judged.into_iter().flatten().collect();
+    if !sources.headers.is_empty() {
+        report.notes.push(format!(
+            "{files} files of this kernel may see the changed headers, the code of {} differs",
+            judged.len()
+        ));
+    }
     Ok(Some((judged, targets)))
+}
+
+/// Finds what to compile; none when there is nothing or something stands in the way.
+fn find_units(road: &Road<'_>, sources: &Sources, report: &mut Report) -> Result<Option<Units>> {
+    let Road {
+        inputs,
+        changed,
+        progress,
+        ..
+    } = road;
+    let key = &road.prepared.key;
+    let build = units::Build {
+        prepared: road.prepared,
+        make: road.make,
+        commands: &road.cache.commands(key),
+        graph: &road.cache.graph(key),
+    };
+    let headers: Vec<String> = sources
+        .headers
+        .iter()
+        .map(|change| change.path.clone())
+        .collect();
+    let mut units = progress.step("finding how the files are built", || {
+        let (tree, listing) = (&inputs.orig, &changed.listing);
+        units::find(&sources.files, &headers, tree, listing, inputs.arch, build)
+    })?;
+    for source in &units.absent {
+        report.notes.push(format!(
+            "{source} is not in this kernel: its configuration does not build it"
+        ));
+    }
+    if !units.other_images.is_empty() {
+        let paths: Vec<&str> = units.other_images.iter().map(String::as_str).collect();
+        report.notes.push(format!(
+            "the changed headers also reach other images (boot code, vDSO, firmware), which stay as they are: {}",
+            changed::some(&paths)
+        ));
+    }
+    report.refusals.append(&mut units.refusals);
+    let nothing = units.units.is_empty() && units.probes.is_empty();
+    Ok((!nothing && report.refusals.is_empty()).then_some(units))
 }
 
 /// Collects the refusals; what does not reproduce is only a warning where the person allows it.

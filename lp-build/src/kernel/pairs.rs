@@ -1,10 +1,14 @@
 //! Compiles every unit in both trees, all of them side by side.
 
 use super::changed::Changed;
+use super::commands::CompileCommand;
 use super::compile::{self, Compiled, Failure, Place};
+use super::equal::equal_but_debug;
 use super::inputs::Inputs;
 use super::make::Make;
-use super::units::Unit;
+use super::units::{Probe, Unit};
+use crate::progress::Count;
+use crate::report::RefusalReport;
 use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -36,9 +40,11 @@ pub struct Workshop<'a> {
     pub copying: Mutex<()>,
     /// Where the header is that a patch may include.
     pub include: PathBuf,
+    /// How far it is.
+    pub count: Count,
 }
 
-/// Compiles all units.
+/// Compiles all units; of those that a header reaches only what differs is kept.
 pub fn compile(
     units: &[Unit],
     inputs: &Inputs,
@@ -47,11 +53,56 @@ pub fn compile(
 ) -> Result<Vec<Pair>> {
     let pair = |unit: &Unit| {
         tracing::debug!("compiling {} of {}", unit.source, unit.object);
-        let (orig, patched) = rayon::join(
-            || one(unit, &inputs.orig.root, &shop.orig, shop),
-            || one(unit, &changed.patched, &shop.patched, shop),
-        );
-        let orig = orig?;
+        let both = both(&unit.command, unit.through.is_some(), inputs, changed, shop);
+        shop.count.one_more();
+        Ok(both?.map(|(orig, patched)| Pair {
+            unit: unit.clone(),
+            orig,
+            patched,
+        }))
+    };
+    let pairs: Vec<Option<Pair>> = units.par_iter().map(pair).collect::<Result<_>>()?;
+    Ok(pairs.into_iter().flatten().collect())
+}
+
+/// Compiles what cannot be patched; a refusal for each that differs.
+pub fn probe(
+    probes: &[Probe],
+    inputs: &Inputs,
+    changed: &Changed,
+    shop: &Workshop<'_>,
+) -> Vec<RefusalReport> {
+    let differing = |probe: &Probe| {
+        let both = both(&probe.command, true, inputs, changed, shop);
+        shop.count.one_more();
+        let how = match both {
+            Ok(None) => return None,
+            Ok(Some(_)) => "changes through".to_owned(),
+            Err(error) => {
+                format!("could not be compiled ({error:#}) to see whether it changes through")
+            }
+        };
+        Some(RefusalReport {
+            code: probe.code.to_owned(),
+            place: probe.command.source.clone(),
+            message: format!("it {how} {}: {}", probe.through, probe.why),
+            source: None,
+        })
+    };
+    probes.par_iter().filter_map(differing).collect()
+}
+
+/// Compiles a file in both trees; none if a header reaches it and changes nothing in it.
+fn both(
+    command: &CompileCommand,
+    reached: bool,
+    inputs: &Inputs,
+    changed: &Changed,
+    shop: &Workshop<'_>,
+) -> Result<Option<(Compiled, Compiled)>> {
+    let orig = || one(command, &inputs.orig.root, &shop.orig, shop);
+    let patched = || -> Result<Compiled> {
+        let patched = one(command, &changed.patched, &shop.patched, shop);
         let patched = patched.context("the original compiles, the patched file does not: does it need another file of the fix?")?;
         compile::check_read(
             &patched,
@@ -59,18 +110,30 @@ pub fn compile(
             &changed.patched,
             &changed.touched,
         )?;
-        Ok(Pair {
-            unit: unit.clone(),
-            orig,
-            patched,
-        })
+        Ok(patched)
     };
-    units.par_iter().map(pair).collect()
+    if !reached {
+        let (orig, patched) = rayon::join(orig, patched);
+        return Ok(Some((orig?, patched?)));
+    }
+    let orig = orig()?;
+    // A header that only the patched tree has may be found before one that both have.
+    if !changed.adds_header() && !changed.reads(&orig.read, &inputs.orig.root) {
+        return Ok(None);
+    }
+    let patched = patched()?;
+    let same = equal_but_debug(&orig.object, &patched.object);
+    Ok((!same).then_some((orig, patched)))
 }
 
-fn one(unit: &Unit, tree: &Path, products: &Path, shop: &Workshop<'_>) -> Result<Compiled> {
+fn one(
+    command: &CompileCommand,
+    tree: &Path,
+    products: &Path,
+    shop: &Workshop<'_>,
+) -> Result<Compiled> {
     let said = match compile::compile(
-        &unit.command,
+        command,
         Place {
             tree,
             build: shop.make.build,
@@ -88,11 +151,13 @@ fn one(unit: &Unit, tree: &Path, products: &Path, shop: &Workshop<'_>) -> Result
             .lock()
             .map_err(|_| anyhow!("another file's compiling stopped"))?;
         // An include that does not exist looks like one that is not generated yet: the first message is the better one.
-        let made = compile::generate(&unit.command, shop.make, &shop.copy);
-        made.map_err(|error| error.context(format!("{} does not compile:\n{said}", unit.source)))?;
+        let made = compile::generate(command, shop.make, &shop.copy);
+        made.map_err(|error| {
+            error.context(format!("{} does not compile:\n{said}", command.source))
+        })?;
     }
     match compile::compile(
-        &unit.command,
+        command,
         Place {
             tree,
             build: &shop.copy,
@@ -104,7 +169,7 @@ fn one(unit: &Unit, tree: &Path, products: &Path, shop: &Workshop<'_>) -> Result
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::Generated(said)) => Err(anyhow!(
             "{} of the tree {} does not compile:\n{said}",
-            unit.source,
+            command.source,
             tree.display()
         )),
     }

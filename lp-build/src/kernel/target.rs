@@ -1,7 +1,6 @@
 //! The running binaries that units belong to: vmlinux and modules, each opened once and shared by its units.
 
 use super::find::{self, KernelFiles};
-use super::units::Unit;
 use crate::fidelity;
 use anyhow::{Context, Result};
 use lp_diff::entry_size::EntrySizes;
@@ -35,9 +34,8 @@ pub struct Targets {
     pub entry_sizes: EntrySizes,
 }
 
-/// Opens the binaries that the units need.
-pub fn open(files: &KernelFiles, units: &[Unit]) -> Result<Targets> {
-    let names: BTreeSet<&ObjName> = units.iter().map(|unit| &unit.object).collect();
+/// Opens the binaries of these names.
+pub fn open(files: &KernelFiles, names: BTreeSet<&ObjName>) -> Result<Targets> {
     let (binaries, rest) = rayon::join(
         || {
             names
@@ -53,6 +51,19 @@ pub fn open(files: &KernelFiles, units: &[Unit]) -> Result<Targets> {
         exports,
         entry_sizes,
     })
+}
+
+impl Targets {
+    /// Opens more binaries.
+    pub fn add(&mut self, files: &KernelFiles, names: BTreeSet<&ObjName>) -> Result<()> {
+        let new = names.into_par_iter();
+        let new = new.filter(|name| !self.binaries.contains_key(*name));
+        let opened: Vec<(ObjName, Binary)> = new
+            .map(|name| Ok((name.clone(), binary(files, name)?)))
+            .collect::<Result<_>>()?;
+        self.binaries.extend(opened);
+        Ok(())
+    }
 }
 
 fn binary(files: &KernelFiles, name: &ObjName) -> Result<Binary> {

@@ -3,8 +3,8 @@
 //! The tree is a spine: real folders down to each touched file, real copies of the touched files, and links for
 //! everything beside them. The tempting wrong way is hard links or links to the touched files, through which
 //! `patch` would write into the person's tree. What a link to a whole folder cannot give: a file found through it
-//! that includes `../x` sees the original's `x`. The compile step therefore checks that no touched file was read from the
-//! original ([`crate::kernel::compile`]).
+//! that includes `../x` sees the original's `x`. Where a header is touched, every folder of the kernel is therefore a real
+//! one. The compile step checks that no touched file was read from the original ([`crate::kernel::compile`]).
 
 use super::{Change, ChangeKind};
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +13,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+/// Folders at the top of a tree in which no source of the kernel is.
+const OUTSIDE: [&str; 6] = [
+    ".git",
+    "Documentation",
+    "LICENSES",
+    "debian",
+    "samples",
+    "tools",
+];
 
 /// What came of applying patches.
 #[derive(Debug, Default)]
@@ -129,9 +139,15 @@ fn inside(path: &str) -> Result<String> {
 }
 
 fn make_spine(orig: &Path, dest: &Path, touched: &BTreeSet<String>) -> Result<()> {
-    let folders: BTreeSet<&Path> = touched
+    let all = match touched.iter().any(|path| path.ends_with(".h")) {
+        true => kernel_folders(orig),
+        false => Vec::new(),
+    };
+    let touched_folders = touched
         .iter()
-        .flat_map(|path| Path::new(path).ancestors().skip(1))
+        .flat_map(|path| Path::new(path).ancestors().skip(1));
+    let folders: BTreeSet<&Path> = touched_folders
+        .chain(all.iter().map(PathBuf::as_path))
         .collect();
     for &folder in &folders {
         let made = dest.join(folder);
@@ -153,6 +169,22 @@ fn make_spine(orig: &Path, dest: &Path, touched: &BTreeSet<String>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The folders that can hold sources of the kernel, by their paths inside the tree.
+fn kernel_folders(orig: &Path) -> Vec<PathBuf> {
+    let outside = |entry: &walkdir::DirEntry| {
+        entry.depth() == 1
+            && entry
+                .file_name()
+                .to_str()
+                .is_none_or(|name| OUTSIDE.contains(&name))
+    };
+    let walk = walkdir::WalkDir::new(orig).min_depth(1).into_iter();
+    walk.filter_entry(|entry| entry.file_type().is_dir() && !outside(entry))
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some(entry.path().strip_prefix(orig).ok()?.to_owned()))
+        .collect()
 }
 
 fn place(orig: &Path, made: &Path, touched: bool) -> std::io::Result<()> {

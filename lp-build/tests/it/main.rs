@@ -1,13 +1,14 @@
 //! What lp-build decides without a kernel: everything here runs on tiny made-up trees.
 
 mod absent;
+mod built;
 mod cache;
 mod callbacks;
 mod commands;
 mod config;
 mod describe;
 mod guide;
-mod includers;
+mod include_graph;
 mod kinds;
 mod module;
 mod new;
