@@ -30,7 +30,7 @@ Examples:
   Thirty of the files that the update changes, always the same ones for a seed:
     cargo xtask sweep --from 6.1.187-1 --to 6.1.190-1 --sample 30 --seed 1
 
-  Go on where a killed run stopped:
+  Go on where a killed run stopped, and try again what was refused or failed:
     cargo xtask sweep --from 6.1.187-1 --to 6.1.190-1 --resume
 
   One file again, after a change to the tools:
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// Chooses the sample
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Keep what an earlier run found
+    /// Keep what an earlier run built and loaded, and what it found unchanged
     #[arg(long)]
     resume: bool,
     /// Build only

@@ -175,8 +175,11 @@ impl Builder<'_> {
 }
 
 fn notes(report: &Value) -> String {
-    let notes = list(report, "notes").filter_map(Value::as_str);
-    notes.collect::<Vec<_>>().join("; ")
+    let notes: Vec<&str> = list(report, "notes").filter_map(Value::as_str).collect();
+    if notes.is_empty() {
+        return "its code is the same".into();
+    }
+    notes.join("; ")
 }
 
 /// The codes of the refusals, each once.

@@ -10,6 +10,9 @@ use std::path::Path;
 
 use super::changes::Changes;
 
+/// Lines on either side of a changed one, as `diff` shows them.
+const CONTEXT: usize = 3;
+
 /// The headers to add to those that the fix has already; none if the message is about something else.
 pub(crate) fn headers(
     message: &str,
@@ -26,28 +29,51 @@ pub(crate) fn headers(
     let mut needed = BTreeSet::new();
     for line in message.lines().filter(|line| line.contains("error:")) {
         let words = quoted(line);
-        let touched: Vec<&Candidate> = candidates
-            .iter()
-            .filter(|candidate| words.iter().any(|word| candidate.touched.contains(word)))
-            .collect();
-        // `'struct a' has no member named 'b'`: many headers have a `b`, few have both.
-        let all = touched
-            .iter()
-            .filter(|candidate| words.iter().all(|word| candidate.words.contains(word)));
-        let best: Vec<&str> = all.map(|candidate| candidate.name).collect();
-        if best.is_empty() {
-            needed.extend(touched.iter().map(|candidate| candidate.name.to_owned()));
-        } else {
-            needed.extend(best.into_iter().map(str::to_owned));
-        }
+        // A parameter is added on the second line of a declaration, whose name is on the first.
+        let near = [Near::Changed, Near::Context].map(|near| best(&candidates, &words, near));
+        let found = near.into_iter().find(|headers| !headers.is_empty());
+        needed.extend(found.into_iter().flatten().map(str::to_owned));
     }
     needed
 }
 
+/// Where in a header a word may be.
+#[derive(Clone, Copy)]
+enum Near {
+    /// On a line that only one of the versions has.
+    Changed,
+    /// On such a line or a few lines from one.
+    Context,
+}
+
+/// The headers with one of the words there; of those the ones that have all the words anywhere: in
+/// `'struct a' has no member named 'b'` many headers have a `b`, few have both.
+fn best<'a>(candidates: &[Candidate<'a>], words: &BTreeSet<String>, near: Near) -> Vec<&'a str> {
+    let has_one = |candidate: &&Candidate<'a>| {
+        let place = match near {
+            Near::Changed => &candidate.changed,
+            Near::Context => &candidate.context,
+        };
+        words.iter().any(|word| place.contains(word))
+    };
+    let touched: Vec<&Candidate<'a>> = candidates.iter().filter(has_one).collect();
+    let has_all = |candidate: &&&Candidate<'a>| words.is_subset(&candidate.words);
+    let all: Vec<&str> = touched
+        .iter()
+        .filter(has_all)
+        .map(|found| found.name)
+        .collect();
+    if all.is_empty() {
+        touched.iter().map(|found| found.name).collect()
+    } else {
+        all
+    }
+}
+
 struct Candidate<'a> {
     name: &'a str,
-    /// Of the lines that only one of the versions has.
-    touched: BTreeSet<String>,
+    changed: BTreeSet<String>,
+    context: BTreeSet<String>,
     /// Of all of it.
     words: BTreeSet<String>,
 }
@@ -56,15 +82,28 @@ impl<'a> Candidate<'a> {
     fn read(name: &'a str, changes: &Changes) -> Self {
         let read = |tree: &Path| fs::read_to_string(tree.join(name)).unwrap_or_default();
         let (old, new) = (read(&changes.old), read(&changes.new));
-        let (before, after): (BTreeSet<&str>, BTreeSet<&str>) =
-            (old.lines().collect(), new.lines().collect());
-        let touched = before.symmetric_difference(&after);
+        let words_near = |lines: usize| {
+            let both = near_changes(&old, &new, lines).chain(near_changes(&new, &old, lines));
+            both.flat_map(identifiers).collect()
+        };
         Self {
             name,
-            touched: touched.flat_map(|line| identifiers(line)).collect(),
+            changed: words_near(0),
+            context: words_near(CONTEXT),
             words: identifiers(&new).chain(identifiers(name)).collect(),
         }
     }
+}
+
+/// The lines of a text that the other does not have, and so many before and after them.
+fn near_changes<'t>(text: &'t str, other: &str, context: usize) -> impl Iterator<Item = &'t str> {
+    let other: BTreeSet<&str> = other.lines().collect();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_new: Vec<bool> = lines.iter().map(|line| !other.contains(line)).collect();
+    lines.into_iter().enumerate().filter_map(move |(at, line)| {
+        let window = is_new.get(at.saturating_sub(context)..(at + context + 1).min(is_new.len()));
+        window?.contains(&true).then_some(line)
+    })
 }
 
 /// The identifiers between quotes; a header that is not there is named at the line's end, without any.
@@ -134,6 +173,17 @@ mod tests {
 
     use super::super::changes;
 
+    #[test]
+    fn a_declaration_s_name_is_near_its_changed_parameters() {
+        let (old, new) = (
+            "int f(int a,\n int b);\n",
+            "int f(int a,\n int b, int c);\n",
+        );
+        assert_eq!(super::near_changes(new, old, 0).count(), 1);
+        assert_eq!(super::near_changes(new, old, 1).count(), 2);
+        assert_eq!(super::near_changes(old, old, 1).count(), 0);
+    }
+
     const MESSAGE: &str =
         "net/a.c:3:9: error: 'struct one' has no member named 'late'\n    3 | x.late = 1;";
 
@@ -167,6 +217,11 @@ mod tests {
             changes::between(&folder.path().join("old"), &folder.path().join("new")).unwrap();
         let needed = super::headers(MESSAGE, "net/a.c", &BTreeSet::new(), &changes);
         assert_eq!(needed, ["include/net/one.h".to_owned()].into());
-        assert!(super::headers(MESSAGE, "net/a.c", &needed, &changes).len() <= 1);
+        let more = super::headers(MESSAGE, "net/a.c", &needed, &changes);
+        assert_eq!(
+            more,
+            ["include/net/two.h".to_owned()].into(),
+            "the next best"
+        );
     }
 }

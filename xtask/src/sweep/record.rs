@@ -153,9 +153,12 @@ impl Journal {
         Ok(Self { known, out })
     }
 
-    /// What an earlier run found, unless its module is gone.
+    /// What an earlier run found. What was refused or failed is tried again, as is a file whose module is gone.
     pub(crate) fn known(&self, file: &str) -> Option<Record> {
         let record = self.known.get(file)?;
+        if matches!(record.class, Class::Refused | Class::Failed) {
+            return None;
+        }
         let is_there = record.module.as_ref().is_none_or(|module| module.exists());
         is_there.then(|| record.clone())
     }
