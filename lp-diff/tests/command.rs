@@ -2,6 +2,14 @@
 
 use std::process::{Command, Output};
 
+#[path = "../../tests/support/commands_page.rs"]
+mod commands_page;
+
+#[test]
+fn every_option_is_in_the_reference() {
+    commands_page::check("lp-diff", env!("CARGO_BIN_EXE_lp-diff"));
+}
+
 fn lp_diff(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lp-diff"))
         .args(args)

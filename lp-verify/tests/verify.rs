@@ -14,6 +14,9 @@ use lp_verify::rules;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+#[path = "../../tests/support/commands_page.rs"]
+mod commands_page;
+
 const RELEASE: &str = "6.1.0-53-cloud-amd64";
 
 fn manifest(name: &str, replace: bool, states: &[(u64, u32)]) -> Manifest {
@@ -510,4 +513,9 @@ fn an_error_is_json_where_that_was_asked_for() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["verdict"], "error");
     assert!(report["error"].as_str().unwrap().contains("nonexistent"));
+}
+
+#[test]
+fn every_option_is_in_the_reference() {
+    commands_page::check("lp-verify", env!("CARGO_BIN_EXE_lp-verify"));
 }

@@ -36,23 +36,3 @@ fn every_refusal_is_in_the_guide() {
         "docs/patch-author-guide.md has no section `### CODE` that says what it means and what to do: {missing:?}"
     );
 }
-
-#[test]
-fn every_link_inside_the_guide_leads_somewhere() {
-    let anchor = |title: &str| -> String {
-        let kept = title
-            .chars()
-            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-        kept.collect::<String>().to_lowercase().replace(' ', "-")
-    };
-    let titles = GUIDE
-        .lines()
-        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
-    let anchors: BTreeSet<String> = titles.map(anchor).collect();
-    let links = GUIDE
-        .split("](#")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
-    let lost: Vec<&str> = links.filter(|link| !anchors.contains(*link)).collect();
-    assert!(lost.is_empty(), "{lost:?}");
-}

@@ -7,6 +7,7 @@ mod callbacks;
 mod commands;
 mod config;
 mod describe;
+mod docs;
 mod guide;
 mod include_graph;
 mod kinds;

@@ -4,6 +4,14 @@ use std::process::{Command, Output};
 
 use super::fake::FakeKernel;
 
+#[path = "../../../tests/support/commands_page.rs"]
+mod commands_page;
+
+#[test]
+fn every_option_is_in_the_reference() {
+    commands_page::check("lp-ctl", env!("CARGO_BIN_EXE_lp-ctl"));
+}
+
 fn lp_ctl(kernel: &FakeKernel, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lp-ctl"));
     command
