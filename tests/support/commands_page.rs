@@ -34,17 +34,22 @@ fn check_section(title: &str, shown: &BTreeSet<String>) -> Vec<String> {
         return vec![format!("there is no section '## {title}'")];
     };
     let (own, told) = (rows(section), told_elsewhere(title, section));
-    let missing = shown.iter().filter(|option| !own.contains(*option) && !told.contains(*option));
+    let missing = shown
+        .iter()
+        .filter(|option| !own.contains(*option) && !told.contains(*option));
     let missing = missing.map(|option| format!("'## {title}' has no row for {option}"));
     let gone = own.difference(shown);
-    let gone = gone.map(|option| format!("'## {title}' has a row for {option}, which --help has not"));
+    let gone =
+        gone.map(|option| format!("'## {title}' has a row for {option}, which --help has not"));
     missing.chain(gone).collect()
 }
 
 /// The options in the rows of the commands around this one, and of the one whose options it says to take.
 fn told_elsewhere(title: &str, section: &str) -> BTreeSet<String> {
     let ends = title.match_indices(' ').map(|(end, _)| &title[..end]);
-    let same = section.split_once("the options of\n[`").and_then(|(_, rest)| rest.split('`').next());
+    let same = section
+        .split_once("the options of [`")
+        .and_then(|(_, rest)| rest.split('`').next());
     let sections = ends.chain(same).filter_map(self::section);
     sections.flat_map(rows).collect()
 }
