@@ -238,6 +238,9 @@ pub struct KernelArgs {
     /// Where prepared build folders are kept [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// A program to run the compiler by: ccache, sccache, distcc
+    #[arg(long, value_name = "PROGRAM")]
+    pub launcher: Option<String>,
     /// What the result is for: people or machines
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub report: ReportFormat,

@@ -74,6 +74,8 @@ pub struct Options {
     pub allow_layout_change: BTreeSet<String>,
     /// The cache's folder.
     pub cache: PathBuf,
+    /// A program to run the compiler by.
+    pub launcher: Option<String>,
     /// Where to leave what is made on the way.
     pub keep: Option<PathBuf>,
     /// Where to write a page for a review.
@@ -137,6 +139,7 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         allow_mismatch: args.allow_mismatch,
         allow_layout_change: allowed.into_iter().collect(),
         cache,
+        launcher: args.launcher,
         keep: args.keep,
         html: args.html,
     })

@@ -7,6 +7,7 @@
 //! prepared/.new-KEY-*/    one that is being made; of a run that was killed if KEY.lock is free
 //! commands/KEY/FILE.json  the compile command of a file
 //! graphs/KEY.json         who includes whom in the key's tree, each file as it was when it was read
+//! objects/KEY/ENTRY.o     a compiled object, and beside it what it was made from ([`super::objects`])
 //! runs/*/, runs/*.lock    what one run makes on its way; of a run that was killed if its lock is free
 //! ```
 //! Locks are `flock`: the kernel drops them with the process, so a killed run leaves none behind. The tempting wrong
@@ -101,6 +102,11 @@ impl Cache {
     /// The lock file of a key.
     pub(super) fn lock_of(&self, key: &str) -> PathBuf {
         self.root.join("prepared").join(format!("{key}.lock"))
+    }
+
+    /// The folder of the compiled objects.
+    pub fn objects(&self) -> PathBuf {
+        self.root.join("objects")
     }
 
     /// The prepared folder of a key; `make` fills a new one if there is none.

@@ -8,6 +8,7 @@ use super::commands::CompileCommand;
 use super::make::{Make, SECTION_FLAGS, hermetic};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ pub struct Place<'a> {
     pub products: &'a Path,
     /// The last folder in which the compiler looks for headers.
     pub include: &'a Path,
+    /// A program to run the compiler by.
+    pub launcher: Option<&'a str>,
 }
 
 /// Compiles one file; the name of its object begins with the source's path.
@@ -55,6 +58,8 @@ pub fn compile(command: &CompileCommand, place: Place<'_>) -> Result<Compiled, F
         let at = compile.len().saturating_sub(1);
         let include = place.include.to_string_lossy().into_owned();
         compile.splice(at..at, ["-idirafter".to_owned(), include]);
+        // Only the compiler: objtool changes its object in place.
+        compile.splice(0..0, place.launcher.map(str::to_owned));
     }
     for step in steps {
         run(command, place, &step)?;
@@ -74,11 +79,11 @@ fn run(command: &CompileCommand, place: Place<'_>, step: &[String]) -> Result<()
         return Ok(());
     };
     tracing::debug!("{}", step.join(" "));
-    let output = match hermetic(program)
-        .args(args)
-        .current_dir(place.build)
-        .output()
-    {
+    let mut program_of_step = hermetic(program);
+    if place.launcher == Some(program.as_str()) {
+        program_of_step.envs(std::env::vars_os().filter(|(name, _)| configures_launcher(name)));
+    }
+    let output = match program_of_step.args(args).current_dir(place.build).output() {
         Ok(output) => output,
         Err(error) => return fail(anyhow::anyhow!("cannot run {program}: {error}")),
     };
@@ -95,6 +100,13 @@ fn run(command: &CompileCommand, place: Place<'_>, step: &[String]) -> Result<()
         command.source,
         place.tree.display()
     ))
+}
+
+/// Whether a variable of the person's environment is one of a known launcher's own.
+fn configures_launcher(name: &OsStr) -> bool {
+    let prefixes = ["CCACHE_", "SCCACHE_", "DISTCC_", "ICECC_"];
+    let name = name.to_string_lossy();
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Builds one file with make in `copy`, a copy of the prepared folder, so that what it needs is generated there.

@@ -10,7 +10,8 @@ use std::fs;
 use std::path::PathBuf;
 
 const NAME: &str = "livepatch.h";
-const TEXT: &str = include_str!("../../../templates/livepatch.h");
+/// Its text.
+pub const TEXT: &str = include_str!("../../../templates/livepatch.h");
 
 /// Writes the header; the folder that it is in.
 pub fn provide(scratch: &Scratch) -> Result<PathBuf> {

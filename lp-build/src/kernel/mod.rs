@@ -27,6 +27,7 @@ pub mod key;
 pub mod kinds;
 pub mod make;
 pub mod makefile;
+pub mod objects;
 pub mod pairs;
 pub mod prepare;
 pub mod review;
@@ -46,6 +47,7 @@ use inputs::Inputs;
 use judge::Judged;
 use lp_klp::name::ObjName;
 use make::Make;
+use objects::Objects;
 use pairs::{Pair, Workshop};
 use prepare::Prepared;
 use rayon::prelude::*;
@@ -274,6 +276,8 @@ fn judge_all(
             minutes(files as f64 * SECONDS / rayon::current_num_threads() as f64)
         ));
     }
+    let kept = road.cache.objects();
+    objects::evict(&kept, objects::LIMIT);
     let shop = Workshop {
         make: road.make,
         orig: scratch.folder("orig")?,
@@ -282,6 +286,9 @@ fn judge_all(
         copying: Mutex::new(()),
         include: header::provide(scratch)?,
         count: Count::of(files),
+        launcher: road.options.launcher.clone(),
+        objects: Objects::new(kept.clone(), &road.prepared.key, header::TEXT),
+        names: objects::names(changed),
     };
     // What a header reaches is mostly dropped: only what stays has its module opened.
     let own = units.units.iter().filter(|unit| unit.through.is_none());

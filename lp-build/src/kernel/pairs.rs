@@ -6,6 +6,7 @@ use super::compile::{self, Compiled, Failure, Place};
 use super::equal::equal_but_debug;
 use super::inputs::Inputs;
 use super::make::Make;
+use super::objects::{Objects, Side};
 use super::units::{Probe, Unit};
 use crate::progress::Count;
 use crate::report::RefusalReport;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 /// A unit of both trees.
 #[derive(Debug)]
@@ -40,6 +42,12 @@ pub struct Workshop<'a> {
     pub copying: Mutex<()>,
     /// Where the header is that a patch may include.
     pub include: PathBuf,
+    /// A program to run the compiler by, such as `ccache`.
+    pub launcher: Option<String>,
+    /// What was compiled before.
+    pub objects: Objects,
+    /// The hashes of the header names of both trees.
+    pub names: (String, String),
     /// How far it is.
     pub count: Count,
 }
@@ -100,9 +108,19 @@ fn both(
     changed: &Changed,
     shop: &Workshop<'_>,
 ) -> Result<Option<(Compiled, Compiled)>> {
-    let orig = || one(command, &inputs.orig.root, &shop.orig, shop);
+    let orig = || {
+        let side = Side {
+            tree: &inputs.orig.root,
+            names: &shop.names.0,
+        };
+        one(command, side, &shop.orig, shop)
+    };
     let patched = || -> Result<Compiled> {
-        let patched = one(command, &changed.patched, &shop.patched, shop);
+        let side = Side {
+            tree: &changed.patched,
+            names: &shop.names.1,
+        };
+        let patched = one(command, side, &shop.patched, shop);
         let patched = patched.context("the original compiles, the patched file does not: does it need another file of the fix?")?;
         compile::check_read(
             &patched,
@@ -126,22 +144,30 @@ fn both(
     Ok((!same).then_some((orig, patched)))
 }
 
+/// Finds or makes the object of one tree.
 fn one(
     command: &CompileCommand,
-    tree: &Path,
+    side: Side<'_>,
     products: &Path,
     shop: &Workshop<'_>,
 ) -> Result<Compiled> {
-    let said = match compile::compile(
-        command,
-        Place {
-            tree,
-            build: shop.make.build,
-            products,
-            include: &shop.include,
-        },
-    ) {
-        Ok(compiled) => return Ok(compiled),
+    if let Some(kept) = shop.objects.get(command, side) {
+        return Ok(kept);
+    }
+    let place = Place {
+        tree: side.tree,
+        build: shop.make.build,
+        products,
+        include: &shop.include,
+        launcher: shop.launcher.as_deref(),
+    };
+    let start = SystemTime::now();
+    let said = match compile::compile(command, place) {
+        Ok(compiled) => {
+            shop.objects
+                .put(command, side, &shop.include, &compiled, start);
+            return Ok(compiled);
+        }
         Err(Failure::Other(error)) => return Err(error),
         Err(Failure::Generated(said)) => said,
     };
@@ -156,21 +182,18 @@ fn one(
             error.context(format!("{} does not compile:\n{said}", command.source))
         })?;
     }
-    match compile::compile(
-        command,
-        Place {
-            tree,
-            build: &shop.copy,
-            products,
-            include: &shop.include,
-        },
-    ) {
+    // What make generated here has no part in the build folder's key, so the object is not kept.
+    let place = Place {
+        build: &shop.copy,
+        ..place
+    };
+    match compile::compile(command, place) {
         Ok(compiled) => Ok(compiled),
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::Generated(said)) => Err(anyhow!(
             "{} of the tree {} does not compile:\n{said}",
             command.source,
-            tree.display()
+            side.tree.display()
         )),
     }
 }

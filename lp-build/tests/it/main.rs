@@ -13,6 +13,7 @@ mod include_graph;
 mod kinds;
 mod module;
 mod new;
+mod objects;
 mod options;
 mod patch;
 mod report;
