@@ -51,7 +51,7 @@ pub struct InUse {
 
 /// A lock that is held; its file goes with it.
 #[derive(Debug)]
-struct Lock {
+pub(super) struct Lock {
     file: File,
     path: Option<PathBuf>,
 }
@@ -62,6 +62,8 @@ impl Drop for Lock {
             // A lock file that stays is swept by the next run.
             let _ = fs::remove_file(path);
         }
+        // Closing is not enough: a program that is just being started has the file too, until it runs.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -224,10 +226,10 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
-pub(super) fn try_lock(path: &Path) -> Option<File> {
+pub(super) fn try_lock(path: &Path) -> Option<Lock> {
     let file = open_lock(path).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
-    Some(file)
+    Some(Lock { file, path: None })
 }
 
 /// Removes half-made folders of runs that were killed, which are those whose lock is free.
