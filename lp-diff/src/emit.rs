@@ -127,6 +127,10 @@ impl<'s, 'd> Emitter<'s, 'd> {
             .iter()
             .map(|pool| add_section(&mut self.out, pool))
             .collect();
+        for (pool, section) in self.pools.iter().zip(&sections) {
+            let link = pool.link.and_then(|pool| sections.get(pool));
+            self.out.sections.get_mut(*section).sh_link_section = link.copied();
+        }
         for section in &sections {
             let symbol = self.out.symbols.add();
             symbol.set_st_info(elf::STB_LOCAL, elf::STT_SECTION);

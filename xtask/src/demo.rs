@@ -18,6 +18,9 @@ const EXAMPLE: &str = "meminfo-string";
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The pinned kernel to show it on
+    #[arg(long, value_name = "NAME", default_value = kernels::DEFAULT)]
+    kernel: String,
     #[command(flatten)]
     vm: vm::Args,
 }
@@ -31,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     title("the stock kernel and its source");
     system::ensure_packages()?;
-    let kernel = kernels::ensure(&example.guest.kernel)?;
+    let kernel = kernels::ensure(&args.kernel)?;
     println!(
         "kernel {}, source {}",
         kernel.release,
@@ -56,7 +59,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn build(example: &Case, kernel: &Installed, patched: &Path) -> Result<PathBuf> {
     let lp_build = tools::lp_build()?;
-    let output = Order::of(example, paths::output("demo"))?.output;
+    let output = Order::of(example, paths::output("demo").join(&kernel.release))?.output;
+    fs::create_dir_all(output.parent().unwrap_or(&output)).context("create the demo's folder")?;
     let build = PatchBuild {
         lp_build: &lp_build,
         kernel,

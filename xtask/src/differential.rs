@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE.case", num_args = 1..)]
     replay: Vec<PathBuf>,
     /// The pinned kernel to boot
-    #[arg(long, value_name = "SERIES", default_value = "6.1")]
+    #[arg(long, value_name = "NAME", default_value = kernels::DEFAULT)]
     kernel: String,
     #[command(flatten)]
     vm: vm::Args,
@@ -47,7 +47,7 @@ impl Args {
             seed: 1,
             first: 0,
             replay: Vec::new(),
-            kernel: "6.1".into(),
+            kernel: kernels::DEFAULT.into(),
             vm,
         }
     }

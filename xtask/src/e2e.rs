@@ -12,7 +12,7 @@ use crate::case::{self, Case, Expect};
 use crate::kernels::{self, Installed};
 use crate::patch_build::{Order, PatchBuild};
 use crate::vm::plan::{Job, Kind, Patches};
-use crate::{paths, sequence, system, tools, vm};
+use crate::{sequence, system, tools, vm};
 
 /// Options of `e2e`.
 #[derive(Debug, Clone, clap::Args)]
@@ -23,16 +23,20 @@ pub(crate) struct Args {
     /// Build nothing: run the cases whose patch is in this folder, as NAME.ko
     #[arg(long, value_name = "DIR")]
     built: Option<PathBuf>,
+    /// On this pinned kernel, whichever the cases name
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
     #[command(flatten)]
     vm: vm::Args,
 }
 
 impl Args {
-    /// All cases, nothing special.
-    pub(crate) fn all(vm: vm::Args) -> Self {
+    /// All cases, on the kernels that they name or on this one.
+    pub(crate) fn all(kernel: Option<String>, vm: vm::Args) -> Self {
         Self {
             filter: String::new(),
             built: None,
+            kernel,
             vm,
         }
     }
@@ -43,6 +47,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut cases = case::find(&args.filter)?;
     if let Some(folder) = &args.built {
         cases.retain(|case| !case.is_sequence() && built(folder, case).exists());
+    }
+    if let Some(kernel) = &args.kernel {
+        for case in &mut cases {
+            case.guest.kernel.clone_from(kernel);
+        }
     }
     if cases.is_empty() {
         bail!(
@@ -92,7 +101,7 @@ fn refused_cases<'a>(build: &PatchBuild<'_>, cases: impl Iterator<Item = &'a Cas
     let mut failed = Vec::new();
     for case in cases.filter(|case| case.guest.expect == Expect::Refused) {
         let code = case.guest.code.as_deref().unwrap_or_default();
-        let refusal = order(case).and_then(|order| build.refusal(&order, code));
+        let refusal = order(case, build).and_then(|order| build.refusal(&order, code));
         match refusal {
             Ok(detail) => println!("{} ok ({detail})", case.name),
             Err(error) => {
@@ -146,7 +155,7 @@ fn made(build: &PatchBuild<'_>, case: &Case, args: &Args) -> Result<(Patches, St
         return Ok((one(built(folder, case)), String::new()));
     }
     if !case.is_sequence() {
-        return Ok((one(build.build(&order(case)?)?), String::new()));
+        return Ok((one(build.build(&order(case, build)?)?), String::new()));
     }
     let patches = sequence::build(build, case)?;
     let (yes, no) = sequence::verify(&tools::lp_verify()?, build.kernel, case, &patches)?;
@@ -156,8 +165,8 @@ fn made(build: &PatchBuild<'_>, case: &Case, args: &Args) -> Result<(Patches, St
     ))
 }
 
-fn order(case: &Case) -> Result<Order> {
-    Order::of(case, paths::output("e2e"))
+fn order(case: &Case, build: &PatchBuild<'_>) -> Result<Order> {
+    Order::of(case, build.folder())
 }
 
 fn built(folder: &Path, case: &Case) -> PathBuf {

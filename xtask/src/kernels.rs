@@ -22,10 +22,12 @@ use crate::{paths, system};
 use pinned::{Kernel, Package, Role};
 pub(crate) use version::{ensure_source, ensure_version};
 
+pub(crate) use pinned::DEFAULT;
+
 /// Options of `kernels`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Also the later sources of the same series
+    /// Every pinned kernel, and the later sources of the first one's series
     #[arg(long)]
     all: bool,
 }
@@ -46,8 +48,11 @@ pub(crate) struct Installed {
 /// Fetches everything and says where it is.
 pub(crate) fn run(args: &Args) -> Result<()> {
     system::ensure_packages()?;
-    for kernel in pinned::kernels() {
-        let installed = ensure(&kernel.series)?;
+    for name in names() {
+        if name != DEFAULT && !args.all {
+            continue;
+        }
+        let installed = ensure(&name)?;
         println!(
             "kernel {} ({}): {}",
             installed.release,
@@ -75,22 +80,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The kernel of a series, fetched and unpacked if it is not there yet.
-pub(crate) fn ensure(series: &str) -> Result<Installed> {
+/// What the pinned kernels are called.
+pub(crate) fn names() -> Vec<String> {
+    let names = pinned::kernels().into_iter().map(|kernel| kernel.name);
+    names.collect()
+}
+
+/// The kernel of a name, fetched and unpacked if it is not there yet.
+pub(crate) fn ensure(name: &str) -> Result<Installed> {
     let known = pinned::kernels();
-    let series_names = || {
-        known
-            .iter()
-            .map(|kernel| kernel.series.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let pinned = known.iter().find(|kernel| kernel.series == series);
+    let pinned = known.iter().find(|kernel| kernel.name == name);
     let pinned = pinned.with_context(|| {
-        format!(
-            "no kernel of series {series} is pinned, there is {}",
-            series_names()
-        )
+        let names = names().join(", ");
+        format!("no kernel is pinned as {name}, there is {names}")
     })?;
     let _lock = lock()?;
     if is_installed(pinned) {
@@ -106,11 +108,11 @@ fn available(pinned: &Kernel) -> Result<Kernel> {
     if is_served(pinned)? {
         return Ok(pinned.clone());
     }
-    system::update_package_lists()?;
+    apt::update(pinned.suite)?;
     if is_served(pinned)? {
         return Ok(pinned.clone());
     }
-    let newest = apt::newest(&pinned.series, &pinned.flavour)?;
+    let newest = apt::newest(pinned)?;
     println!(
         "note: the pinned kernel {} ({}) is no longer served; taking the newest of the series, {} ({})",
         pinned.release, pinned.version, newest.release, newest.version
@@ -122,7 +124,7 @@ fn available(pinned: &Kernel) -> Result<Kernel> {
 fn is_served(kernel: &Kernel) -> Result<bool> {
     for package in &kernel.packages {
         let here = download::is_whole(&debs().join(package.file_name()), package)?;
-        if !here && apt::sha256(&package.name, &package.version)?.is_none() {
+        if !here && apt::sha256(package.suite, &package.name, &package.version)?.is_none() {
             return Ok(false);
         }
     }

@@ -75,6 +75,11 @@ pub(crate) fn describes(folder: &Path) -> Result<toml::Table> {
 const REFUSED: i32 = 2;
 
 impl PatchBuild<'_> {
+    /// Where the patches of cases for this kernel go.
+    pub(crate) fn folder(&self) -> PathBuf {
+        paths::output("e2e").join(&self.kernel.release)
+    }
+
     /// The command without `--report`, with paths relative to the workspace where it runs.
     pub(crate) fn command(
         &self,

@@ -38,7 +38,6 @@ use crate::case::Case;
 use crate::command;
 use crate::kernels::Installed;
 use crate::patch_build::{Order, PatchBuild, describes};
-use crate::paths;
 
 /// One of the patches.
 #[derive(Debug, Deserialize)]
@@ -100,7 +99,7 @@ pub(crate) fn build(build: &PatchBuild<'_>, case: &Case) -> Result<BTreeMap<Stri
             module.with_context(|| format!("{}: `previous` is no patch before it", patch.name))
         });
         let order = Order {
-            output: paths::output("e2e").join(&case.name).join(&patch.name),
+            output: build.folder().join(&case.name).join(&patch.name),
             folder,
             previous: previous.transpose()?,
             reverts: patch.revert.clone(),

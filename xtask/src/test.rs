@@ -4,12 +4,15 @@
 
 use anyhow::Result;
 
-use crate::{command, differential, e2e, system, tidy, tools, vm};
+use crate::{command, differential, e2e, kernels, system, tidy, tools, vm};
 
 /// Options of `test`.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
+    /// The virtual machine's cases on every pinned kernel, not on the first alone
+    #[arg(long)]
+    all_kernels: bool,
     #[command(flatten)]
     vm: vm::Args,
 }
@@ -33,7 +36,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut test = tools::cargo();
     test.env("LP_ALL_COMPILERS", "1").env("ORACLE_PAIRS", "300");
     command::run(test.args(["test", "--workspace"]))?;
-    e2e::run(&e2e::Args::all(args.vm.clone()))?;
+    e2e::run(&e2e::Args::all(None, args.vm.clone()))?;
+    if args.all_kernels {
+        for kernel in kernels::names()
+            .into_iter()
+            .filter(|name| name != kernels::DEFAULT)
+        {
+            e2e::run(&e2e::Args::all(Some(kernel), args.vm.clone()))?;
+        }
+    }
     differential::run(&differential::Args::fixed(args.vm.clone()))?;
     println!("test: ok");
     Ok(())

@@ -4,7 +4,9 @@ use super::pool::{Pool, alignment_at};
 use super::{Emitter, Spot};
 use crate::bundle::{BundleId, Kind};
 use crate::object::SectionId;
+use crate::reference::Target;
 use crate::special::table::PER_CPU;
+use crate::special::{Entry, refs_of};
 use crate::stub::Stubs;
 use object::elf;
 
@@ -79,6 +81,7 @@ impl Emitter<'_, '_> {
             name,
             kind: section.kind,
             flags: section.flags & !dropped,
+            link: None,
             align: section.align,
             entsize: if section.is_mergeable() {
                 0
@@ -101,28 +104,55 @@ impl Emitter<'_, '_> {
 
     pub(super) fn lay_out_entries(&mut self) {
         for entry in &self.source.selection.entries {
-            let spot = self.append_slice(entry.section, entry.start, entry.len);
+            let beside = self.beside(entry);
+            let spot = self.append_slice(entry.section, beside, entry.start, entry.len);
             let parallel = entry
                 .parallel
-                .map(|(section, start, len)| self.append_slice(section, start, len));
+                .map(|(section, start, len)| self.append_slice(section, None, start, len));
             self.by_place
                 .insert((entry.section, entry.start), (spot, entry.len));
             self.entry_spots.push((*entry, spot, parallel));
         }
     }
 
-    fn append_slice(&mut self, section: SectionId, start: u64, len: u64) -> Spot {
-        let pool = match self.pool_of.get(&(section, None)) {
-            Some(pool) => *pool,
-            None => {
-                let pool = self.new_pool(
-                    section,
-                    self.source.view.object.section(section).name().to_owned(),
-                );
-                self.pool_of.insert((section, None), pool);
-                pool
-            }
-        };
+    /// The function beside which an entry has to stay. Such sections must say so in all objects that are linked, or the
+    /// linker refuses them: `has both ordered and unordered sections`.
+    fn beside(&self, entry: &Entry) -> Option<BundleId> {
+        let view = self.source.view;
+        if view.object.section(entry.section).flags & elf::SHF_LINK_ORDER.0 == 0 {
+            return None;
+        }
+        let refs = refs_of(view, entry);
+        let about = refs.iter().find_map(|reference| match reference.target {
+            Target::Bundle { id, .. } => Some(id),
+            _ => None,
+        });
+        about.filter(|id| self.spots.contains_key(id))
+    }
+
+    /// The pool for what is kept of a section of entries: one for each function where they are kept beside it.
+    fn entry_pool(&mut self, section: SectionId, beside: Option<BundleId>) -> usize {
+        if let Some(pool) = self.pool_of.get(&(section, beside)) {
+            return *pool;
+        }
+        let name = self.source.view.object.section(section).name().to_owned();
+        let new = self.new_pool(section, name);
+        if let Some(code) = beside.and_then(|id| self.spots.get(&id)) {
+            self.pools[new].flags |= elf::SHF_LINK_ORDER.0;
+            self.pools[new].link = Some(code.pool);
+        }
+        self.pool_of.insert((section, beside), new);
+        new
+    }
+
+    fn append_slice(
+        &mut self,
+        section: SectionId,
+        beside: Option<BundleId>,
+        start: u64,
+        len: u64,
+    ) -> Spot {
+        let pool = self.entry_pool(section, beside);
         let bytes = self
             .source
             .view

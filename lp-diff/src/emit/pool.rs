@@ -13,6 +13,8 @@ pub(super) struct Pool {
     pub(super) name: String,
     pub(super) kind: u32,
     pub(super) flags: u64,
+    /// The pool with the code that this one is about, which the linker keeps beside it (`SHF_LINK_ORDER`).
+    pub(super) link: Option<usize>,
     pub(super) align: u64,
     pub(super) entsize: u64,
     pub(super) size: u64,

@@ -168,11 +168,23 @@ fn room_for_patching_comes_before_its_function() {
         let file = parse(built, object);
         let tables = file.sections();
         let tables = tables.filter(|one| one.name() == Ok("__patchable_function_entries"));
-        for (_, reloc) in tables.flat_map(|table| table.relocations()) {
+        let entries = tables.flat_map(|table| {
+            let header = table.elf_section_header();
+            let link = header.sh_link(file.endian());
+            table.relocations().map(move |(_, reloc)| (reloc, link))
+        });
+        for (reloc, link) in entries {
             let RelocationTarget::Symbol(symbol) = reloc.target() else {
                 panic!("{}: room without a symbol", built.name());
             };
             let symbol = file.symbol_by_index(symbol).expect("a symbol");
+            // A linker refuses a table that says this beside one that does not, and compilers' tables do.
+            assert_eq!(
+                symbol.section_index().map(|index| index.0),
+                Some(link as usize),
+                "{}: the table is not kept beside its function",
+                built.name()
+            );
             let room = symbol.address() as i64 + reloc.addend();
             let mut here = file.symbols().filter(|one| {
                 one.section_index() == symbol.section_index()

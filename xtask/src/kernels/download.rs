@@ -6,11 +6,11 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
+use super::apt;
 use super::pinned::Package;
 use crate::command;
 
@@ -24,14 +24,8 @@ pub(crate) fn ensure(debs: &Path, package: &Package) -> Result<PathBuf> {
     super::fresh_folder(&partial)?;
     println!("fetching {} {}", package.name, package.version);
     let what = format!("{}={}", package.name, package.version);
-    // No sandbox user: it could not write into our folder.
-    let options = ["-q", "-o", "APT::Sandbox::User=root", "download"];
-    command::quiet(
-        Command::new("apt-get")
-            .current_dir(&partial)
-            .args(options)
-            .arg(what),
-    )?;
+    let mut download = apt::program("apt-get", package.suite);
+    command::quiet(download.current_dir(&partial).arg("download").arg(what))?;
     let fetched = partial.join(package.file_name());
     if !is_whole(&fetched, package)? {
         bail!(

@@ -16,10 +16,21 @@ pub(crate) enum Role {
     Source,
 }
 
+/// Where apt gets a package from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Suite {
+    /// What this machine's apt knows.
+    Configured,
+    /// `CODENAME-backports` of the distribution, from the mirror that serves this machine the rest.
+    Backports,
+}
+
 /// One Debian package at one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Package {
     pub(crate) role: Role,
+    /// The suite of the distribution that serves it.
+    pub(crate) suite: Suite,
     pub(crate) name: String,
     pub(crate) version: String,
     /// Of the `.deb`, in hex.
@@ -41,10 +52,14 @@ impl Package {
 /// A kernel: binary packages and the source they were built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kernel {
+    /// What `--kernel` calls it.
+    pub(crate) name: String,
     /// `6.1`
     pub(crate) series: String,
     /// `cloud-amd64`
     pub(crate) flavour: String,
+    /// Where its packages come from.
+    pub(crate) suite: Suite,
     /// `uname -r`
     pub(crate) release: String,
     /// Of all its packages.
@@ -52,33 +67,59 @@ pub(crate) struct Kernel {
     pub(crate) packages: Vec<Package>,
 }
 
+/// The kernel that everything runs on unless told otherwise.
+pub(crate) const DEFAULT: &str = "6.1";
+
 /// The pinned kernels.
 pub(crate) fn kernels() -> Vec<Kernel> {
-    let version = "6.1.187-1";
-    let release = "6.1.0-53-cloud-amd64";
-    let hashes = [
-        "cbd0e33639bdc0176d5402f9444803f8a0d764c43b3cd61d52771dc0f742737a",
-        "22f445ef29ef1262e93f7d786dc5b7303deb056c219eeb420c7ae36500ddb20f",
-        "3c0dc49691c6481f60396b47effe165ac937579524865a2c7a69dc1e6c911828",
-        "76380ebac2fca37119a17be6affecaa90804959943a963af86be099ddffe5863",
-    ];
-    let names = package_names("6.1", release).into_iter();
-    vec![Kernel {
-        series: "6.1".into(),
-        flavour: "cloud-amd64".into(),
+    let stable = kernel(
+        (DEFAULT, "6.1", "cloud-amd64", Suite::Configured),
+        ("6.1.0-53-cloud-amd64", "6.1.187-1"),
+        [
+            "cbd0e33639bdc0176d5402f9444803f8a0d764c43b3cd61d52771dc0f742737a",
+            "22f445ef29ef1262e93f7d786dc5b7303deb056c219eeb420c7ae36500ddb20f",
+            "3c0dc49691c6481f60396b47effe165ac937579524865a2c7a69dc1e6c911828",
+            "76380ebac2fca37119a17be6affecaa90804959943a963af86be099ddffe5863",
+        ],
+    );
+    let backports = kernel(
+        ("6.12", "6.12", "cloud-amd64", Suite::Backports),
+        ("6.12.95+deb12-cloud-amd64", "6.12.95-1~bpo12+1"),
+        [
+            "69c92f43b23821de79576fa4d7c86e2924ae2c1b247a47cc5ed9339e220fbcb7",
+            "2bc317e37cc76ca25cc6b6573e32316af03656ce80d2a9a829704a42866637e5",
+            "8e4ad8e4a06b2ed286ab086d4c450ec00694a7724a0f80cb5d7a8f3bd1038446",
+            "a7fe4673af74236c99dad9766eca714a198e50a07e5d659e63ec312ae6afccfe",
+        ],
+    );
+    vec![stable, backports]
+}
+
+fn kernel(
+    (name, series, flavour, suite): (&str, &str, &str, Suite),
+    (release, version): (&str, &str),
+    hashes: [&str; 4],
+) -> Kernel {
+    let names = package_names(series, release).into_iter();
+    Kernel {
+        name: name.into(),
+        series: series.into(),
+        flavour: flavour.into(),
+        suite,
         release: release.into(),
         version: version.into(),
         packages: names
             .zip(hashes)
-            .map(|((role, name), hash)| package(role, &name, version, hash))
+            .map(|((role, name), hash)| package((role, suite), &name, version, hash))
             .collect(),
-    }]
+    }
 }
 
 /// Later sources of the same series, which with a kernel's own make real "two trees".
 pub(crate) fn later_sources() -> Vec<Package> {
     let hash = "cfbe4d7a7e4cb65190c96db90794b3a10eec608522339c2371103f844cc53536";
-    vec![package(Role::Source, "linux-source-6.1", "6.1.190-1", hash)]
+    let place = (Role::Source, Suite::Configured);
+    vec![package(place, "linux-source-6.1", "6.1.190-1", hash)]
 }
 
 /// The names of a kernel's packages.
@@ -91,9 +132,10 @@ pub(crate) fn package_names(series: &str, release: &str) -> [(Role, String); 4] 
     ]
 }
 
-fn package(role: Role, name: &str, version: &str, sha256: &str) -> Package {
+fn package((role, suite): (Role, Suite), name: &str, version: &str, sha256: &str) -> Package {
     Package {
         role,
+        suite,
         name: name.into(),
         version: version.into(),
         sha256: sha256.into(),

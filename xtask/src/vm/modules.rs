@@ -8,10 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::command;
 use crate::kernels::Installed;
+use crate::{command, paths};
+
+/// How kernels since 6.6 or so come from Debian.
+const COMPRESSED: &str = ".ko.xz";
 
 /// All modules of a kernel, by name.
 pub(crate) struct Modules {
@@ -46,6 +49,7 @@ impl Modules {
             .files
             .get(&normal(name))
             .with_context(|| format!("the kernel has no module `{name}`"))?;
+        let file = &unpacked(file)?;
         if order.contains(file) {
             return Ok(());
         }
@@ -75,15 +79,41 @@ fn depends(file: &Path) -> Result<Vec<String>> {
 
 fn collect(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "ko") {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            files.insert(normal(&name), path.clone());
+            continue;
+        }
+        let file = entry.file_name();
+        let file = file.to_string_lossy();
+        let name = [".ko", COMPRESSED]
+            .iter()
+            .find_map(|end| file.strip_suffix(end));
+        if let Some(name) = name {
+            files.insert(normal(name), path);
         }
     }
     Ok(())
+}
+
+/// What lies in the guest is what is inserted there: a file that is compressed is unpacked here.
+fn unpacked(file: &Path) -> Result<PathBuf> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let Some(stem) = name.strip_suffix(COMPRESSED) else {
+        return Ok(file.to_path_buf());
+    };
+    let folder = paths::output("vm/modules");
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let place = folder.join(format!("{stem}.ko"));
+    let data = command::output(
+        Command::new("xz")
+            .args(["--decompress", "--stdout"])
+            .arg(file),
+    )?;
+    ensure!(data.status.success(), "xz cannot unpack {}", file.display());
+    fs::write(&place, data.stdout).with_context(|| format!("write {}", place.display()))?;
+    Ok(place)
 }
 
 fn normal(name: &str) -> String {
