@@ -111,6 +111,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Check>> {
             vmlinux: vmlinux.as_deref().unwrap_or(Path::new("")).to_owned(),
             symvers: symvers.as_deref().unwrap_or(Path::new("")).to_owned(),
             modules,
+            debug_modules: root.join("usr/lib/debug/lib/modules").join(&release),
         };
         add("livepatches", livepatch(&files, options));
         add("signatures", Ok(signatures(options)));

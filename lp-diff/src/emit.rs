@@ -9,7 +9,7 @@ mod lay_out;
 mod pool;
 
 use crate::arch::Arch;
-use crate::bundle::BundleId;
+use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparison;
 use crate::compare::Status;
 use crate::include::Selection;
@@ -327,6 +327,10 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 Some(_) if !in_entry && self.is_entry_of_changed(id, offset) => {
                     self.outside(id, offset)
                 }
+                Some(spot) if reference.by_section && self.is_in_the_middle(id, offset) => Ok((
+                    self.section_symbols[spot.pool],
+                    offset.wrapping_add_unsigned(spot.offset),
+                )),
                 Some(spot) => Ok(self.inside(id, *spot, offset)),
                 None => self.outside(id, offset),
             },
@@ -372,6 +376,17 @@ impl<'s, 'd> Emitter<'s, 'd> {
             let addend = spot.offset + (offset - start);
             (self.section_symbols[spot.pool], addend as i64)
         })
+    }
+
+    /// A jump to a label goes by the section, as the assembler has it: by the symbol of a function objtool would take it
+    /// for a call (`add_jump_destinations`, tools/objtool/check.c), and would not look at what comes after.
+    fn is_in_the_middle(&self, id: BundleId, offset: i64) -> bool {
+        let bundle = self.source.view.bundles.get(id);
+        let owner = bundle
+            .owner
+            .map(|owner| self.source.view.object.symbol(owner));
+        bundle.kind == Kind::Function
+            && owner.is_some_and(|owner| owner.value.wrapping_sub(bundle.start) as i64 != offset)
     }
 
     fn is_entry_of_changed(&self, id: BundleId, offset: i64) -> bool {

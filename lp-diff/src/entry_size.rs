@@ -21,7 +21,7 @@ pub fn wanted() -> BTreeSet<&'static str> {
         .flatten()
         .filter_map(|size| match size {
             EntrySize::Struct(name) => Some(name),
-            EntrySize::Bytes(_) => None,
+            EntrySize::Bytes(_) | EntrySize::Even => None,
         })
         .collect()
 }

@@ -338,9 +338,14 @@ fn resolve(
     }
 }
 
+/// Whether what a section refers to is of interest: it is in memory, or says something about what is.
+fn refers(section: Section<'_>) -> bool {
+    section.is_alloc() || matches!(classify(section), Class::Special(_))
+}
+
 impl Refs {
     fn resolve(object: &Object<'_>, bundles: &Bundles, biases: &Biases, arch: &dyn Arch) -> Self {
-        let wanted = object.sections().filter(|(_, section)| section.is_alloc());
+        let wanted = object.sections().filter(|(_, section)| refers(*section));
         let count = wanted.map(|(_, section)| section.relocs.len()).sum();
         let mut refs = Self {
             list: Vec::with_capacity(count),
@@ -348,7 +353,7 @@ impl Refs {
         };
         for (id, section) in object.sections() {
             let first = refs.list.len();
-            if section.is_alloc() {
+            if refers(section) {
                 let relocs = biases.with_relocs(id, section);
                 refs.list.extend(
                     relocs.map(|(reloc, bias)| resolve(object, bundles, section, &reloc, bias)),

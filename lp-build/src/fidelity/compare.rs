@@ -140,6 +140,11 @@ impl Pair<'_> {
         other: &Insn,
         references: &mut Vec<Reference>,
     ) -> Option<()> {
+        if ours.is_branch() && other.is_nop() {
+            let at = self.function.offset.wrapping_add(ours.offset);
+            let becomes_nop = self.orig.becomes_nop(self.function.section, at);
+            return becomes_nop.then_some(());
+        }
         let fields = self.fields(ours)?;
         let same = if ours.is_branch() && other.is_branch() {
             same_branch(ours, other)

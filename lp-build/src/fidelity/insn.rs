@@ -4,7 +4,9 @@
 //! instruction's end, so that a short and a long jump to one place are equal. The tempting wrong way is to take the
 //! relocation's addend as the offset: an immediate behind the field makes it wrong by that immediate's size.
 
-use iced_x86::{ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, OpKind};
+use iced_x86::{
+    ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind,
+};
 use object::elf;
 
 /// One decoded instruction.
@@ -47,6 +49,11 @@ impl Insn {
     pub(super) fn is_branch(&self) -> bool {
         let direct = matches!(self.instruction.op0_kind(), OpKind::NearBranch64);
         direct && self.instruction.flow_control() != FlowControl::Next
+    }
+
+    /// A no-operation of any length.
+    pub(super) fn is_nop(&self) -> bool {
+        self.instruction.mnemonic() == Mnemonic::Nop
     }
 
     /// The field that counts from the instruction's end, relocated or not.

@@ -17,6 +17,8 @@ pub(super) struct Orig<'data> {
     /// Named functions and objects that the object defines, functions among them.
     pub(super) definitions: Vec<Definition<'data>>,
     pub(super) sections: Vec<Section<'data>>,
+    /// Sections and offsets of jumps that objtool makes no-operations of, in order.
+    pub(super) becomes_nop: Vec<(usize, u64)>,
     /// The name of the FILE symbol.
     pub(super) file: Option<&'data [u8]>,
 }
@@ -105,6 +107,7 @@ impl<'data> Orig<'data> {
             functions: Vec::new(),
             definitions: Vec::new(),
             sections: Vec::new(),
+            becomes_nop: Vec::new(),
             file: None,
         };
         orig.sections = read_sections(&headers, data).map_err(damaged)?;
@@ -116,7 +119,13 @@ impl<'data> Orig<'data> {
             orig.add_symbol(index, symbol, name, section);
         }
         read_relocations(&headers, &symbols, data, &mut orig.sections).map_err(damaged)?;
+        orig.becomes_nop = becomes_nop(&orig.sections);
         Ok(orig)
+    }
+
+    /// Whether objtool makes a no-operation of the jump at this place.
+    pub(super) fn becomes_nop(&self, section: usize, offset: u64) -> bool {
+        self.becomes_nop.binary_search(&(section, offset)).is_ok()
     }
 
     /// A definition's code.
@@ -290,6 +299,34 @@ fn read_relocations<'data>(
             .sort_by_key(|relocation| relocation.offset);
     }
     Ok(())
+}
+
+/// The sites of jump labels whose key has bit 1 set (`arch_static_branch`, `asm/jump_label.h`, since Linux 5.14). Where
+/// objtool goes over the linked kernel alone, our object still has the jump there.
+fn becomes_nop(sections: &[Section<'_>]) -> Vec<(usize, u64)> {
+    /// Offset of the key in a `struct jump_entry` (linux/jump_label.h).
+    const KEY: u64 = 8;
+    let mut sites = Vec::new();
+    for table in sections.iter().filter(|one| one.name == b"__jump_table") {
+        let keys = table.relocations.iter();
+        let marked = keys.filter(|one| one.kind == elf::R_X86_64_PC64.0 && one.addend & 2 != 0);
+        for start in marked.filter_map(|key| key.offset.checked_sub(KEY)) {
+            let site = table
+                .relocations
+                .binary_search_by_key(&start, |one| one.offset);
+            let site = site.ok().and_then(|index| table.relocations.get(index));
+            if let Some(Relocation {
+                referent: Referent::Local { section, offset },
+                addend,
+                ..
+            }) = site
+            {
+                sites.push((*section, offset.wrapping_add_signed(*addend)));
+            }
+        }
+    }
+    sites.sort_unstable();
+    sites
 }
 
 fn referent<'data>(

@@ -22,6 +22,8 @@ pub struct KernelFiles {
     pub symvers: PathBuf,
     /// Where its modules are.
     pub modules: PathBuf,
+    /// Where they are with their debug information, never compressed.
+    pub debug_modules: PathBuf,
 }
 
 /// A file of the kernel that its packages bring.
@@ -135,34 +137,42 @@ pub fn find(options: &Options) -> Result<KernelFiles> {
         vmlinux: find(VMLINUX, &options.vmlinux)?,
         symvers: find(SYMVERS, &options.symvers)?,
         modules: root.join("lib/modules").join(release),
+        debug_modules: root.join("usr/lib/debug/lib/modules").join(release),
     })
 }
 
-/// The file of a module of this kernel.
+/// The file of a module of this kernel. Where kernels have compressed ones, the debug package's is the same code.
 pub fn module(files: &KernelFiles, name: &ObjName) -> Result<PathBuf> {
-    let walk = WalkDir::new(&files.modules).sort_by_file_name();
-    let mut compressed = None;
-    for entry in walk.into_iter().filter_map(Result::ok) {
-        let file = entry.file_name().to_str().unwrap_or_default();
-        let Some((stem, extension)) = file.split_once(".ko") else {
-            continue;
-        };
-        if stem.replace('-', "_") != name.as_str() {
-            continue;
-        }
-        if extension.is_empty() {
-            return Ok(entry.into_path());
-        }
-        compressed = Some(entry.into_path());
-    }
-    if let Some(path) = compressed {
-        bail!(
-            "the module {} is compressed, unpack it beside itself first",
+    let places = [&files.modules, &files.debug_modules];
+    let found: Vec<PathBuf> = places
+        .into_iter()
+        .flat_map(|folder| called(folder, name))
+        .collect();
+    let plain = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "ko");
+    match (found.iter().find(plain), found.first()) {
+        (Some(path), _) => Ok(path.clone()),
+        (None, Some(path)) => bail!(
+            "the module {} is compressed: install the kernel's debug package, or unpack the module beside itself",
             path.display()
-        );
+        ),
+        (None, None) => Err(missing(&files.modules))
+            .with_context(|| format!("the kernel's module {name}.ko was not found")),
     }
-    Err(missing(&files.modules))
-        .with_context(|| format!("the kernel's module {name}.ko was not found"))
+}
+
+/// The files of a module in a folder, as they are and compressed.
+fn called(folder: &Path, name: &ObjName) -> Vec<PathBuf> {
+    let walk = WalkDir::new(folder).sort_by_file_name();
+    let is_it = |entry: &walkdir::DirEntry| {
+        let file = entry.file_name().to_str().unwrap_or_default();
+        let stem = file.split_once(".ko").map(|(stem, _)| stem);
+        stem.is_some_and(|stem| stem.replace('-', "_") == name.as_str())
+    };
+    walk.into_iter()
+        .filter_map(Result::ok)
+        .filter(is_it)
+        .map(walkdir::DirEntry::into_path)
+        .collect()
 }
 
 fn missing(modules: &Path) -> anyhow::Error {

@@ -75,11 +75,15 @@ impl Entries {
     pub fn read(view: &View<'_>, sizes: &Sizes<'_>, refusals: &mut Vec<Refusal>) -> Self {
         let mut tables = Vec::new();
         let halves = Halves::find(&view.object);
+        // Then objtool has been there already.
+        let mut sections = view.object.sections();
+        let has_unwinding =
+            sections.any(|(_, section)| section.name() == ".orc_unwind_ip" && section.size > 0);
         for (id, section) in view.object.sections() {
             let Class::Special(special) = classify(section) else {
                 continue;
             };
-            if section.size == 0 {
+            if section.size == 0 || (special.for_objtool && has_unwinding) {
                 continue;
             }
             match Table::read(view, sizes, special, (id, &halves)) {
@@ -318,6 +322,7 @@ impl<'o> Halves<'o> {
         let declared = match size {
             EntrySize::Bytes(bytes) => Some(bytes),
             EntrySize::Struct(name) => sizes.target.get(name),
+            EntrySize::Even => None,
         };
         // Without relocations to go by it still has as many entries as its other half.
         let len = declared

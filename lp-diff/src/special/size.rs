@@ -33,6 +33,14 @@ pub(super) fn entry_len(
             ));
         }
         EntrySize::Struct(name) => name,
+        EntrySize::Even => {
+            let count = section.relocs.len() as u64;
+            let len = section.size.checked_div(count).unwrap_or_default();
+            let fits = count > 0 && fits(object, section, len, special);
+            return fits.then_some(len).ok_or_else(|| {
+                format!("its {} bytes are not {count} equal entries", section.size)
+            });
+        }
     };
     let declared = sizes.target.get(name);
     if let Some(len) = declared.filter(|len| fits(object, section, *len, special)) {

@@ -14,6 +14,8 @@ pub enum EntrySize {
     Bytes(u64),
     /// `sizeof(struct ..)` of the target kernel.
     Struct(&'static str),
+    /// As long as its one relocation leaves it: all that the section has, shared out evenly.
+    Even,
 }
 
 /// What the last relocation of an entry refers to, where the kernel follows it as a patch is loaded.
@@ -54,6 +56,8 @@ pub struct SpecialSection {
     pub key: Option<Key>,
     /// Whether the kernel goes through it as it boots, and never for a module: what it patches stays unpatched in one.
     pub at_boot: bool,
+    /// Whether objtool is told something by it, and nobody after that.
+    pub for_objtool: bool,
     /// The relocations that an entry has in all versions of it together.
     pub fields: &'static [Field],
     /// How many of them it has in every version.
@@ -69,6 +73,7 @@ const fn sites(name: &'static str) -> SpecialSection {
         compared: false,
         key: None,
         at_boot: false,
+        for_objtool: false,
         fields: &[Field::Code],
         least: 1,
     }
@@ -106,8 +111,19 @@ const fn boot_constants(name: &'static str) -> SpecialSection {
     }
 }
 
+/// What a source tells objtool about an instruction: that code goes on behind a trap (`linux/objtool.h`), that an indirect
+/// call is safe, and more. Where it goes over the linked kernel alone (CONFIG_X86_KERNEL_IBT, since Linux 5.18), an
+/// object is still without unwind tables, and the module's build makes those of a patch from these.
+const fn told(name: &'static str) -> SpecialSection {
+    SpecialSection {
+        entry: EntrySize::Even,
+        for_objtool: true,
+        ..sites(name)
+    }
+}
+
 /// All of them, in the order in which they are written.
-pub static TABLE: [SpecialSection; 20] = [
+pub static TABLE: [SpecialSection; 32] = [
     of_struct(".altinstructions", "alt_instr", &[Code, Any], 1),
     // Address, since Linux 6.19 format, with CONFIG_DEBUG_BUGVERBOSE file and line, flags (asm-generic/bug.h).
     SpecialSection {
@@ -147,6 +163,18 @@ pub static TABLE: [SpecialSection; 20] = [
     boot_constants("runtime_shift_"),
     boot_constants(".runtime_ptr_"),
     boot_constants(".runtime_shift_"),
+    told(".discard.reachable"),
+    told(".discard.unreachable"),
+    told(".discard.instr_begin"),
+    told(".discard.instr_end"),
+    told(".discard.retpoline_safe"),
+    told(".discard.noendbr"),
+    told(".discard.ibt_endbr_noseal"),
+    told(".discard.ignore_alts"),
+    told(".discard.intra_function_calls"),
+    told(".discard.unwind_hints"),
+    told(".discard.func_stack_frame_non_standard"),
+    told(".discard.annotate_insn"),
 ];
 
 /// What a section is to the differ.
@@ -190,6 +218,9 @@ const IGNORED_PREFIXES: [&str; 7] = [
 /// Classifies a section by its flags and name.
 pub fn classify(section: Section<'_>) -> Class {
     let name = section.name();
+    if let Some(told) = TABLE.iter().find(|row| row.for_objtool && row.name == name) {
+        return Class::Special(told);
+    }
     if !section.is_alloc()
         || IGNORED.contains(&name)
         || IGNORED_PREFIXES

@@ -92,14 +92,14 @@ pub(crate) fn newest(like: &Kernel) -> Result<Kernel> {
 }
 
 /// All releases of a series and flavour that apt knows, of whatever version.
-pub(crate) fn all_releases(series: &str, flavour: &str) -> Result<Vec<String>> {
+pub(crate) fn all_releases(suite: Suite, series: &str, flavour: &str) -> Result<Vec<String>> {
     // `linux-image-6.1.0-53-cloud-amd64`, `linux-image-6.12.95+deb12-cloud-amd64`
     let pattern = format!(
         "^linux-image-{}\\.[0-9].*-{flavour}$",
         series.replace('.', "\\.")
     );
-    let text =
-        command::capture(Command::new("apt-cache").args(["search", "--names-only", &pattern]))?;
+    let mut search = program("apt-cache", suite);
+    let text = command::capture(search.args(["search", "--names-only", &pattern]))?;
     let names = text
         .lines()
         .filter_map(|line| line.split_whitespace().next()?.strip_prefix("linux-image-"));

@@ -25,6 +25,17 @@ pub(crate) enum Suite {
     Backports,
 }
 
+impl Suite {
+    /// The suite of a version, which says so itself.
+    pub(crate) fn of(version: &str) -> Self {
+        if version.contains("~bpo") {
+            Self::Backports
+        } else {
+            Self::Configured
+        }
+    }
+}
+
 /// One Debian package at one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Package {

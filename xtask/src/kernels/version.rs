@@ -7,9 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::pinned::{self, Kernel, Package, Role, package_names};
+use super::pinned::{self, Kernel, Package, Role, Suite, package_names};
 use super::{Installed, apt, download, installed, is_installed, source_place, unpack};
-use crate::system;
 
 /// The kernel of a version, fetched and unpacked if it is not there yet.
 pub(crate) fn ensure_version(version: &str, flavour: &str) -> Result<Installed> {
@@ -20,7 +19,7 @@ pub(crate) fn ensure_version(version: &str, flavour: &str) -> Result<Installed> 
     let _lock = super::lock()?;
     let kernel = match kernel {
         Some(kernel) => kernel,
-        None => updated(|| kernel_of(version, flavour))?,
+        None => updated(version, || kernel_of(version, flavour))?,
     };
     if !is_installed(&kernel) {
         super::install(&kernel)?;
@@ -38,7 +37,7 @@ pub(crate) fn ensure_source(version: &str) -> Result<PathBuf> {
         let known = later.into_iter().find(|known| known.version == version);
         let package = match known {
             Some(package) => package,
-            None => updated(|| package(Role::Source, &name, version))?,
+            None => updated(version, || package(Role::Source, &name, version))?,
         };
         let deb = download::ensure(&super::debs(), &package)?;
         unpack::source(&deb, &name, &place)?;
@@ -58,17 +57,17 @@ fn series(version: &str) -> Result<String> {
 }
 
 /// Asks apt, and once more with new package lists.
-fn updated<T>(ask: impl Fn() -> Result<T>) -> Result<T> {
+fn updated<T>(version: &str, ask: impl Fn() -> Result<T>) -> Result<T> {
     ask().or_else(|_| {
-        system::update_package_lists()?;
+        apt::update(Suite::of(version))?;
         ask()
     })
 }
 
 fn kernel_of(version: &str, flavour: &str) -> Result<Kernel> {
-    let series = series(version)?;
-    for release in apt::all_releases(&series, flavour)? {
-        if apt::sha256(&format!("linux-image-{release}"), version)?.is_none() {
+    let (suite, series) = (Suite::of(version), series(version)?);
+    for release in apt::all_releases(suite, &series, flavour)? {
+        if apt::sha256(suite, &format!("linux-image-{release}"), version)?.is_none() {
             continue;
         }
         let names = package_names(&series, &release);
@@ -77,8 +76,10 @@ fn kernel_of(version: &str, flavour: &str) -> Result<Kernel> {
             .map(|(role, name)| package(*role, name, version))
             .collect::<Result<_>>()?;
         return Ok(Kernel {
+            name: version.to_owned(),
             series,
             flavour: flavour.to_owned(),
+            suite,
             release,
             version: version.to_owned(),
             packages,
@@ -90,9 +91,11 @@ fn kernel_of(version: &str, flavour: &str) -> Result<Kernel> {
 }
 
 fn package(role: Role, name: &str, version: &str) -> Result<Package> {
-    let sha256 = apt::sha256(name, version)?;
+    let suite = Suite::of(version);
+    let sha256 = apt::sha256(suite, name, version)?;
     Ok(Package {
         role,
+        suite,
         name: name.to_owned(),
         version: version.to_owned(),
         sha256: sha256.with_context(|| format!("apt serves no {name} of version {version}"))?,
