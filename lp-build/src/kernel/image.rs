@@ -30,14 +30,15 @@ pub struct OldCode {
     pub hash: String,
 }
 
-type Cache = ReadCache<BufReader<File>>;
+/// A file of which only what is asked for is read.
+pub(super) type Cache = ReadCache<BufReader<File>>;
 
-fn open(path: &Path) -> Result<Cache> {
+pub(super) fn open(path: &Path) -> Result<Cache> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     Ok(ReadCache::new(BufReader::new(file)))
 }
 
-fn parse<'a, R: ReadRef<'a>>(data: R, path: &Path) -> Result<object::File<'a, R>> {
+pub(super) fn parse<'a, R: ReadRef<'a>>(data: R, path: &Path) -> Result<object::File<'a, R>> {
     object::File::parse(data).with_context(|| {
         format!(
             "{} is not an ELF file, or it is damaged: give the kernel's uncompressed vmlinux",
@@ -98,32 +99,13 @@ pub fn old_code(
 ) -> Result<HashMap<(String, Sympos), OldCode>> {
     let cache = open(path)?;
     let file = parse(&cache, path)?;
-    let mut places: HashMap<&str, Vec<Place>> = functions
-        .iter()
-        .map(|(name, _)| (name.as_str(), Vec::new()))
-        .collect();
-    for symbol in file.symbols() {
-        let wanted = symbol.name().ok().and_then(|name| places.get_mut(name));
-        if let (Some(places), Some(section)) = (wanted, symbol.section_index()) {
-            let is_text = symbol.kind() == SymbolKind::Text;
-            places.push(Place {
-                section,
-                address: symbol.address(),
-                size: symbol.size(),
-                is_text,
-            });
-        }
-    }
-    let by_address = file.kind() != object::ObjectKind::Relocatable;
+    let places = places(&file, functions.iter().map(|(name, _)| name.as_str()));
     functions
         .iter()
         .map(|key| {
-            let mut places = places.get(key.0.as_str()).cloned().unwrap_or_default();
-            // Positions count in the order of kallsyms: addresses in vmlinux, the symbol table in a module.
-            if by_address {
-                places.sort_by_key(|place| place.address);
-            }
-            let place = pick(&places, key.1).with_context(|| {
+            let places = places.get(key.0.as_str());
+            let place = places.and_then(|places| pick(places, key.1));
+            let place = place.with_context(|| {
                 format!(
                     "{} has no function {} (position {})",
                     path.display(),
@@ -139,15 +121,45 @@ pub fn old_code(
         .collect()
 }
 
-#[derive(Clone, Copy)]
-struct Place {
-    section: object::SectionIndex,
-    address: u64,
+/// Where the symbols of these names are, in the order in which the kernel counts them.
+pub(super) fn places<'a, 'n, R: ReadRef<'a>>(
+    file: &object::File<'a, R>,
+    names: impl Iterator<Item = &'n str>,
+) -> HashMap<&'n str, Vec<Place>> {
+    let mut places: HashMap<&str, Vec<Place>> = names.map(|name| (name, Vec::new())).collect();
+    for symbol in file.symbols() {
+        let wanted = symbol.name().ok().and_then(|name| places.get_mut(name));
+        if let (Some(places), Some(section)) = (wanted, symbol.section_index()) {
+            let is_text = symbol.kind() == SymbolKind::Text;
+            places.push(Place {
+                section,
+                address: symbol.address(),
+                size: symbol.size(),
+                is_text,
+            });
+        }
+    }
+    // Positions count in the order of kallsyms: addresses in vmlinux, the symbol table in a module.
+    if file.kind() != object::ObjectKind::Relocatable {
+        let all = places.values_mut();
+        all.for_each(|places| places.sort_by_key(|place| place.address));
+    }
+    places
+}
+
+/// Where a symbol is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Its section.
+    pub(super) section: object::SectionIndex,
+    /// In a linked image its address, else its offset in the section.
+    pub(super) address: u64,
     size: u64,
     is_text: bool,
 }
 
-fn pick(places: &[Place], sympos: Sympos) -> Option<Place> {
+/// The function that a position means.
+pub(super) fn pick(places: &[Place], sympos: Sympos) -> Option<Place> {
     let index = usize::try_from(sympos.0.max(1)).ok()? - 1;
     places.get(index).copied().filter(|place| place.is_text)
 }

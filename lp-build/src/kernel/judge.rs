@@ -4,6 +4,7 @@
 //! the diff needs to tell equal names apart.
 
 use super::pairs::Pair;
+use super::sealed;
 use super::target::{Binary, Targets};
 use crate::fidelity::{self, Fidelity, FunctionFidelity, Verdict};
 use crate::options::Options;
@@ -33,6 +34,8 @@ pub struct Judged {
     pub shown: Option<SideBySide>,
     /// Functions that the patch relies on and that do not reproduce.
     pub unproven: Vec<RefusalReport>,
+    /// Functions that nothing may point at, and the new code does.
+    pub sealed: Vec<RefusalReport>,
 }
 
 impl Judged {
@@ -54,6 +57,10 @@ pub fn judge(pair: &Pair, targets: &Targets, options: &Options) -> Result<Judged
     let (outcome, shown) = diff(pair, binary, targets, &fidelity, options)
         .with_context(|| format!("comparing {source}"))?;
     let unproven = unproven(pair, binary, &fidelity, &outcome.report);
+    let sealed = match &outcome.object {
+        Some(diff) => sealed::check(source, &unit.object, diff, &binary.path)?,
+        None => Vec::new(),
+    };
     Ok(Judged {
         source: source.clone(),
         object: unit.object.clone(),
@@ -62,6 +69,7 @@ pub fn judge(pair: &Pair, targets: &Targets, options: &Options) -> Result<Judged
         diff: outcome.object,
         shown,
         unproven,
+        sealed,
     })
 }
 

@@ -31,6 +31,7 @@ pub mod objects;
 pub mod pairs;
 pub mod prepare;
 pub mod review;
+pub mod sealed;
 pub mod states;
 pub mod target;
 pub mod units;
@@ -371,6 +372,8 @@ fn refuse(options: &Options, judged: &[Judged], report: &mut Report, progress: &
     report
         .refusals
         .extend(judged.iter().flat_map(assemble::refusals));
+    let sealed = judged.iter().flat_map(|unit| unit.sealed.iter().cloned());
+    report.refusals.extend(sealed);
     let unproven = judged.iter().flat_map(|unit| unit.unproven.iter().cloned());
     if options.allow_mismatch {
         let warnings: Vec<String> = unproven

@@ -18,6 +18,7 @@ mod options;
 mod patch;
 mod report;
 mod review;
+mod sealed;
 mod states;
 mod trees;
 

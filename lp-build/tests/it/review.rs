@@ -66,6 +66,7 @@ fn judged(orig: &Path, patched: &Path, file: &str) -> Judged {
         diff: outcome.object,
         shown: Some(shown),
         unproven: Vec::new(),
+        sealed: Vec::new(),
     }
 }
 
