@@ -104,11 +104,12 @@ fn headers_and_relocations_are_sound() {
             let name = String::from_utf8_lossy(table.section_name(endian, header).expect("a name"));
             let what = format!("{} {name}", built.name());
             let flags = header.sh_flags(endian);
-            assert_eq!(
-                flags.0 & (elf::SHF_GROUP.0 | elf::SHF_LINK_ORDER.0),
-                0,
-                "{what}"
-            );
+            assert_eq!(flags.0 & elf::SHF_GROUP.0, 0, "{what}");
+            if flags.0 & elf::SHF_LINK_ORDER.0 != 0 {
+                let code = table.section(header.link(endian));
+                let code = code.expect("sh_link names a section").sh_flags(endian);
+                assert_ne!(code.0 & elf::SHF_EXECINSTR.0, 0, "{what}: beside no code");
+            }
             assert_ne!(header.sh_type(endian), elf::SHT_GROUP, "{what}");
             let Some((relas, _)) = header.rela(endian, data).expect("relocations") else {
                 continue;
