@@ -108,9 +108,21 @@ impl Selector<'_, '_, '_> {
                 {
                     self.seed_new(id);
                 }
+                (Kind::Function, Status::New) if self.is_module_start(id) => {
+                    self.refuse(RefusalCode::InitCode, view.name(id), "it is new, and runs only as its module is loaded or unloaded: a running module has started already, and the kernel knows which exit function it has. Do it in a callback");
+                }
                 _ => {}
             }
         }
+    }
+
+    /// Whether a function is what `module_init` or `module_exit` names (include/linux/module.h).
+    fn is_module_start(&self, id: BundleId) -> bool {
+        let view = self.comparer.patched;
+        let mut symbols = view.bundles.symbols(id).iter();
+        symbols.any(|symbol| {
+            ["init_module", "cleanup_module"].contains(&view.object.symbol(*symbol).name())
+        })
     }
 
     /// The livepatch core calls the patch's copy of a callback, so it must be the patch's own.

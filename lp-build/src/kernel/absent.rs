@@ -2,11 +2,11 @@
 //!
 //! Only a positive reason makes a file absent: the kernel's build lists it beside its folder's other objects (so that make,
 //! which was asked, has decided), or an unset option keeps the build out of the folder. The tempting wrong way is to take
-//! every file without an object for one that is switched off: `virt/kvm/kvm_main.c` is linked by another folder's Makefile,
-//! `lib/gen_crc32table.c` is a program of the build, and the fix would be left out in silence.
+//! every file without an object for one that is switched off: `lib/gen_crc32table.c` is a program of the build, and the fix
+//! would be left out in silence. What another folder's Makefile links was found before ([`super::elsewhere`]).
 
 use super::config::Config;
-use super::makefile::{Makefiles, normal};
+use super::makefile::{Makefiles, folder};
 use crate::report::RefusalReport;
 
 /// What a file without an object of its own is.
@@ -42,24 +42,13 @@ pub fn fate(source: &str, makefiles: &Makefiles, config: &Config) -> Fate {
         );
         return Fate::Refused("changed-build-tool", message);
     }
-    let listed = is_listed(&object, makefiles);
-    if let Some(makefile) = linked_elsewhere(&object, listed, makefiles, config) {
-        let message = format!(
-            "{makefile} links it into an object of another folder, which is not supported yet: leave it as it was"
-        );
-        return Fate::Refused("unknown-owner", message);
-    }
-    if listed || is_switched_off(folder(source), makefiles, config) {
+    if is_listed(&object, makefiles) || is_switched_off(folder(source), makefiles, config) {
         return Fate::Absent;
     }
     let message = "no Makefile of its folder or of those above says which object it becomes, so it cannot be left out: \
                    leave it as it was"
         .to_owned();
     Fate::Refused("unknown-owner", message)
-}
-
-fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// A folder, the one above it, and so on to the tree's own.
@@ -89,37 +78,6 @@ pub fn build_tool<'a>(source: &str, makefiles: &'a Makefiles) -> Option<&'a str>
             (program == name || part).then_some(program.as_str())
         })
     })
-}
-
-/// The Makefile that reaches for the object from another folder.
-fn linked_elsewhere<'a>(
-    object: &str,
-    listed: bool,
-    makefiles: &'a Makefiles,
-    config: &Config,
-) -> Option<&'a str> {
-    let name = object.rsplit('/').next().unwrap_or(object);
-    let tail = format!("/{name}");
-    let links = |path: &str, word: &String| {
-        word.ends_with(&tail) && {
-            let word = makefiles.expanded(path, word);
-            let (near, far) = (normal(folder(path), &word), normal("", &word));
-            // `$(KVM)/x.o` counts from the folder of the Makefile that includes this one, which only its end tells.
-            let climbs = word.starts_with("../");
-            let unknown = word.contains("$(") && !listed;
-            unknown || (climbs && (near == object || far == object))
-        }
-    };
-    makefiles
-        .all()
-        .find(|(path, assignments)| {
-            let named = assignments
-                .iter()
-                .filter(|assignment| assignment.names_objects())
-                .any(|assignment| assignment.words.iter().any(|word| links(path, word)));
-            named && !is_switched_off(folder(path), makefiles, config)
-        })
-        .map(|(path, _)| path)
 }
 
 /// Whether the build lists the object in its folder or from one above, so that make knew it when it was asked.

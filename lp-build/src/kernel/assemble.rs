@@ -261,7 +261,10 @@ pub fn parts(
     };
     Ok(Parts {
         tables,
-        objects: judged.into_iter().filter_map(|unit| unit.diff).collect(),
+        objects: judged
+            .into_iter()
+            .filter_map(|unit| Some((unit.object, unit.diff?)))
+            .collect(),
     })
 }
 

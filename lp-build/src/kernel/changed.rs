@@ -110,14 +110,29 @@ pub fn stat(inputs: &Inputs, changed: &Changed) -> DiffStat {
 pub struct Sources {
     /// The C files that changed.
     pub files: Vec<String>,
+    /// The C files that only the patched tree has.
+    pub added: Vec<String>,
+    /// The C files that only the original has.
+    pub removed: Vec<String>,
     /// The headers that changed, whose users are to be found.
     pub headers: Vec<Change>,
+    /// The Makefiles that changed.
+    pub makefiles: Vec<String>,
+    /// The Kconfig files that changed.
+    pub kconfigs: Vec<String>,
 }
 
 impl Sources {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.headers.is_empty()
+        let paths = [
+            &self.files,
+            &self.added,
+            &self.removed,
+            &self.makefiles,
+            &self.kconfigs,
+        ];
+        self.headers.is_empty() && paths.iter().all(|paths| paths.is_empty())
     }
 }
 
@@ -127,8 +142,14 @@ pub fn sources(inputs: &Inputs, changed: &Changed, report: &mut Report) -> Sourc
     let mut outside: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for change in &changed.changes {
         match kinds::kind(change, inputs.arch) {
-            Kind::Source => sources.files.push(change.path.clone()),
+            Kind::Source => match change.kind {
+                ChangeKind::Changed => sources.files.push(change.path.clone()),
+                ChangeKind::Added => sources.added.push(change.path.clone()),
+                ChangeKind::Removed => sources.removed.push(change.path.clone()),
+            },
             Kind::Header => sources.headers.push(change.clone()),
+            Kind::Makefile => sources.makefiles.push(change.path.clone()),
+            Kind::Kconfig => sources.kconfigs.push(change.path.clone()),
             Kind::Outside(reason) => outside.entry(reason).or_default().push(&change.path),
             Kind::Refused(kind) => report.refusals.push(RefusalReport {
                 code: kind.code().to_owned(),

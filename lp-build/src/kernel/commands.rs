@@ -2,33 +2,31 @@
 //!
 //! The build prints, for each object, a line with `fixdep DEPFILE TARGET 'COMMAND'`; the quoted command is the one that it
 //! would store in the object's `.cmd` file: the compiler, then objtool where the kernel runs it. Nothing is guessed
-//! from Makefiles, so per-file flags are right. Two questions the line does not answer are asked through
-//! `CFLAGS_KERNEL`, which the build expands in the middle of the rule: is the object one that is linked into vmlinux? Without it a
-//! driver that is switched off looks like one that is built in.
+//! from Makefiles, so per-file flags are right. What the line does not answer is asked through `CFLAGS_KERNEL` and
+//! `CFLAGS_MODULE`, which the build expands in the middle of the rule: is the object one that is linked into vmlinux, and into
+//! which modules? Without it a driver that is switched off looks like one that is built in.
+//!
+//! The Makefile of another folder may link a file, too: there the object has another path and other flags, and
+//! [`linked_from`] asks that folder for all it links from elsewhere.
 
 use super::make::{Make, SECTION_FLAGS};
+use super::makefile::normal;
 use super::prepare::Prepared;
 use anyhow::{Context, Result, bail, ensure};
 use lp_klp::name::ObjName;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const LINKED: &str = "-DLIVEPATCH_LINKED";
 const LINKED_FLAG: &str =
     "CFLAGS_KERNEL=$(if $(filter $@,$(real-obj-y) $(lib-y) $(extra-y)),-DLIVEPATCH_LINKED)";
-
-/// Where the build puts an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Owner {
-    /// Into the kernel or one module.
-    Object(ObjName),
-    /// Into several modules.
-    Several(String),
-    /// Nowhere, in this configuration.
-    None,
-}
+const MODULE: &str = "-DLIVEPATCH_MODULE=";
+/// What is part of a module may be linked into vmlinux besides. A module is itself in `obj-m`, alone or as a whole of parts.
+const MODULE_FLAG: &str = "CFLAGS_MODULE=$(if $(filter $@,$(real-obj-y)),-DLIVEPATCH_LINKED) \
+    $(addprefix -DLIVEPATCH_MODULE=,$(notdir $(basename $(filter $(obj-m),$@ \
+    $(addprefix $(obj)/,$(addsuffix .o,$(modname-multi)))))))";
 
 /// How one file is compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +41,8 @@ pub struct CompileCommand {
     pub tree: String,
     /// Programs with their arguments, to be run one after another.
     pub steps: Vec<Vec<String>>,
-    /// Where the object goes.
-    pub owner: Owner,
+    /// The kernel and the modules that the object is linked into; none in a configuration that leaves it out.
+    pub owners: Vec<ObjName>,
 }
 
 /// The commands of `sources`, from the cache in `folder` or else from make.
@@ -69,23 +67,46 @@ pub fn commands(
         .tree
         .to_str()
         .context("the tree's path is not UTF-8")?;
-    let printed = dry_run(make, &missing)?;
+    let goals: Vec<String> = missing.iter().map(|source| target(source)).collect();
+    let printed = dry_run(make, &goals)?;
     for source in missing {
         let command = parse(&printed, tree, source)?;
         let command = command.with_context(|| {
             format!("the kernel's build does not tell how it compiles {source}")
         })?;
-        store(folder, &command)?;
+        store(folder, source, &command)?;
         known.insert(source.clone(), command);
     }
     Ok(known)
 }
 
-fn dry_run(make: Make<'_>, sources: &[&String]) -> Result<String> {
-    let mut args: Vec<String> = ["-n", "V=1", SECTION_FLAGS, LINKED_FLAG]
+/// The commands of all objects that the build of the folder `linking` makes from sources of other folders.
+pub fn linked_from(
+    prepared: &Prepared,
+    make: Make<'_>,
+    folder: &Path,
+    linking: &str,
+) -> Result<Vec<CompileCommand>> {
+    let goal = format!("{linking}/");
+    if let Some(known) = read_cached(folder, &goal) {
+        return Ok(known);
+    }
+    let tree = prepared
+        .tree
+        .to_str()
+        .context("the tree's path is not UTF-8")?;
+    let printed = dry_run(make, std::slice::from_ref(&goal))?;
+    let found = outside(&printed, tree)?;
+    store(folder, &goal, &found)?;
+    Ok(found)
+}
+
+/// What the build prints that it would do for the goals.
+pub(crate) fn dry_run(make: Make<'_>, goals: &[String]) -> Result<String> {
+    let mut args: Vec<String> = ["-n", "V=1", SECTION_FLAGS, LINKED_FLAG, MODULE_FLAG]
         .map(str::to_owned)
         .into();
-    args.extend(sources.iter().map(|source| target(source)));
+    args.extend_from_slice(goals);
     let output = make
         .single(args)
         .context("the kernel's build does not tell how it compiles")?;
@@ -103,23 +124,14 @@ fn target(source: &str) -> String {
 pub fn parse(printed: &str, tree: &str, source: &str) -> Result<Option<CompileCommand>> {
     let target = target(source);
     let mut unowned = None;
-    for line in printed.lines() {
-        let Some((_, fixdep)) = line.split_once("scripts/basic/fixdep ") else {
-            continue;
-        };
-        let mut words = shlex::Shlex::new(fixdep);
-        let (Some(depfile), Some(for_target)) = (words.next(), words.next()) else {
-            continue;
-        };
-        if for_target != target {
-            continue;
-        }
-        let command = words
-            .next()
-            .with_context(|| format!("the build's command for {target} is cut off"))?;
-        let parsed = command_of(&command, tree, source, &target, depfile)
-            .with_context(|| format!("the build's command for {target}"))?;
-        if parsed.owner != Owner::None {
+    for line in lines(printed).filter(|line| line.target == target) {
+        let parsed = line.command(tree)?;
+        ensure!(
+            parsed.source == source,
+            "the build makes {target} from {} instead of {source}",
+            parsed.source
+        );
+        if !parsed.owners.is_empty() {
             return Ok(Some(parsed));
         }
         // The build may also try the file from a folder above its own, where it is no object: `arch/x86` for `arch/x86/lib`.
@@ -128,11 +140,46 @@ pub fn parse(printed: &str, tree: &str, source: &str) -> Result<Option<CompileCo
     Ok(unowned)
 }
 
+/// The commands in what `make -n` printed for a folder whose objects come from elsewhere: `a/b/../../c/x.o`.
+pub fn outside(printed: &str, tree: &str) -> Result<Vec<CompileCommand>> {
+    let climbs = |line: &Line| line.target.ends_with(".o") && line.target.contains("../");
+    let commands = lines(printed).filter(climbs).map(|line| line.command(tree));
+    commands.collect()
+}
+
+/// One `fixdep DEPFILE TARGET 'COMMAND'` of the build's output.
+pub(crate) struct Line {
+    depfile: String,
+    pub(crate) target: String,
+    command: Option<String>,
+}
+
+pub(crate) fn lines(printed: &str) -> impl Iterator<Item = Line> {
+    printed.lines().filter_map(|line| {
+        let (_, fixdep) = line.split_once("scripts/basic/fixdep ")?;
+        let mut words = shlex::Shlex::new(fixdep);
+        Some(Line {
+            depfile: words.next()?,
+            target: words.next()?,
+            command: words.next(),
+        })
+    })
+}
+
+impl Line {
+    pub(crate) fn command(self, tree: &str) -> Result<CompileCommand> {
+        let place = format!("the build's command for {}", self.target);
+        let command = self
+            .command
+            .with_context(|| format!("{place} is cut off"))?;
+        command_of(&command, tree, self.target, self.depfile).context(place)
+    }
+}
+
 fn command_of(
     command: &str,
     tree: &str,
-    source: &str,
-    target: &str,
+    target: String,
     depfile: String,
 ) -> Result<CompileCommand> {
     let words = shlex::split(command).context("its quotes do not match")?;
@@ -149,48 +196,69 @@ fn command_of(
         .collect();
     steps.retain(|step| !step.is_empty());
     let compile = steps.first_mut().context("it is empty")?;
-    let full_source = format!("{tree}/{source}");
-    let compiles = compile.iter().any(|word| word == "-c")
-        && compile
-            .windows(2)
-            .any(|pair| matches!(pair, [o, file] if o == "-o" && file == target))
-        && compile.last() == Some(&full_source);
-    ensure!(
-        compiles,
-        "it does not compile {full_source} with -c -o {target}: {command}"
-    );
-    let owner = owner(compile)?;
-    compile.retain(|word| word != LINKED);
+    let written = written_source(compile, tree, &target);
+    let source = written.with_context(|| {
+        format!("it does not compile a file of {tree} with -c -o {target}: {command}")
+    })?;
+    let owners = owners(compile)?;
+    compile.retain(|word| word != LINKED && !word.starts_with(MODULE));
     Ok(CompileCommand {
-        source: source.to_owned(),
-        target: target.to_owned(),
+        source: normal("", &source),
+        target,
         depfile,
         tree: tree.to_owned(),
         steps,
-        owner,
+        owners,
     })
 }
 
-fn owner(compile: &[String]) -> Result<Owner> {
-    if compile.iter().any(|word| word == "-DMODULE") {
-        let name = compile
-            .iter()
-            .find_map(|word| word.strip_prefix("-DKBUILD_MODNAME="));
-        let name = name
-            .context("it has -DMODULE but no -DKBUILD_MODNAME")?
-            .trim_matches('"');
-        if name.contains(':') {
-            return Ok(Owner::Several(name.replace(':', ", ")));
-        }
-        return Ok(Owner::Object(name.parse()?));
+/// The source inside the tree as the command writes it: the last word, with the target's name.
+fn written_source(compile: &[String], tree: &str, target: &str) -> Option<String> {
+    let compiles = compile.iter().any(|word| word == "-c")
+        && compile
+            .windows(2)
+            .any(|pair| matches!(pair, [o, file] if o == "-o" && file == target));
+    let source = compile.last()?.strip_prefix(tree)?.strip_prefix('/')?;
+    let same = source.rsplit_once('.')?.0 == target.strip_suffix(".o")?;
+    (compiles && same).then(|| source.to_owned())
+}
+
+fn owners(compile: &[String]) -> Result<Vec<ObjName>> {
+    let mut owners = BTreeSet::new();
+    if compile.iter().any(|word| word == LINKED) {
+        owners.insert(ObjName::vmlinux());
     }
-    Ok(match compile.iter().any(|word| word == LINKED) {
-        true => Owner::Object(ObjName::vmlinux()),
-        false => Owner::None,
-    })
+    let valued = |flag| {
+        compile
+            .iter()
+            .filter_map(move |word| word.strip_prefix(flag))
+    };
+    for name in valued(MODULE) {
+        owners.insert(name.replace('-', "_").parse()?);
+    }
+    if compile.iter().any(|word| word == "-DMODULE") && owners.is_empty() {
+        let name = valued("-DKBUILD_MODNAME=").next();
+        let name = name.context("it has -DMODULE but no -DKBUILD_MODNAME")?;
+        owners.insert(name.trim_matches('"').parse()?);
+    }
+    Ok(owners.into_iter().collect())
 }
 
 impl CompileCommand {
+    /// The same command for another file in the place of the source, given by an absolute path.
+    pub fn with_source(&self, path: &str) -> Self {
+        let mut other = self.clone();
+        if let Some(last) = other.steps.first_mut().and_then(|step| step.last_mut()) {
+            path.clone_into(last);
+        }
+        other
+    }
+
+    /// The folder that the path of the source goes through on its way to another one: `a/b` for `a/b/../../c/x.c`.
+    pub fn detour(&self) -> Option<&str> {
+        Some(self.target.split_once("/../")?.0)
+    }
+
     /// The programs that compile the file of another tree into other files.
     pub fn steps_for(&self, tree: &str, object: &str, depfile: &str) -> Vec<Vec<String>> {
         let word = |word: &String| {
@@ -226,27 +294,29 @@ pub fn with_tree(word: &str, from: &str, to: &str) -> String {
     }
 }
 
-fn cache_file(folder: &Path, source: &str) -> std::path::PathBuf {
+fn cache_file(folder: &Path, asked: &str) -> std::path::PathBuf {
     folder.join(format!(
         "{}.json",
-        source.replace('%', "%25").replace('/', "%")
+        asked.replace('%', "%25").replace('/', "%")
     ))
 }
 
 /// The cached command; whatever cannot be read is asked of make again.
 fn cached(folder: &Path, source: &str) -> Option<CompileCommand> {
-    let text = std::fs::read(cache_file(folder, source)).ok()?;
-    serde_json::from_slice(&text)
-        .ok()
-        .filter(|command: &CompileCommand| command.source == source)
+    read_cached(folder, source).filter(|command: &CompileCommand| command.source == source)
 }
 
-fn store(folder: &Path, command: &CompileCommand) -> Result<()> {
-    let path = cache_file(folder, &command.source);
+fn read_cached<T: DeserializeOwned>(folder: &Path, asked: &str) -> Option<T> {
+    let text = std::fs::read(cache_file(folder, asked)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+fn store<T: Serialize>(folder: &Path, asked: &str, answer: &T) -> Result<()> {
+    let path = cache_file(folder, asked);
     let write = || -> Result<()> {
         std::fs::create_dir_all(folder)?;
         let file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&file, command)?;
+        serde_json::to_writer(&file, answer)?;
         file.persist(&path)?;
         Ok(())
     };

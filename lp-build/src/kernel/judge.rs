@@ -6,6 +6,7 @@
 use super::pairs::Pair;
 use super::sealed;
 use super::target::{Binary, Targets};
+use super::units::Unit;
 use crate::fidelity::{self, Fidelity, FunctionFidelity, Verdict};
 use crate::options::Options;
 use crate::report::RefusalReport;
@@ -83,7 +84,7 @@ fn diff(
     let config = lp_diff::Config {
         object: pair.unit.object.clone(),
         entry_sizes: targets.entry_sizes.clone(),
-        unit: unit_stem(&pair.unit.source),
+        unit: unit_stem(&pair.unit),
         places: fidelity.places.clone(),
         overridden: overridden(&pair.orig.object, fidelity),
         allow_layout_change: options.allow_layout_change.clone(),
@@ -119,12 +120,17 @@ fn overridden(orig: &[u8], fidelity: &Fidelity) -> BTreeSet<usize> {
         .collect()
 }
 
-/// A name for the unit's own symbols: `fs/proc/meminfo.c` is `fs.proc.meminfo`.
-fn unit_stem(source: &str) -> String {
-    let stem = source
+/// A name for the unit's own symbols: `fs/proc/meminfo.c` is `fs.proc.meminfo`, and where it is linked into
+/// several modules, `MODULE.fs.proc.meminfo`.
+fn unit_stem(unit: &Unit) -> String {
+    let source = &unit.source;
+    let mut stem = source
         .strip_suffix(".c")
         .unwrap_or(source)
         .replace('/', ".");
+    if unit.shared {
+        stem = format!("{}.{stem}", unit.object);
+    }
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
     stem.chars()
         .map(|c| if legal(c) { c } else { '_' })

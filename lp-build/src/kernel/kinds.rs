@@ -5,7 +5,7 @@
 
 use super::arch::Arch;
 use super::key;
-use crate::tree::{Change, ChangeKind};
+use crate::tree::Change;
 
 /// What to do with a changed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub enum Kind {
     Source,
     /// Compile what includes it in both trees.
     Header,
+    /// Ask both trees' builds what it changes.
+    Makefile,
+    /// Configure both trees: the configuration must stay what it is.
+    Kconfig,
     /// It is no part of this kernel; the reason.
     Outside(&'static str),
     /// It changes the kernel in a way that cannot be carried; which, why, and what to do.
@@ -23,9 +27,7 @@ pub enum Kind {
 /// Changed files that stop a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedKind {
-    /// A Kconfig file.
-    Kconfig,
-    /// A Makefile or Kbuild file.
+    /// A Makefile that takes part in building every file.
     Makefile,
     /// Assembler code.
     Assembler,
@@ -37,8 +39,6 @@ pub enum RefusedKind {
     Rust,
     /// A tool that takes part in the build, or a source that the preparation reads.
     BuildTool,
-    /// A C file that only one tree has.
-    AddedOrRemoved,
     /// Code that does not run as part of the kernel image.
     OtherImage,
     /// Anything else.
@@ -49,14 +49,12 @@ impl RefusedKind {
     /// The refusal's code in reports.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Kconfig => "changed-kconfig",
             Self::Makefile => "changed-makefile",
             Self::Assembler => "changed-assembler",
             Self::LinkerScript => "changed-linker-script",
             Self::DeviceTree => "changed-device-tree",
             Self::Rust => "changed-rust",
             Self::BuildTool => "changed-build-tool",
-            Self::AddedOrRemoved => "added-or-removed-source",
             Self::OtherImage => "other-image",
             Self::Unknown => "unknown-file",
         }
@@ -65,11 +63,8 @@ impl RefusedKind {
     /// Why it is refused and what to do.
     pub fn why(self) -> &'static str {
         match self {
-            Self::Kconfig => {
-                "a running kernel's configuration cannot change: leave the Kconfig file as it was"
-            }
             Self::Makefile => {
-                "a changed Makefile changes how files are built, which is not supported yet: leave it as it was"
+                "it takes part in building every file, so both trees must have the same: leave it as it was"
             }
             Self::Assembler => {
                 "assembler code cannot be patched: it has no function entry that can be redirected. Fix the C code \
@@ -82,10 +77,6 @@ impl RefusedKind {
             Self::Rust => "Rust code cannot be patched yet: leave it as it was",
             Self::BuildTool => {
                 "it takes part in building every file, so both trees must have the same: leave it as it was"
-            }
-            Self::AddedOrRemoved => {
-                "an added or removed C file needs a changed Makefile, which is not supported yet: put the new code \
-                 into a file that exists"
             }
             Self::OtherImage => {
                 "it is built into an image of its own (boot code, vDSO, firmware), not into the running kernel's \
@@ -151,10 +142,10 @@ pub fn kind(change: &Change, arch: &Arch) -> Kind {
         RefusedKind::BuildTool
     } else {
         match by_name(path) {
-            None if key::is_read(path, arch) => RefusedKind::BuildTool,
-            None if change.kind == ChangeKind::Changed => return Kind::Source,
-            None => RefusedKind::AddedOrRemoved,
-            Some(refused) => refused,
+            Kind::Source if key::is_read(path, arch) => RefusedKind::BuildTool,
+            Kind::Makefile if is_for_all(path, arch) => RefusedKind::Makefile,
+            Kind::Refused(refused) => refused,
+            followed => return followed,
         }
     };
     Kind::Refused(refused)
@@ -189,24 +180,34 @@ pub fn outside(path: &str, arch: &str) -> Option<&'static str> {
     None
 }
 
-/// Why a file of this name is refused; none for C.
-fn by_name(path: &str) -> Option<RefusedKind> {
+/// Whether a Makefile is the tree's own or the architecture's, which set the flags of all files.
+fn is_for_all(path: &str, arch: &Arch) -> bool {
+    let top = path.strip_prefix("arch/").unwrap_or(path);
+    let top = top
+        .strip_prefix(arch.folder)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(top);
+    !top.contains('/')
+}
+
+/// What a file of this name is.
+fn by_name(path: &str) -> Kind {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     if name.starts_with("Kconfig") {
-        return Some(RefusedKind::Kconfig);
+        return Kind::Kconfig;
     }
     if name.starts_with("Makefile") || name.starts_with("Kbuild") || extension == "mk" {
-        return Some(RefusedKind::Makefile);
+        return Kind::Makefile;
     }
     if name.ends_with(".lds.S") || extension == "lds" {
-        return Some(RefusedKind::LinkerScript);
+        return Kind::Refused(RefusedKind::LinkerScript);
     }
-    match extension {
-        "c" => None,
-        "S" | "s" => Some(RefusedKind::Assembler),
-        "dts" | "dtsi" | "dtso" => Some(RefusedKind::DeviceTree),
-        "rs" => Some(RefusedKind::Rust),
-        _ => Some(RefusedKind::Unknown),
-    }
+    Kind::Refused(match extension {
+        "c" => return Kind::Source,
+        "S" | "s" => RefusedKind::Assembler,
+        "dts" | "dtsi" | "dtso" => RefusedKind::DeviceTree,
+        "rs" => RefusedKind::Rust,
+        _ => RefusedKind::Unknown,
+    })
 }

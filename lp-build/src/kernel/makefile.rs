@@ -54,7 +54,11 @@ impl Assignment {
 
 /// The Makefiles that can take part in the kernel's build, by their paths.
 #[derive(Debug, Clone, Default)]
-pub struct Makefiles(BTreeMap<String, Vec<Assignment>>);
+pub struct Makefiles {
+    all: BTreeMap<String, Vec<Assignment>>,
+    /// The folders whose own Makefile includes one of this name, which is all that its variables leave certain.
+    included: BTreeMap<String, BTreeSet<String>>,
+}
 
 impl Makefiles {
     /// Reads a tree's Makefiles; one that cannot be read assigns nothing.
@@ -66,20 +70,40 @@ impl Makefiles {
             .collect();
         let read = |path: &&String| {
             let text = std::fs::read(root.join(path)).unwrap_or_default();
-            ((*path).clone(), parse(&String::from_utf8_lossy(&text)))
+            let text = String::from_utf8_lossy(&text);
+            ((*path).clone(), parse(&text), includes(&text))
         };
-        Self(paths.par_iter().map(read).collect())
+        let read: Vec<_> = paths.par_iter().map(read).collect();
+        let mut found = Self::default();
+        for (path, assignments, includes) in read {
+            for name in includes {
+                let folders = found.included.entry(name).or_default();
+                folders.insert(folder(&path).to_owned());
+            }
+            found.all.insert(path, assignments);
+        }
+        found
+    }
+
+    /// The folders in whose build a Makefile takes part: its own where kbuild reads it, and those that include it.
+    pub fn builds<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let own = ["Makefile", "Kbuild"].contains(&name).then_some(folder);
+        let including = self.included.get(name).into_iter().flatten();
+        let including = including.map(String::as_str);
+        own.into_iter()
+            .chain(including.filter(move |at| Some(*at) != own))
     }
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = (&str, &[Assignment])> {
-        let all = self.0.iter();
+        let all = self.all.iter();
         all.map(|(path, assignments)| (path.as_str(), assignments.as_slice()))
     }
 
     /// The one that the build reads in a folder.
     pub fn of(&self, folder: &str) -> Option<&[Assignment]> {
-        let of = |name: &str| self.0.get(&normal(folder, name)).map(Vec::as_slice);
+        let of = |name: &str| self.all.get(&normal(folder, name)).map(Vec::as_slice);
         of("Kbuild").or_else(|| of("Makefile"))
     }
 
@@ -128,7 +152,7 @@ impl Makefiles {
             // As if from a folder of its own, so that it counts as reaching out.
             return format!("..{rest}");
         }
-        let value = self.0.get(path).into_iter().flatten();
+        let value = self.all.get(path).into_iter().flatten();
         let value = value.filter(|assignment| assignment.variable == name);
         match value
             .map(|assignment| assignment.words.join(" "))
@@ -155,6 +179,11 @@ pub fn normal(folder: &str, path: &str) -> String {
     parts.join("/")
 }
 
+/// The folder that a path is in; empty at the tree's top.
+pub fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
 fn counts(path: &str, arch: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let other_arch = path.strip_prefix("arch/").is_some_and(|rest| {
@@ -165,6 +194,21 @@ fn counts(path: &str, arch: &str) -> bool {
     (name.starts_with("Makefile") || name.starts_with("Kbuild"))
         && !other_arch
         && !outside.iter().any(|top| path.starts_with(top))
+}
+
+/// The names of the Makefiles that one includes, without their folders.
+fn includes(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().map(str::trim_start);
+    let included = lines.filter_map(|line| {
+        let line = line.strip_prefix(['-', 's']).unwrap_or(line);
+        line.strip_prefix("include ")
+    });
+    let words = included.flat_map(str::split_ascii_whitespace);
+    words
+        .filter_map(|word| word.rsplit('/').next())
+        .filter(|name| !["Makefile", "Kbuild"].contains(name))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The assignments of a Makefile.

@@ -15,14 +15,17 @@ pub mod checks;
 pub mod commands;
 pub mod compile;
 pub mod config;
+pub mod elsewhere;
 pub mod equal;
 pub mod find;
+pub mod followed;
 pub mod generated;
 pub mod header;
 pub mod image;
 pub mod include_graph;
 pub mod inputs;
 pub mod judge;
+pub mod kconfig;
 pub mod key;
 pub mod kinds;
 pub mod make;
@@ -30,6 +33,7 @@ pub mod makefile;
 pub mod objects;
 pub mod pairs;
 pub mod prepare;
+pub mod rebuilt;
 pub mod review;
 pub mod sealed;
 pub mod states;
@@ -41,6 +45,7 @@ use crate::module;
 use crate::options::Options;
 use crate::progress::{Count, Progress, minutes, say};
 use crate::report::{RefusalReport, Report, Verdict};
+use crate::tree::patch;
 use anyhow::{Context, Result};
 use cache::{Cache, Scratch};
 use changed::{Changed, Sources};
@@ -124,6 +129,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         make,
         progress,
     };
+    check_configuration(&road, &sources, report)?;
     let Some((judged, targets)) = judge_all(&road, &sources, report)? else {
         return Ok(if report.refusals.is_empty() {
             Verdict::Same
@@ -157,7 +163,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     let folder = scratch.folder("module")?;
     let module = module::build(
         options.identity.name.as_str(),
-        &parts,
+        parts,
         &targets.exports,
         make,
         &folder,
@@ -183,6 +189,39 @@ struct Road<'a> {
     prepared: &'a Prepared,
     make: Make<'a>,
     progress: &'a Progress,
+}
+
+impl Road<'_> {
+    /// The patched tree's build, in the original's folder: it may only be asked what it would do.
+    fn patched_make(&self) -> Make<'_> {
+        Make {
+            tree: &self.changed.patched,
+            ..self.make
+        }
+    }
+}
+
+/// Refuses Kconfig files by which the configuration would be another one.
+fn check_configuration(road: &Road<'_>, sources: &Sources, report: &mut Report) -> Result<()> {
+    let Some(first) = sources.kconfigs.first() else {
+        return Ok(());
+    };
+    let folder = road.scratch.folder("kconfig")?;
+    let refusal = road.progress.step("configuring the patched tree", || {
+        kconfig::check(
+            &sources.kconfigs,
+            road.prepared,
+            road.patched_make(),
+            &folder,
+        )
+    })?;
+    match refusal {
+        Some(refusal) => report.refusals.push(refusal),
+        None => report.notes.push(format!(
+            "{first} changed, the configuration of this kernel is the same with it"
+        )),
+    }
+    Ok(())
 }
 
 fn introduce(options: &Options, report: &mut Report) {
@@ -270,13 +309,14 @@ fn judge_all(
     let Some(units) = find_units(road, sources, report)? else {
         return Ok(None);
     };
-    let files = units.units.len() + units.probes.len();
+    let files = pairs::by_command(&units.units).count() + units.probes.len();
     if !sources.headers.is_empty() {
         say(format_args!(
             "           {files} files of this kernel may see the change, about {} to compile",
             minutes(files as f64 * SECONDS / rayon::current_num_threads() as f64)
         ));
     }
+    open_detours(road, &units)?;
     let kept = road.cache.objects();
     objects::evict(&kept, objects::LIMIT);
     let shop = Workshop {
@@ -326,6 +366,23 @@ fn judge_all(
     Ok(Some((judged, targets)))
 }
 
+/// A path through a folder that is a link would leave the tree that is made of links.
+fn open_detours(road: &Road<'_>, units: &Units) -> Result<()> {
+    if road.inputs.patched.is_some() {
+        return Ok(());
+    }
+    let units_of = units.units.iter().map(|unit| &unit.command);
+    let probes = units.probes.iter().map(|probe| &probe.command);
+    for folder in units_of
+        .chain(probes)
+        .filter_map(|command| command.detour())
+    {
+        let (orig, patched) = (&road.inputs.orig.root, &road.changed.patched);
+        patch::open_folder(orig, patched, Path::new(folder))?;
+    }
+    Ok(())
+}
+
 /// Finds what to compile; none when there is nothing or something stands in the way.
 fn find_units(road: &Road<'_>, sources: &Sources, report: &mut Report) -> Result<Option<Units>> {
     let Road {
@@ -338,17 +395,14 @@ fn find_units(road: &Road<'_>, sources: &Sources, report: &mut Report) -> Result
     let build = units::Build {
         prepared: road.prepared,
         make: road.make,
+        patched: road.patched_make(),
+        files: &inputs.files,
         commands: &road.cache.commands(key),
         graph: &road.cache.graph(key),
     };
-    let headers: Vec<String> = sources
-        .headers
-        .iter()
-        .map(|change| change.path.clone())
-        .collect();
     let mut units = progress.step("finding how the files are built", || {
         let (tree, listing) = (&inputs.orig, &changed.listing);
-        units::find(&sources.files, &headers, tree, listing, inputs.arch, build)
+        units::find(sources, tree, listing, inputs.arch, build)
     })?;
     for source in &units.absent {
         report.notes.push(format!(
@@ -362,6 +416,7 @@ fn find_units(road: &Road<'_>, sources: &Sources, report: &mut Report) -> Result
             changed::some(&paths)
         ));
     }
+    report.notes.append(&mut units.notes);
     report.refusals.append(&mut units.refusals);
     let nothing = units.units.is_empty() && units.probes.is_empty();
     Ok((!nothing && report.refusals.is_empty()).then_some(units))

@@ -59,18 +59,36 @@ pub fn compile(
     changed: &Changed,
     shop: &Workshop<'_>,
 ) -> Result<Vec<Pair>> {
-    let pair = |unit: &Unit| {
-        tracing::debug!("compiling {} of {}", unit.source, unit.object);
-        let both = both(&unit.command, unit.through.is_some(), inputs, changed, shop);
+    let pairs = |units: &[Unit]| -> Result<Vec<Pair>> {
+        let Some(unit) = units.first() else {
+            return Ok(Vec::new());
+        };
+        tracing::debug!("compiling {}", unit.command.target);
+        let recipe = Recipe {
+            orig: &unit.command,
+            patched: unit.patched.as_ref().unwrap_or(&unit.command),
+            added: unit.added,
+            reached: unit.through.is_some(),
+        };
+        let both = both(recipe, inputs, changed, shop);
         shop.count.one_more();
-        Ok(both?.map(|(orig, patched)| Pair {
+        let pair = |unit: &Unit, (orig, patched): &(Compiled, Compiled)| Pair {
             unit: unit.clone(),
-            orig,
-            patched,
-        }))
+            orig: orig.clone(),
+            patched: patched.clone(),
+        };
+        let both = both?;
+        let pairs = units.iter().zip(both.iter().cycle());
+        Ok(pairs.map(|(unit, both)| pair(unit, both)).collect())
     };
-    let pairs: Vec<Option<Pair>> = units.par_iter().map(pair).collect::<Result<_>>()?;
+    let commands: Vec<&[Unit]> = by_command(units).collect();
+    let pairs: Vec<Vec<Pair>> = commands.into_par_iter().map(pairs).collect::<Result<_>>()?;
     Ok(pairs.into_iter().flatten().collect())
+}
+
+/// The units of each object file: one that is linked into several modules is compiled once.
+pub fn by_command(units: &[Unit]) -> impl Iterator<Item = &[Unit]> {
+    units.chunk_by(|a, b| a.command.target == b.command.target)
 }
 
 /// Compiles what cannot be patched; a refusal for each that differs.
@@ -81,7 +99,13 @@ pub fn probe(
     shop: &Workshop<'_>,
 ) -> Vec<RefusalReport> {
     let differing = |probe: &Probe| {
-        let both = both(&probe.command, true, inputs, changed, shop);
+        let recipe = Recipe {
+            orig: &probe.command,
+            patched: &probe.command,
+            added: false,
+            reached: true,
+        };
+        let both = both(recipe, inputs, changed, shop);
         shop.count.one_more();
         let how = match both {
             Ok(None) => return None,
@@ -100,10 +124,20 @@ pub fn probe(
     probes.par_iter().filter_map(differing).collect()
 }
 
+/// How a file is compiled in both trees.
+#[derive(Clone, Copy)]
+struct Recipe<'a> {
+    orig: &'a CompileCommand,
+    patched: &'a CompileCommand,
+    /// The original has no such object.
+    added: bool,
+    /// It is here for a header alone.
+    reached: bool,
+}
+
 /// Compiles a file in both trees; none if a header reaches it and changes nothing in it.
 fn both(
-    command: &CompileCommand,
-    reached: bool,
+    recipe: Recipe<'_>,
     inputs: &Inputs,
     changed: &Changed,
     shop: &Workshop<'_>,
@@ -113,14 +147,17 @@ fn both(
             tree: &inputs.orig.root,
             names: &shop.names.0,
         };
-        one(command, side, &shop.orig, shop)
+        match recipe.added {
+            true => empty(recipe.orig, side, shop),
+            false => one(recipe.orig, side, &shop.orig, shop),
+        }
     };
     let patched = || -> Result<Compiled> {
         let side = Side {
             tree: &changed.patched,
             names: &shop.names.1,
         };
-        let patched = one(command, side, &shop.patched, shop);
+        let patched = one(recipe.patched, side, &shop.patched, shop);
         let patched = patched.context("the original compiles, the patched file does not: does it need another file of the fix?")?;
         compile::check_read(
             &patched,
@@ -130,7 +167,7 @@ fn both(
         )?;
         Ok(patched)
     };
-    if !reached {
+    if !recipe.reached {
         let (orig, patched) = rayon::join(orig, patched);
         return Ok(Some((orig?, patched?)));
     }
@@ -144,6 +181,29 @@ fn both(
     Ok((!same).then_some((orig, patched)))
 }
 
+/// The object of a file that the original does not have: that of an empty one, by the same compiler and flags.
+fn empty(command: &CompileCommand, side: Side<'_>, shop: &Workshop<'_>) -> Result<Compiled> {
+    let path = shop.orig.join("empty.c");
+    std::fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
+    let path = path.to_str().context("the cache's path is not UTF-8")?;
+    let place = place(side, &shop.orig, shop);
+    match compile::compile(&command.with_source(path), place) {
+        Ok(compiled) => Ok(compiled),
+        Err(Failure::Other(error)) => Err(error),
+        Err(Failure::Generated(said)) => Err(anyhow!("an empty file does not compile:\n{said}")),
+    }
+}
+
+fn place<'a>(side: Side<'a>, products: &'a Path, shop: &'a Workshop<'_>) -> Place<'a> {
+    Place {
+        tree: side.tree,
+        build: shop.make.build,
+        products,
+        include: &shop.include,
+        launcher: shop.launcher.as_deref(),
+    }
+}
+
 /// Finds or makes the object of one tree.
 fn one(
     command: &CompileCommand,
@@ -154,13 +214,7 @@ fn one(
     if let Some(kept) = shop.objects.get(command, side) {
         return Ok(kept);
     }
-    let place = Place {
-        tree: side.tree,
-        build: shop.make.build,
-        products,
-        include: &shop.include,
-        launcher: shop.launcher.as_deref(),
-    };
+    let place = place(side, products, shop);
     let start = SystemTime::now();
     let said = match compile::compile(command, place) {
         Ok(compiled) => {

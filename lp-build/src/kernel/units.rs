@@ -1,13 +1,19 @@
 //! Which objects the changed files end up in: a source in its own, a header or a source that others include in theirs.
 //!
+//! One source may be linked into several modules, or into the kernel and a module: then it is a unit of each. It may also be
+//! compiled once more for another folder ([`super::elsewhere`]).
+//!
 //! What a header reaches is a guess on the side of too many, narrowed by the Makefiles ([`super::built`]) and by make; it
 //! is compiled in both trees, and what stays the same is dropped without a word.
 
 use super::absent::{self, Fate};
 use super::arch::Arch;
 use super::built::Built;
-use super::commands::{CompileCommand, Owner, commands};
+use super::changed::Sources;
+use super::commands::{CompileCommand, commands, linked_from};
 use super::config;
+use super::elsewhere::{self, Elsewhere};
+use super::find::KernelFiles;
 use super::include_graph::IncludeGraph;
 use super::kinds::RefusedKind;
 use super::make::Make;
@@ -16,11 +22,12 @@ use super::prepare::Prepared;
 use crate::report::RefusalReport;
 use crate::tree::Tree;
 use crate::tree::walk::Listing;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lp_klp::name::ObjName;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 
 /// A file to compile in both trees.
 #[derive(Debug, Clone)]
@@ -31,8 +38,28 @@ pub struct Unit {
     pub object: ObjName,
     /// How it is compiled.
     pub command: CompileCommand,
+    /// How the patched tree compiles it, where a Makefile changed that.
+    pub patched: Option<CompileCommand>,
+    /// Whether it is no part of the object that runs: all in it is new.
+    pub added: bool,
     /// The header that it is here for, where it did not change itself.
     pub through: Option<String>,
+    /// Whether the source is a unit of other objects, too.
+    pub shared: bool,
+}
+
+impl Unit {
+    fn of(command: &CompileCommand, object: &ObjName) -> Self {
+        Self {
+            source: command.source.clone(),
+            object: object.clone(),
+            command: command.clone(),
+            patched: None,
+            added: false,
+            through: None,
+            shared: false,
+        }
+    }
 }
 
 /// A file that cannot be patched, but that a header reaches: it must compile to the same in both trees.
@@ -61,6 +88,8 @@ pub struct Units {
     pub other_images: BTreeSet<String>,
     /// Sources that cannot be patched.
     pub refusals: Vec<RefusalReport>,
+    /// What became of files that only one tree builds.
+    pub notes: Vec<String>,
 }
 
 /// Where commands come from.
@@ -70,16 +99,19 @@ pub struct Build<'a> {
     pub prepared: &'a Prepared,
     /// How make is run in it.
     pub make: Make<'a>,
+    /// The same with the patched tree's Makefiles.
+    pub patched: Make<'a>,
+    /// The kernel's files.
+    pub files: &'a KernelFiles,
     /// Where the commands are kept.
     pub commands: &'a Path,
     /// Where the includes of the tree are kept.
     pub graph: &'a Path,
 }
 
-/// Maps changed sources and headers to objects.
+/// Maps changed sources, headers and Makefiles to objects.
 pub fn find(
-    sources: &[String],
-    headers: &[String],
+    sources: &Sources,
     tree: &Tree,
     listing: &Listing,
     arch: &Arch,
@@ -95,72 +127,57 @@ pub fn find(
         makefiles: OnceCell::new(),
         graph: OnceCell::new(),
         config,
+        asked: RefCell::default(),
     };
-    let known = commands(build.prepared, build.make, build.commands, sources)?;
-    let mut included = Vec::new();
-    for source in sources {
-        let command = known
-            .get(source)
-            .with_context(|| format!("{source} has no compile command"))?;
-        if kernel.is_included(source, &command.owner) {
-            included.push(source.clone());
+    let known = kernel.commands(&sources.files)?;
+    let mut roots: Vec<String> = sources
+        .headers
+        .iter()
+        .map(|header| header.path.clone())
+        .collect();
+    for source in &sources.files {
+        let commands = known.get(source).map_or(&[][..], Vec::as_slice);
+        if kernel.is_included(source, is_linked(commands)) {
+            roots.push(source.clone());
         }
-        own(&mut found, command);
+        for command in commands {
+            found.add_units(command, None);
+        }
     }
-    let mut roots = headers.to_vec();
-    roots.extend(included);
+    kernel.rebuild(sources, &mut found, &mut roots)?;
     if !roots.is_empty() {
-        kernel.add_reached(&roots, sources, &mut found)?;
+        kernel.add_reached(&roots, &sources.files, &mut found)?;
     }
-    found.units.sort_by(|a, b| a.source.cmp(&b.source));
-    kernel.add_absent(sources, &mut found);
+    found.sort();
+    kernel.add_absent(&sources.files, &mut found);
     Ok(found)
 }
 
-/// A source that changed itself.
-fn own(found: &mut Units, command: &CompileCommand) {
-    let source = &command.source;
-    match &command.owner {
-        Owner::Object(object) => found.units.push(Unit {
-            source: source.clone(),
-            object: object.clone(),
-            command: command.clone(),
-            through: None,
-        }),
-        Owner::Several(modules) => found.refusals.push(RefusalReport {
-            code: "several-modules".to_owned(),
-            place: source.clone(),
-            message: several(modules),
-            source: None,
-        }),
-        Owner::None => {}
-    }
-}
-
-fn several(modules: &str) -> String {
-    format!(
-        "it is linked into several modules ({modules}), which is not supported yet: leave it as it was"
-    )
+/// Whether a source is in an object of this kernel.
+pub(super) fn is_linked(commands: &[CompileCommand]) -> bool {
+    commands.iter().any(|command| !command.owners.is_empty())
 }
 
 /// The kernel's tree and build; what takes time is read when it is needed.
-struct Kernel<'a> {
+pub(super) struct Kernel<'a> {
     tree: &'a Path,
     listing: &'a Listing,
     arch: &'a Arch,
-    build: Build<'a>,
+    pub(super) build: Build<'a>,
     makefiles: OnceCell<Makefiles>,
     graph: OnceCell<IncludeGraph>,
-    config: config::Config,
+    pub(super) config: config::Config,
+    /// What folders link from elsewhere, as far as they were asked.
+    asked: RefCell<BTreeMap<String, Rc<[CompileCommand]>>>,
 }
 
 impl Kernel<'_> {
-    fn makefiles(&self) -> &Makefiles {
+    pub(super) fn makefiles(&self) -> &Makefiles {
         self.makefiles
             .get_or_init(|| Makefiles::read(self.tree, self.listing, self.arch.folder))
     }
 
-    fn graph(&self) -> &IncludeGraph {
+    pub(super) fn graph(&self) -> &IncludeGraph {
         self.graph.get_or_init(|| {
             IncludeGraph::of_kernel(
                 self.tree,
@@ -172,9 +189,70 @@ impl Kernel<'_> {
         })
     }
 
+    /// The commands of each source: its own folder's, and those of other folders that link it.
+    pub(super) fn commands(
+        &self,
+        sources: &[String],
+    ) -> Result<BTreeMap<String, Vec<CompileCommand>>> {
+        let Build {
+            prepared,
+            make,
+            commands: kept,
+            ..
+        } = self.build;
+        let own = commands(prepared, make, kept, sources)?;
+        let elsewhere = Elsewhere::new(self.makefiles(), &self.config);
+        let mut all = BTreeMap::new();
+        for (source, command) in own {
+            let mut found = Vec::new();
+            for folder in elsewhere.folders(&source) {
+                found.extend(self.linked_from(folder, &source));
+            }
+            if found.is_empty() && command.owners.is_empty() && !self.is_explained(&source) {
+                let above = elsewhere::above(&source, self.makefiles()).into_iter();
+                let mut answers = above.map(|folder| self.linked_from(folder, &source));
+                found = answers.find(|found| !found.is_empty()).unwrap_or_default();
+            }
+            if found.is_empty() || !command.owners.is_empty() {
+                found.insert(0, command);
+            }
+            all.insert(source, found);
+        }
+        Ok(all)
+    }
+
+    /// Whether it is known why a source has no object of its own.
+    fn is_explained(&self, source: &str) -> bool {
+        let fate = absent::fate(source, self.makefiles(), &self.config);
+        !matches!(fate, Fate::Refused("unknown-owner", _))
+            || !self.graph().includers(source).is_empty()
+    }
+
+    /// How the build of a folder compiles a source of another one. A folder that is no part of the kernel's own build
+    /// may not be built by itself; then it links nothing.
+    fn linked_from(&self, folder: &str, source: &str) -> Vec<CompileCommand> {
+        let asked = self.asked.borrow().get(folder).cloned();
+        let commands = asked.unwrap_or_else(|| {
+            let build = self.build;
+            let answer = linked_from(build.prepared, build.make, build.commands, folder);
+            let answer = answer.unwrap_or_else(|error| {
+                tracing::debug!("{folder} does not tell what it links: {error:#}");
+                Vec::new()
+            });
+            let answer: Rc<[CompileCommand]> = answer.into();
+            self.asked
+                .borrow_mut()
+                .insert(folder.to_owned(), answer.clone());
+            answer
+        });
+        let its =
+            |command: &&CompileCommand| command.source == source && !command.owners.is_empty();
+        commands.iter().filter(its).cloned().collect()
+    }
+
     /// Whether others include a source: anyone if it has no object, else its neighbours.
-    fn is_included(&self, source: &str, owner: &Owner) -> bool {
-        if *owner == Owner::None {
+    fn is_included(&self, source: &str, linked: bool) -> bool {
+        if !linked {
             return !self.graph().includers(source).is_empty();
         }
         let folder = source.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -208,16 +286,11 @@ impl Kernel<'_> {
             }
         }
         let paths: Vec<String> = candidates.keys().cloned().collect();
-        let known = commands(
-            self.build.prepared,
-            self.build.make,
-            self.build.commands,
-            &paths,
-        )?;
+        let known = self.commands(&paths)?;
         for (path, root) in candidates {
-            let command = known.get(&path);
-            let command = command.with_context(|| format!("{path} has no compile command"))?;
-            self.add(found, command, root);
+            for command in known.get(&path).into_iter().flatten() {
+                self.add(found, command, root);
+            }
         }
         Ok(())
     }
@@ -236,22 +309,14 @@ impl Kernel<'_> {
             let kind = RefusedKind::Assembler;
             return probe(kind.code(), kind.why().to_owned());
         }
-        match &command.owner {
-            Owner::Object(object) => found.units.push(Unit {
-                source: source.clone(),
-                object: object.clone(),
-                command: command.clone(),
-                through: Some(root.to_owned()),
-            }),
-            Owner::Several(modules) => probe("several-modules", several(modules)),
-            Owner::None => {
-                let fate = absent::fate(source, self.makefiles(), &self.config);
-                if let Fate::Refused(code, why) = fate
-                    && self.graph().includers(source).is_empty()
-                {
-                    probe(code, why);
-                }
-            }
+        if !command.owners.is_empty() {
+            return found.add_units(command, Some(root));
+        }
+        let fate = absent::fate(source, self.makefiles(), &self.config);
+        if let Fate::Refused(code, why) = fate
+            && self.graph().includers(source).is_empty()
+        {
+            probe(code, why);
         }
     }
 
@@ -330,6 +395,37 @@ impl Kernel<'_> {
 }
 
 impl Units {
+    /// A unit for each object that a file is to be linked into that is in none of them yet.
+    pub(super) fn add_new(&mut self, command: &CompileCommand) {
+        let units = command.owners.iter().map(|object| Unit {
+            added: true,
+            ..Unit::of(command, object)
+        });
+        self.units.extend(units);
+    }
+
+    /// A unit for each object that a compiled file is linked into.
+    pub(super) fn add_units(&mut self, command: &CompileCommand, through: Option<&str>) {
+        let units = command.owners.iter().map(|object| Unit {
+            through: through.map(str::to_owned),
+            ..Unit::of(command, object)
+        });
+        self.units.extend(units);
+    }
+
+    /// The order of the report; units of one command are neighbours.
+    fn sort(&mut self) {
+        let key = |unit: &Unit| {
+            let target = unit.command.target.clone();
+            (unit.source.clone(), target, unit.object.clone())
+        };
+        self.units.sort_by_cached_key(key);
+        for units in self.units.chunk_by_mut(|a, b| a.source == b.source) {
+            let shared = units.len() > 1;
+            units.iter_mut().for_each(|unit| unit.shared = shared);
+        }
+    }
+
     /// A changed source of another image is refused; what a header changes there waits for the next boot.
     fn other_image(&mut self, path: &str, root: &str) {
         if root.ends_with(".h") {

@@ -4,6 +4,7 @@
 pub mod kbuild;
 pub mod klp_rela;
 pub mod post_link;
+pub mod scope;
 pub mod template;
 
 use self::klp_rela::When;
@@ -11,6 +12,7 @@ use crate::kernel::make::Make;
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use lp_diff::Exports;
+use lp_klp::name::ObjName;
 use std::path::Path;
 use template::Tables;
 
@@ -19,8 +21,8 @@ use template::Tables;
 pub struct Parts {
     /// The tables.
     pub tables: Tables,
-    /// Objects with the new code.
-    pub objects: Vec<Vec<u8>>,
+    /// Objects with the new code, each with the kernel or module that it is for.
+    pub objects: Vec<(ObjName, Vec<u8>)>,
 }
 
 /// A module that is ready to be written.
@@ -35,15 +37,16 @@ pub struct Module {
 /// Builds the module named `name` in the new folder `folder`.
 pub fn build(
     name: &str,
-    parts: &Parts,
+    parts: Parts,
     exports: &Exports,
     make: Make<'_>,
     folder: &Path,
     progress: &Progress,
 ) -> Result<Module> {
     let main = template::render(&parts.tables)?;
+    let objects = scope::separate(parts.objects)?;
     let linked = progress.step("building the module", || {
-        kbuild::build(name, (&main, &parts.objects), exports, make, folder)
+        kbuild::build(name, (&main, &objects), exports, make, folder)
     })?;
     let bytes = progress
         .step("writing livepatch relocations", || {

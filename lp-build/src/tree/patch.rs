@@ -171,6 +171,29 @@ fn make_spine(orig: &Path, dest: &Path, touched: &BTreeSet<String>) -> Result<()
     Ok(())
 }
 
+/// Makes folders of a patched tree real ones down to `folder`, so that `..` in it stays in the tree.
+pub fn open_folder(orig: &Path, dest: &Path, folder: &Path) -> Result<()> {
+    let mut above: Vec<&Path> = folder.ancestors().collect();
+    above.reverse();
+    for at in above {
+        let (ours, link) = (orig.join(at), dest.join(at));
+        if !link.is_symlink() || !ours.is_dir() {
+            continue;
+        }
+        let open = || -> std::io::Result<()> {
+            fs::remove_file(&link)?;
+            fs::create_dir(&link)?;
+            for entry in fs::read_dir(&ours)? {
+                let entry = entry?;
+                symlink(entry.path(), link.join(entry.file_name()))?;
+            }
+            Ok(())
+        };
+        open().with_context(|| format!("cannot make the folder {}", link.display()))?;
+    }
+    Ok(())
+}
+
 /// The folders that can hold sources of the kernel, by their paths inside the tree.
 fn kernel_folders(orig: &Path) -> Vec<PathBuf> {
     let outside = |entry: &walkdir::DirEntry| {

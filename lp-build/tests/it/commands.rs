@@ -1,7 +1,7 @@
 //! Reading compile commands from what `make -n V=1` prints. The lines are recorded from Linux 6.1, with fewer flags.
 
 use crate::message;
-use lp_build::kernel::commands::{CompileCommand, Owner, parse};
+use lp_build::kernel::commands::{CompileCommand, outside, parse};
 
 const TREE: &str = "/src/linux";
 
@@ -25,30 +25,52 @@ fn read(flags: &str, after: &str) -> CompileCommand {
         .expect("the file's line")
 }
 
-fn owner(flags: &str) -> Owner {
-    read(flags, OBJTOOL).owner
+fn owners(flags: &str) -> Vec<String> {
+    let owners = read(flags, OBJTOOL).owners;
+    owners.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn the_owner_is_what_the_flags_say() {
-    let of = |name: &str| Owner::Object(name.parse().expect("a name"));
+fn the_owners_are_what_the_flags_say() {
     assert_eq!(
-        owner(r#"-DLIVEPATCH_LINKED -DKBUILD_MODFILE='"fs/proc/proc"' -DKBUILD_MODNAME='"proc"'"#),
-        of("vmlinux")
+        owners(r#"-DLIVEPATCH_LINKED -DKBUILD_MODFILE='"fs/proc/proc"' -DKBUILD_MODNAME='"proc"'"#),
+        ["vmlinux"]
     );
     assert_eq!(
-        owner(r#"-DMODULE -DKBUILD_MODNAME='"nf_tables"'"#),
-        of("nf_tables")
+        owners(r#"-DMODULE -DKBUILD_MODNAME='"nf_tables"'"#),
+        ["nf_tables"]
     );
+    let both = r#"-DLIVEPATCH_MODULE=one-a -DLIVEPATCH_MODULE=two -DMODULE -DKBUILD_MODNAME='"one_a:two"'"#;
+    assert_eq!(owners(both), ["one_a", "two"]);
+    // In a module and in the kernel: it is compiled for the module.
     assert_eq!(
-        owner(r#"-DMODULE -DKBUILD_MODNAME='"one:two"'"#),
-        Owner::Several("one, two".to_owned())
+        owners(
+            r#"-DMODULE -DLIVEPATCH_LINKED -DLIVEPATCH_MODULE=one -DKBUILD_MODNAME='"core:one"'"#
+        ),
+        ["one", "vmlinux"]
     );
     // A file of a folder that is switched off: the build would compile it, but links it nowhere.
-    assert_eq!(
-        owner(r#"-DKBUILD_MODFILE='"fs/aops"' -DKBUILD_MODNAME='"aops"'"#),
-        Owner::None
-    );
+    assert!(owners(r#"-DKBUILD_MODFILE='"fs/aops"' -DKBUILD_MODNAME='"aops"'"#).is_empty());
+}
+
+#[test]
+fn what_a_folder_links_from_another_is_known_by_its_source() {
+    let far = printed(
+        r#"-DLIVEPATCH_MODULE=kvm -DMODULE -DKBUILD_MODNAME='"kvm"'"#,
+        OBJTOOL,
+    )
+    .replace("fs/proc/.meminfo", "arch/x86/kvm/../../../fs/proc/.meminfo")
+    .replace("fs/proc/meminfo", "arch/x86/kvm/../../../fs/proc/meminfo");
+    let found = outside(&format!("{}{far}", printed("", OBJTOOL)), TREE).expect("commands");
+    let [command] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(command.source, "fs/proc/meminfo.c");
+    assert_eq!(command.target, "arch/x86/kvm/../../../fs/proc/meminfo.o");
+    let steps = command.steps_for("/new", "/out/m.o", "/out/m.d");
+    // The name in `__FILE__` stays what it is in the kernel.
+    let last = steps[0].last().expect("words");
+    assert_eq!(last, "/new/arch/x86/kvm/../../../fs/proc/meminfo.c");
 }
 
 #[test]

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 const GUIDE: &str = include_str!("../../../docs/patch-author-guide.md");
 
 /// The files that refuse, whose texts of the form `some-code` are the codes.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 9] = [
     include_str!("../../src/kernel/absent.rs"),
+    include_str!("../../src/kernel/followed.rs"),
     include_str!("../../src/kernel/generated.rs"),
     include_str!("../../src/kernel/judge.rs"),
+    include_str!("../../src/kernel/kconfig.rs"),
     include_str!("../../src/kernel/kinds.rs"),
+    include_str!("../../src/kernel/rebuilt.rs"),
     include_str!("../../src/kernel/sealed.rs"),
     include_str!("../../src/kernel/units.rs"),
 ];

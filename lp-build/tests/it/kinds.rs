@@ -43,10 +43,6 @@ fn what_includes_a_header_is_compiled() {
 fn what_changes_the_kernel_otherwise_is_refused() {
     use RefusedKind::*;
     for (path, expected) in [
-        ("mm/Kconfig", Kconfig),
-        ("arch/Kconfig", Kconfig),
-        ("mm/Kconfig.debug", Kconfig),
-        ("fs/Makefile", Makefile),
         ("Makefile", Makefile),
         ("arch/x86/Makefile_32.cpu", Makefile),
         ("Kbuild", Makefile),
@@ -64,8 +60,6 @@ fn what_changes_the_kernel_otherwise_is_refused() {
         ("tools/arch/x86/lib/x86-opcode-map.txt", BuildTool),
         ("scripts/syscall.txt", BuildTool),
         ("arch/x86/notes.txt", Unknown),
-        ("samples/Kconfig", Kconfig),
-        ("Documentation/Kconfig", Kconfig),
         (
             "security/selinux/include/initial_sid_to_string.h",
             BuildTool,
@@ -86,12 +80,34 @@ fn what_changes_the_kernel_otherwise_is_refused() {
 }
 
 #[test]
-fn added_and_removed_sources_are_refused() {
+fn the_build_is_asked_what_a_makefile_changes() {
+    for path in [
+        "fs/Makefile",
+        "drivers/net/Kbuild",
+        "virt/kvm/Makefile.kvm",
+        "arch/x86/kvm/Makefile",
+    ] {
+        assert_eq!(of(path, ChangeKind::Changed), Kind::Makefile, "{path}");
+    }
+}
+
+#[test]
+fn a_kconfig_file_is_tried() {
+    for path in [
+        "mm/Kconfig",
+        "arch/Kconfig",
+        "mm/Kconfig.debug",
+        "samples/Kconfig",
+        "Documentation/Kconfig",
+    ] {
+        assert_eq!(of(path, ChangeKind::Changed), Kind::Kconfig, "{path}");
+    }
+}
+
+#[test]
+fn a_source_of_one_tree_is_a_source() {
     for kind in [ChangeKind::Added, ChangeKind::Removed] {
-        assert_eq!(
-            of("fs/new.c", kind),
-            Kind::Refused(RefusedKind::AddedOrRemoved)
-        );
+        assert_eq!(of("fs/new.c", kind), Kind::Source);
     }
 }
 
@@ -125,14 +141,12 @@ fn what_is_outside_the_kernel_is_left_out() {
 fn every_refusal_says_what_to_do() {
     use RefusedKind::*;
     for kind in [
-        Kconfig,
         Makefile,
         Assembler,
         LinkerScript,
         DeviceTree,
         Rust,
         BuildTool,
-        AddedOrRemoved,
         OtherImage,
         Unknown,
     ] {
@@ -178,7 +192,10 @@ fn what_preparation_reads_is_refused() {
         "tools/objtool/check.c",
     ] {
         let read = key::is_read(path, arch::ALL[0]);
-        let refused = matches!(of(path, ChangeKind::Changed), Kind::Refused(_));
-        assert_eq!(read, refused, "{path}");
+        let apart = matches!(
+            of(path, ChangeKind::Changed),
+            Kind::Refused(_) | Kind::Kconfig
+        );
+        assert_eq!(read, apart, "{path}");
     }
 }

@@ -1,7 +1,7 @@
 //! When a kept object is taken instead of compiling.
 
 use crate::{folder, write};
-use lp_build::kernel::commands::{CompileCommand, Owner};
+use lp_build::kernel::commands::CompileCommand;
 use lp_build::kernel::compile::Compiled;
 use lp_build::kernel::objects::{Objects, Side, evict};
 use std::path::Path;
@@ -23,7 +23,7 @@ fn command(flag: &str) -> CompileCommand {
         depfile: ".a.o.d".to_owned(),
         tree: "/tree".to_owned(),
         steps: vec![words.map(str::to_owned).to_vec()],
-        owner: Owner::None,
+        owners: Vec::new(),
     }
 }
 
