@@ -136,7 +136,7 @@ impl Kernel<'_> {
                 .retain(|unit| unit.command.target != command.target);
             if !command.owners.is_empty() {
                 found.notes.push(format!(
-                    "{} is no longer built: its code stays in {}, and the new code does not use it",
+                    "{} is no longer built: its code stays in {}, with all that it registered; the new code does not use it",
                     command.source,
                     objects(command)
                 ));
