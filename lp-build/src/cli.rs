@@ -11,6 +11,9 @@ Examples:
   One tree and a patch, for a kernel whose packages are unpacked elsewhere:
     lp-build kernel --orig linux-6.1 --patch fix.patch --kernel 6.1.0-53-cloud-amd64 --sysroot unpacked -o fix-proc.ko
 
+  A module that is not in the kernel's tree:
+    lp-build kernel --orig linux-6.1 --module-source greeter-1.0 --patch fix.patch --kernel \"$(uname -r)\" -o fix-greeter.ko
+
   The next cumulative patch, and what it changes against the last one:
     lp-build kernel --orig linux-6.1 --patch a.patch b.patch --kernel \"$(uname -r)\" --previous fix-1.ko -o fix-2.ko
     lp-build changelog fix-1.ko fix-2.ko
@@ -186,6 +189,13 @@ pub struct KernelArgs {
     /// Patches to apply to the source tree, in this order, as `patch -p1` does
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub patch: Vec<PathBuf>,
+    /// Fix a module that is not in the kernel's tree: its source folder, with a Kbuild file or Makefile. --patched and --patch are
+    /// then of this folder
+    #[arg(long, value_name = "DIR")]
+    pub module_source: Option<PathBuf>,
+    /// The module as it is installed, if it is not under /lib/modules
+    #[arg(long, value_name = "FILE.ko", num_args = 1.., requires = "module_source")]
+    pub module: Vec<PathBuf>,
     /// Release of the kernel that runs, as `uname -r` gives it
     #[arg(long, value_name = "RELEASE")]
     pub kernel: String,

@@ -112,6 +112,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Check>> {
             symvers: symvers.as_deref().unwrap_or(Path::new("")).to_owned(),
             modules,
             debug_modules: root.join("usr/lib/debug/lib/modules").join(&release),
+            given: Vec::new(),
         };
         add("livepatches", livepatch(&files, options));
         add("signatures", Ok(signatures(options)));

@@ -46,6 +46,10 @@ pub struct Options {
     pub orig: PathBuf,
     /// The tree with the fix.
     pub patched: Patched,
+    /// The source of a module that is not in the tree, which is then what is fixed.
+    pub module_source: Option<PathBuf>,
+    /// Installed modules at other places than under `sysroot`.
+    pub modules: Vec<PathBuf>,
     /// The running kernel's release.
     pub release: String,
     /// The file to write.
@@ -125,6 +129,8 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
             Some(tree) => Patched::Tree(tree),
             None => Patched::Patches(args.patch),
         },
+        module_source: args.module_source,
+        modules: args.module,
         release: args.kernel,
         output: args.output,
         sysroot: args.sysroot,

@@ -5,6 +5,7 @@
 //! ```toml
 //! kernel = "6.1"             # the series of the pinned kernel that the patch is for
 //! modules = ["nf_tables"]    # kernel modules to insert first; what they need comes along
+//! module-source = "module"   # a folder here with a module of the case's own, built and inserted; the patch is to it
 //! setup = ["mkdir /tmp/x"]   # shell commands after that
 //! allow-log = ["WARNING: CPU"]   # texts of kernel log lines that the case provokes on purpose
 //!
@@ -46,6 +47,8 @@ pub(crate) struct Guest {
     pub(crate) code: Option<String>,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
+    /// The folder in the case's with the source of a module of its own, which the patch is one of.
+    pub(crate) module_source: Option<String>,
     #[serde(default)]
     pub(crate) setup: Vec<String>,
     #[serde(default)]

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::case::{self, Case, Expect};
 use crate::kernels::{self, Installed};
-use crate::patch_build::{Order, PatchBuild};
+use crate::patch_build::{Order, Outside, PatchBuild};
 use crate::vm::plan::{Job, Kind, Patches};
 use crate::{sequence, system, tools, vm};
 
@@ -124,13 +124,16 @@ fn working_cases<'a>(
     for case in cases.filter(|case| case.guest.expect != Expect::Refused) {
         let start = Instant::now();
         match made(build, case, args) {
-            Ok((patches, verified)) => {
+            Ok((patches, outside, verified)) => {
                 println!(
                     "{}: built in {:.1} s{verified}",
                     case.name,
                     start.elapsed().as_secs_f64()
                 );
-                jobs.push(job(case, kind(case), patches));
+                jobs.push(Job {
+                    outside,
+                    ..job(case, kind(case), patches)
+                });
             }
             Err(error) => {
                 println!("{} FAIL {error:#}", case.name);
@@ -148,25 +151,37 @@ fn working_cases<'a>(
     Ok(failed)
 }
 
-/// A case's patches, and what lp-verify said of them, for people.
-fn made(build: &PatchBuild<'_>, case: &Case, args: &Args) -> Result<(Patches, String)> {
+/// A case's patches, its own modules, and what lp-verify said, for people.
+fn made(
+    build: &PatchBuild<'_>,
+    case: &Case,
+    args: &Args,
+) -> Result<(Patches, Vec<PathBuf>, String)> {
     let one = |patch| Patches::from([(case.name.clone(), patch)]);
     if let Some(folder) = &args.built {
-        return Ok((one(built(folder, case)), String::new()));
+        let outside = Outside::of(case, build)?.map(|outside| outside.module);
+        let patches = one(built(folder, case));
+        return Ok((patches, outside.into_iter().collect(), String::new()));
     }
     if !case.is_sequence() {
-        return Ok((one(build.build(&order(case, build)?)?), String::new()));
+        let order = order(case, build)?;
+        let outside = order.outside.clone().map(|outside| outside.module);
+        let patches = one(build.build(&order)?);
+        return Ok((patches, outside.into_iter().collect(), String::new()));
     }
     let patches = sequence::build(build, case)?;
     let (yes, no) = sequence::verify(&tools::lp_verify()?, build.kernel, case, &patches)?;
     Ok((
         patches,
+        Vec::new(),
         format!(", lp-verify said yes to {yes} loads and no to {no}"),
     ))
 }
 
 fn order(case: &Case, build: &PatchBuild<'_>) -> Result<Order> {
-    Order::of(case, build.folder())
+    let outside = Outside::of(case, build)?;
+    let order = Order::of(case, build.folder())?;
+    Ok(Order { outside, ..order })
 }
 
 fn built(folder: &Path, case: &Case) -> PathBuf {
@@ -176,7 +191,9 @@ fn built(folder: &Path, case: &Case) -> PathBuf {
 /// Beside the cases: how the kernel's own refusals are told, provoked with the first patch that it takes and that needs
 /// no module.
 fn refusals_of_the_kernel(jobs: &[Job]) -> Option<Job> {
-    let is_plain = |job: &&Job| matches!(job.kind, Kind::Cycle) && job.modules.is_empty();
+    let is_plain = |job: &&Job| {
+        matches!(job.kind, Kind::Cycle) && job.modules.is_empty() && job.outside.is_empty()
+    };
     let first = jobs.iter().find(is_plain)?;
     Some(Job {
         kind: Kind::Refusals,
@@ -200,6 +217,7 @@ pub(crate) fn job(case: &Case, kind: Kind, patches: Patches) -> Job {
         name: case.name.clone(),
         patches,
         modules: case.guest.modules.clone(),
+        outside: Vec::new(),
         setup: case.guest.setup.clone(),
         probes: case.guest.probes.clone(),
         steps: case.guest.steps.clone(),

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::case::Case;
 use crate::command;
+use crate::differential::pool;
 use crate::kernels::Installed;
 use crate::paths;
 
@@ -39,6 +40,47 @@ pub(crate) struct Order {
     pub(crate) reverts: Vec<String>,
     /// The code of a warning that there must be.
     pub(crate) warning: Option<String>,
+    /// The module outside the kernel's tree that it is a patch of.
+    pub(crate) outside: Option<Outside>,
+}
+
+/// A module that is not in the kernel's tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Outside {
+    /// Its source.
+    pub(crate) source: PathBuf,
+    /// It, as it is installed.
+    pub(crate) module: PathBuf,
+}
+
+impl Outside {
+    /// A case's own module, built beside its patch; none where the case has none.
+    pub(crate) fn of(case: &Case, build: &PatchBuild<'_>) -> Result<Option<Self>> {
+        let Some(name) = &case.guest.module_source else {
+            return Ok(None);
+        };
+        let source = case.folder.join(name);
+        let place = build.folder().join(format!("{}-module", case.name));
+        if place.exists() {
+            fs::remove_dir_all(&place).with_context(|| format!("remove {}", place.display()))?;
+        }
+        fs::create_dir_all(&place).with_context(|| format!("create {}", place.display()))?;
+        let mut module = None;
+        for file in fs::read_dir(&source).with_context(|| format!("read {}", source.display()))? {
+            let file = file?.path();
+            let copy = place.join(file.file_name().unwrap_or_default());
+            fs::copy(&file, &copy).with_context(|| format!("copy {}", file.display()))?;
+        }
+        pool::build(build.kernel, &place)?;
+        for file in fs::read_dir(&place)? {
+            let file = file?.path();
+            if file.extension().is_some_and(|extension| extension == "ko") {
+                module = Some(file);
+            }
+        }
+        let module = module.with_context(|| format!("{} builds no module", source.display()))?;
+        Ok(Some(Self { source, module }))
+    }
 }
 
 impl Order {
@@ -50,6 +92,7 @@ impl Order {
             previous: None,
             reverts: Vec::new(),
             warning: None,
+            outside: None,
         }
         .with_module(&case.name)
     }
@@ -168,6 +211,13 @@ impl PatchBuild<'_> {
         let mut build = self.command(&Trees::Patch(&fix), &description, output, &cache());
         if let Some(previous) = &order.previous {
             build.arg("--previous").arg(relative(previous));
+        }
+        if let Some(outside) = &order.outside {
+            build
+                .arg("--module-source")
+                .arg(relative(&outside.source))
+                .arg("--module")
+                .arg(relative(&outside.module));
         }
         for function in &order.reverts {
             build.arg("--revert").arg(function);

@@ -104,6 +104,7 @@ pub(crate) fn build(build: &PatchBuild<'_>, case: &Case) -> Result<BTreeMap<Stri
             previous: previous.transpose()?,
             reverts: patch.revert.clone(),
             warning: patch.warning.clone(),
+            outside: None,
         }
         .with_module(&patch.name)?;
         match &patch.code {

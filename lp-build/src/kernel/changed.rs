@@ -57,7 +57,7 @@ pub fn find(
     scratch: &Scratch,
     progress: &Progress,
 ) -> Result<Changed> {
-    let orig = &inputs.orig.root;
+    let orig = inputs.root();
     match (&inputs.patched, &options.patched) {
         (Some(tree), _) => progress.step("comparing the trees", || {
             let (listing, theirs) = rayon::join(|| walk::list(orig), || walk::list(&tree.root));
@@ -102,7 +102,7 @@ pub fn find(
 
 /// The diff stat of what differs.
 pub fn stat(inputs: &Inputs, changed: &Changed) -> DiffStat {
-    diffstat(&inputs.orig.root, &changed.patched, &changed.changes)
+    diffstat(inputs.root(), &changed.patched, &changed.changes)
 }
 
 /// What is to be compiled.
@@ -141,7 +141,11 @@ pub fn sources(inputs: &Inputs, changed: &Changed, report: &mut Report) -> Sourc
     let mut sources = Sources::default();
     let mut outside: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for change in &changed.changes {
-        match kinds::kind(change, inputs.arch) {
+        let kind = match inputs.module {
+            Some(_) => kinds::kind_in_module(change),
+            None => kinds::kind(change, inputs.arch),
+        };
+        match kind {
             Kind::Source => match change.kind {
                 ChangeKind::Changed => sources.files.push(change.path.clone()),
                 ChangeKind::Added => sources.added.push(change.path.clone()),

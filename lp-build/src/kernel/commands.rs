@@ -218,8 +218,12 @@ fn written_source(compile: &[String], tree: &str, target: &str) -> Option<String
         && compile
             .windows(2)
             .any(|pair| matches!(pair, [o, file] if o == "-o" && file == target));
-    let source = compile.last()?.strip_prefix(tree)?.strip_prefix('/')?;
-    let same = source.rsplit_once('.')?.0 == target.strip_suffix(".o")?;
+    let written = compile.last()?;
+    let source = written.strip_prefix(tree)?.strip_prefix('/')?;
+    // The objects of a module in a folder of its own have absolute paths, too.
+    let stem = target.strip_suffix(".o")?;
+    let same = [source, written].map(|source| Some(source.rsplit_once('.')?.0));
+    let same = same.contains(&Some(stem));
     (compiles && same).then(|| source.to_owned())
 }
 

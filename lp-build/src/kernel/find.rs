@@ -24,6 +24,8 @@ pub struct KernelFiles {
     pub modules: PathBuf,
     /// Where they are with their debug information, never compressed.
     pub debug_modules: PathBuf,
+    /// Module files that the person gave, which go before all others.
+    pub given: Vec<PathBuf>,
 }
 
 /// A file of the kernel that its packages bring.
@@ -138,11 +140,15 @@ pub fn find(options: &Options) -> Result<KernelFiles> {
         symvers: find(SYMVERS, &options.symvers)?,
         modules: root.join("lib/modules").join(release),
         debug_modules: root.join("usr/lib/debug/lib/modules").join(release),
+        given: options.modules.clone(),
     })
 }
 
 /// The file of a module of this kernel. Where kernels have compressed ones, the debug package's is the same code.
 pub fn module(files: &KernelFiles, name: &ObjName) -> Result<PathBuf> {
+    if let Some(path) = files.given.iter().find(|path| is_file_of(path, name)) {
+        return Ok(path.clone());
+    }
     let places = [&files.modules, &files.debug_modules];
     let found: Vec<PathBuf> = places
         .into_iter()
@@ -160,14 +166,17 @@ pub fn module(files: &KernelFiles, name: &ObjName) -> Result<PathBuf> {
     }
 }
 
+/// Whether a file is called as the module's is.
+fn is_file_of(path: &Path, name: &ObjName) -> bool {
+    let file = path.file_name().and_then(|file| file.to_str());
+    let stem = file.and_then(|file| Some(file.split_once(".ko")?.0));
+    stem.is_some_and(|stem| stem.replace('-', "_") == name.as_str())
+}
+
 /// The files of a module in a folder, as they are and compressed.
 fn called(folder: &Path, name: &ObjName) -> Vec<PathBuf> {
     let walk = WalkDir::new(folder).sort_by_file_name();
-    let is_it = |entry: &walkdir::DirEntry| {
-        let file = entry.file_name().to_str().unwrap_or_default();
-        let stem = file.split_once(".ko").map(|(stem, _)| stem);
-        stem.is_some_and(|stem| stem.replace('-', "_") == name.as_str())
-    };
+    let is_it = |entry: &walkdir::DirEntry| is_file_of(entry.path(), name);
     walk.into_iter()
         .filter_map(Result::ok)
         .filter(is_it)

@@ -10,6 +10,7 @@ use super::makefile::Makefiles;
 use crate::report::RefusalReport;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// The differences, by the objects' paths in the build folder.
 #[derive(Debug, Default)]
@@ -72,25 +73,49 @@ fn plan(make: Make<'_>, folder: &str) -> Result<Plan> {
     read(&dry_run(make, &[format!("{folder}/")])?, tree)
 }
 
+/// What building a module in a folder of its own would do, before and after, and every object that both make.
+pub fn module(
+    make: Make<'_>,
+    (orig, patched): (&Path, &Path),
+) -> Result<(Followed, Vec<CompileCommand>)> {
+    let plan = |folder: &Path| {
+        let folder = folder.to_str().context("the module's path is not UTF-8")?;
+        let goals = [format!("M={folder}"), folder.to_owned()];
+        read(&dry_run(make, &goals)?, folder)
+    };
+    let before = plan(orig)?;
+    let all = before.objects.values().cloned().collect();
+    let mut followed = Followed::default();
+    followed.compare("Makefile", before, plan(patched)?);
+    Ok((followed, all))
+}
+
 fn read(printed: &str, tree: &str) -> Result<Plan> {
     let mut plan = Plan::default();
     for line in printed.lines() {
         match lines(line).next() {
             Some(line) if line.target.ends_with(".o") => {
                 let command = Line::command(line, tree)?;
-                plan.objects.insert(command.target.clone(), command);
+                plan.objects.insert(inside(&command.target, tree), command);
             }
             _ => {
                 if let Some(target) = recorded(line)
                     && !LINKED.iter().any(|linked| target.ends_with(linked))
                 {
                     let line = line.replace(tree, "TREE");
-                    plan.others.insert(target.to_owned(), line);
+                    plan.others.insert(inside(target, tree), line);
                 }
             }
         }
     }
     Ok(plan)
+}
+
+/// A target inside the tree: those of a module have absolute paths.
+fn inside(target: &str, tree: &str) -> String {
+    let inside = target.strip_prefix(tree);
+    let inside = inside.and_then(|rest| rest.strip_prefix('/'));
+    inside.unwrap_or(target).to_owned()
 }
 
 /// What a line of the build makes: kbuild keeps its command in a variable of a `.cmd` file.
@@ -156,8 +181,7 @@ impl Followed {
 
 /// Whether the same is done, in whichever tree.
 fn same(before: &CompileCommand, after: &CompileCommand) -> bool {
-    let steps =
-        |command: &CompileCommand| command.steps_for("/TREE", &command.target, &command.depfile);
+    let steps = |command: &CompileCommand| command.steps_for("/TREE", "OBJECT", "DEPFILE");
     before.owners == after.owners && steps(before) == steps(after)
 }
 

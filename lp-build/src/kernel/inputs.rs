@@ -3,18 +3,21 @@
 use super::arch::Arch;
 use super::checks::{self, Compiler};
 use super::config;
+use super::external;
 use super::find::{self, KernelFiles};
 use super::image::{self, Image};
 use crate::options::{Options, Patched};
 use crate::tree::{self, Tree};
 use anyhow::{Result, ensure};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The original tree and the kernel that runs.
 #[derive(Debug)]
 pub struct Inputs {
     /// The original tree.
     pub orig: Tree,
+    /// The source of a module that is not in the tree; the fix is then one of it, and the tree what it is built against.
+    pub module: Option<PathBuf>,
     /// The patched one, where it is a tree.
     pub patched: Option<Tree>,
     /// The kernel's files.
@@ -31,7 +34,14 @@ pub struct Inputs {
 pub fn open(options: &Options) -> Result<Inputs> {
     check_output(options)?;
     let orig = tree::open(&options.orig, "--orig")?;
+    let module = options.module_source.as_deref();
+    let module = module.map(|path| tree::open_module(path, "--module-source"));
+    let module = module.transpose()?;
     let patched = match &options.patched {
+        Patched::Tree(path) if module.is_some() => Some(Tree {
+            root: tree::open_module(path, "--patched")?,
+            version: orig.version.clone(),
+        }),
         Patched::Tree(path) => Some(tree::open(path, "--patched")?),
         Patched::Patches(patches) => {
             for patch in patches {
@@ -41,11 +51,18 @@ pub fn open(options: &Options) -> Result<Inputs> {
         }
     };
     if let Some(patched) = &patched {
+        let (root, option) = match &module {
+            Some(root) => (root, "--module-source"),
+            None => (&orig.root, "--orig"),
+        };
         ensure!(
-            patched.root != orig.root,
-            "--orig and --patched are the same folder {}: give the tree without the fix and the one with it",
-            orig.root.display()
+            patched.root != *root,
+            "{option} and --patched are the same folder {}: give the one without the fix and the one with it",
+            root.display()
         );
+    }
+    for path in &options.modules {
+        external::check_release(path, &options.release)?;
     }
     let files = find::find(options)?;
     let symvers = std::fs::metadata(&files.symvers);
@@ -64,12 +81,14 @@ pub fn open(options: &Options) -> Result<Inputs> {
         checks::same_config(&files, &config, &own)?;
     }
     let arch = checks::livepatch(&files, &config)?;
-    for tree in std::iter::once(&orig).chain(&patched) {
+    let kernels = patched.iter().filter(|_| module.is_none());
+    for tree in std::iter::once(&orig).chain(kernels) {
         checks::tree(tree, &files, &text, &image)?;
     }
     let compiler = checks::compiler(&files, &config)?;
     Ok(Inputs {
         orig,
+        module,
         patched,
         files,
         image,
@@ -79,17 +98,23 @@ pub fn open(options: &Options) -> Result<Inputs> {
 }
 
 impl Inputs {
+    /// The folder that the fix is one of: the tree, or the module's source.
+    pub fn root(&self) -> &Path {
+        self.module.as_deref().unwrap_or(&self.orig.root)
+    }
+
     /// Checks, before it is made, that a folder of ours is in no source tree, which it would change, and can be used.
     pub fn check_outside(&self, folder: &Path, what: &str) -> Result<()> {
         let folder = tree::resolved(folder)?;
         tree::check_path(&folder, what)?;
         let trees = std::iter::once(&self.orig).chain(&self.patched);
-        for tree in trees {
+        let roots = trees.map(|tree| &tree.root).chain(&self.module);
+        for root in roots {
             ensure!(
-                !folder.starts_with(&tree.root),
+                !folder.starts_with(root),
                 "{what} {} is inside the source tree {}: give a folder elsewhere",
                 folder.display(),
-                tree.root.display()
+                root.display()
             );
         }
         Ok(())

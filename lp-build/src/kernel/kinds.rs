@@ -151,6 +151,23 @@ pub fn kind(change: &Change, arch: &Arch) -> Kind {
     Kind::Refused(refused)
 }
 
+/// Decides what a changed file means in the source of a module that is not in the kernel's tree.
+pub fn kind_in_module(change: &Change) -> Kind {
+    let name = change.path.rsplit('/').next().unwrap_or(&change.path);
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if DOCUMENTS.contains(&extension) || TOP_DOCUMENTS.contains(&name) {
+        return Kind::Outside("documentation");
+    }
+    if is_leftover(name, extension) {
+        return Kind::Outside("not a source");
+    }
+    match by_name(&change.path) {
+        _ if extension == "h" => Kind::Header,
+        Kind::Kconfig => Kind::Outside("read by a build in the kernel's tree alone"),
+        kind => kind,
+    }
+}
+
 /// Why a file takes no part in building the kernel, if that is so.
 pub fn outside(path: &str, arch: &str) -> Option<&'static str> {
     let mut parts = path.split('/');
@@ -173,11 +190,12 @@ pub fn outside(path: &str, arch: &str) -> Option<&'static str> {
     {
         return Some("documentation");
     }
-    // No file of the kernel whose name begins with a dot takes part in its build.
-    if name.starts_with('.') || name.ends_with('~') || LEFTOVERS.contains(&extension) {
-        return Some("not a source");
-    }
-    None
+    is_leftover(name, extension).then_some("not a source")
+}
+
+/// Whether a file is something that an editor or a build left. None whose name begins with a dot takes part in a build.
+fn is_leftover(name: &str, extension: &str) -> bool {
+    name.starts_with('.') || name.ends_with('~') || LEFTOVERS.contains(&extension)
 }
 
 /// Whether a Makefile is the tree's own or the architecture's, which set the flags of all files.

@@ -17,6 +17,7 @@ pub mod compile;
 pub mod config;
 pub mod elsewhere;
 pub mod equal;
+pub mod external;
 pub mod find;
 pub mod followed;
 pub mod generated;
@@ -45,7 +46,7 @@ use crate::module;
 use crate::options::Options;
 use crate::progress::{Count, Progress, minutes, say};
 use crate::report::{RefusalReport, Report, Verdict};
-use crate::tree::patch;
+use crate::tree::{patch, walk};
 use anyhow::{Context, Result};
 use cache::{Cache, Scratch};
 use changed::{Changed, Sources};
@@ -139,7 +140,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     };
     assemble::summarize(options, &judged, report);
     if let Some(html) = &options.html {
-        let page = review::page(options, &judged, (&inputs.orig.root, &changed.patched))?;
+        let page = review::page(options, &judged, (inputs.root(), &changed.patched))?;
         publish(html, page.as_bytes())?;
         report.notes.push(format!(
             "both versions of what changed are in {}",
@@ -259,7 +260,10 @@ fn prepare(
         ..
     } = inputs;
     progress.step("finding or preparing the build folder", || {
-        let key = key::key(orig, &changed.listing, files, compiler, arch)?;
+        let of_tree = inputs.module.as_ref().map(|_| walk::list(&orig.root));
+        let of_tree = of_tree.transpose()?;
+        let listing = of_tree.as_ref().unwrap_or(&changed.listing);
+        let key = key::key(orig, listing, files, compiler, arch)?;
         prepare::prepare(cache, key, orig, files, compiler, progress)
     })
 }
@@ -282,7 +286,7 @@ fn check_generated(
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
-    if sources.headers.is_empty() {
+    if sources.headers.is_empty() || inputs.module.is_some() {
         return Ok(());
     }
     let products = scratch.folder("generated")?;
@@ -310,7 +314,7 @@ fn judge_all(
         return Ok(None);
     };
     let files = pairs::by_command(&units.units).count() + units.probes.len();
-    if !sources.headers.is_empty() {
+    if !sources.headers.is_empty() && inputs.module.is_none() {
         say(format_args!(
             "           {files} files of this kernel may see the change, about {} to compile",
             minutes(files as f64 * SECONDS / rayon::current_num_threads() as f64)
@@ -357,7 +361,7 @@ fn judge_all(
         pairs.par_iter().map(judge).collect::<Result<Vec<_>>>()
     })?;
     let judged: Vec<Judged> = judged.into_iter().flatten().collect();
-    if !sources.headers.is_empty() {
+    if !sources.headers.is_empty() && inputs.module.is_none() {
         report.notes.push(format!(
             "{files} files of this kernel may see the changed headers, the code of {} differs",
             judged.len()
@@ -377,7 +381,7 @@ fn open_detours(road: &Road<'_>, units: &Units) -> Result<()> {
         .chain(probes)
         .filter_map(|command| command.detour())
     {
-        let (orig, patched) = (&road.inputs.orig.root, &road.changed.patched);
+        let (orig, patched) = (road.inputs.root(), &road.changed.patched);
         patch::open_folder(orig, patched, Path::new(folder))?;
     }
     Ok(())
@@ -401,6 +405,9 @@ fn find_units(road: &Road<'_>, sources: &Sources, report: &mut Report) -> Result
         graph: &road.cache.graph(key),
     };
     let mut units = progress.step("finding how the files are built", || {
+        if inputs.module.is_some() {
+            return external::find(inputs, changed, sources, road.make);
+        }
         let (tree, listing) = (&inputs.orig, &changed.listing);
         units::find(sources, tree, listing, inputs.arch, build)
     })?;

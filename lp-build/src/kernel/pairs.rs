@@ -144,7 +144,7 @@ fn both(
 ) -> Result<Option<(Compiled, Compiled)>> {
     let orig = || {
         let side = Side {
-            tree: &inputs.orig.root,
+            tree: inputs.root(),
             names: &shop.names.0,
         };
         match recipe.added {
@@ -159,12 +159,7 @@ fn both(
         };
         let patched = one(recipe.patched, side, &shop.patched, shop);
         let patched = patched.context("the original compiles, the patched file does not: does it need another file of the fix?")?;
-        compile::check_read(
-            &patched,
-            &inputs.orig.root,
-            &changed.patched,
-            &changed.touched,
-        )?;
+        compile::check_read(&patched, inputs.root(), &changed.patched, &changed.touched)?;
         Ok(patched)
     };
     if !recipe.reached {
@@ -173,7 +168,7 @@ fn both(
     }
     let orig = orig()?;
     // A header that only the patched tree has may be found before one that both have.
-    if !changed.adds_header() && !changed.reads(&orig.read, &inputs.orig.root) {
+    if !changed.adds_header() && !changed.reads(&orig.read, inputs.root()) {
         return Ok(None);
     }
     let patched = patched()?;

@@ -7,7 +7,7 @@
 use super::absent::is_switched_off;
 use super::commands::{CompileCommand, dry_run, parse};
 use super::elsewhere::object_of;
-use super::find;
+use super::find::{self, KernelFiles};
 use super::followed::{Followed, follow};
 use super::kinds::RefusedKind;
 use super::units::{Kernel, Unit, Units, is_linked};
@@ -33,12 +33,12 @@ impl Kernel<'_> {
         }
         self.add_sources(&sources.added, &mut followed.added, found)?;
         for command in &followed.added {
-            self.add_new(command, found);
+            add_new(command, self.build.files, found);
         }
         for (before, after) in &followed.changed {
-            self.add_changed(before, after, found);
+            add_changed(before, after, found);
         }
-        self.drop_removed(&followed, found);
+        drop_removed(&followed, found);
         self.check_removed(&sources.removed, &followed, (found, roots))
     }
 
@@ -91,59 +91,6 @@ impl Kernel<'_> {
         Ok(())
     }
 
-    fn add_new(&self, command: &CompileCommand, found: &mut Units) {
-        let source = &command.source;
-        let kind = RefusedKind::Assembler;
-        if source.ends_with(".S") {
-            return found.refuse(kind.code(), source, kind.why().to_owned());
-        }
-        for object in command.owners.iter().filter(|object| !object.is_vmlinux()) {
-            if find::module(self.build.files, object).is_err() {
-                let why = format!(
-                    "it becomes part of {object}, a module that this kernel does not have: build it as a module of its own and load that"
-                );
-                return found.refuse("new-module", source, why);
-            }
-        }
-        found
-            .notes
-            .push(format!("{source} is new in {}", objects(command)));
-        found.add_new(command);
-    }
-
-    /// A file that is compiled by another command counts as changed, whether its text did or not.
-    fn add_changed(&self, before: &CompileCommand, after: &CompileCommand, found: &mut Units) {
-        if before.source.ends_with(".S") {
-            let kind = RefusedKind::Assembler;
-            return found.refuse(kind.code(), &before.source, kind.why().to_owned());
-        }
-        let is_it = |unit: &Unit| unit.command.target == before.target;
-        if !found.units.iter().any(is_it) {
-            found.add_units(before, None);
-        }
-        for unit in found.units.iter_mut().filter(|unit| is_it(unit)) {
-            unit.patched = Some(after.clone());
-        }
-        found
-            .notes
-            .push(format!("{} is compiled with other flags", before.source));
-    }
-
-    fn drop_removed(&self, followed: &Followed, found: &mut Units) {
-        for command in &followed.removed {
-            found
-                .units
-                .retain(|unit| unit.command.target != command.target);
-            if !command.owners.is_empty() {
-                found.notes.push(format!(
-                    "{} is no longer built: its code stays in {}, with all that it registered; the new code does not use it",
-                    command.source,
-                    objects(command)
-                ));
-            }
-        }
-    }
-
     /// A source that is gone must be gone from the build, or be one that others include.
     fn check_removed(
         &self,
@@ -173,6 +120,61 @@ impl Kernel<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A file that only the patched folder builds.
+pub(super) fn add_new(command: &CompileCommand, files: &KernelFiles, found: &mut Units) {
+    let source = &command.source;
+    let kind = RefusedKind::Assembler;
+    if source.ends_with(".S") {
+        return found.refuse(kind.code(), source, kind.why().to_owned());
+    }
+    for object in command.owners.iter().filter(|object| !object.is_vmlinux()) {
+        if find::module(files, object).is_err() {
+            let why = format!(
+                "it becomes part of {object}, a module that this kernel does not have: build it as a module of its own and load that"
+            );
+            return found.refuse("new-module", source, why);
+        }
+    }
+    found
+        .notes
+        .push(format!("{source} is new in {}", objects(command)));
+    found.add_new(command);
+}
+
+/// A file that is compiled by another command counts as changed, whether its text did or not.
+pub(super) fn add_changed(before: &CompileCommand, after: &CompileCommand, found: &mut Units) {
+    if before.source.ends_with(".S") {
+        let kind = RefusedKind::Assembler;
+        return found.refuse(kind.code(), &before.source, kind.why().to_owned());
+    }
+    let is_it = |unit: &Unit| unit.command.target == before.target;
+    if !found.units.iter().any(is_it) {
+        found.add_units(before, None);
+    }
+    for unit in found.units.iter_mut().filter(|unit| is_it(unit)) {
+        unit.patched = Some(after.clone());
+    }
+    found
+        .notes
+        .push(format!("{} is compiled with other flags", before.source));
+}
+
+/// Files that only the original builds.
+pub(super) fn drop_removed(followed: &Followed, found: &mut Units) {
+    for command in &followed.removed {
+        found
+            .units
+            .retain(|unit| unit.command.target != command.target);
+        if !command.owners.is_empty() {
+            found.notes.push(format!(
+                "{} is no longer built: its code stays in {}, with all that it registered; the new code does not use it",
+                command.source,
+                objects(command)
+            ));
+        }
     }
 }
 

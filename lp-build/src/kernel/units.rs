@@ -414,7 +414,7 @@ impl Units {
     }
 
     /// The order of the report; units of one command are neighbours.
-    fn sort(&mut self) {
+    pub(super) fn sort(&mut self) {
         let key = |unit: &Unit| {
             let target = unit.command.target.clone();
             (unit.source.clone(), target, unit.object.clone())

@@ -4,6 +4,7 @@
 pub mod kbuild;
 pub mod klp_rela;
 pub mod post_link;
+pub mod reload;
 pub mod scope;
 pub mod template;
 
@@ -53,8 +54,7 @@ pub fn build(
             post_link::run(&linked.bytes, When::of(make.release))
         })
         .context("the linked module cannot become a livepatch")?;
-    Ok(Module {
-        bytes,
-        warnings: linked.warnings,
-    })
+    let mut warnings = linked.warnings;
+    warnings.extend(reload::warning(&bytes, make.release));
+    Ok(Module { bytes, warnings })
 }

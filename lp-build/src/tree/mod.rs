@@ -82,6 +82,21 @@ pub fn open(path: &Path, option: &str) -> Result<Tree> {
     Ok(Tree { root, version })
 }
 
+/// Opens the source folder of a module that is not in the kernel's tree.
+pub fn open_module(path: &Path, option: &str) -> Result<PathBuf> {
+    let root = std::fs::canonicalize(path)
+        .with_context(|| format!("{option} {}: no such source folder", path.display()))?;
+    ensure!(
+        ["Kbuild", "Makefile"]
+            .iter()
+            .any(|name| root.join(name).is_file()),
+        "{option} {}: not a module's source (no Kbuild and no Makefile): give the folder that `make M=` is given",
+        path.display()
+    );
+    check_path(&root, option)?;
+    Ok(root)
+}
+
 /// The absolute path of a folder that need not exist yet, without links as far as it does.
 pub fn resolved(path: &Path) -> Result<PathBuf> {
     let absolute =

@@ -2,6 +2,7 @@
 
 use crate::message;
 use lp_build::kernel::commands::{CompileCommand, outside, parse};
+use lp_build::kernel::followed::of_printed;
 
 const TREE: &str = "/src/linux";
 
@@ -137,4 +138,25 @@ fn the_command_of_the_folder_that_owns_the_object_counts() {
             .expect("the file's line");
         assert!(command.steps.concat().contains(&"-DOWN".to_owned()));
     }
+}
+
+#[test]
+fn an_object_of_a_module_elsewhere_has_an_absolute_path() {
+    let text = printed("-DMODULE -DLIVEPATCH_MODULE=m", OBJTOOL)
+        .replace(" fs/proc/meminfo.o", " /m/meminfo.o")
+        .replace("fs/proc/.meminfo.o.d", "/m/.meminfo.o.d")
+        .replace("/src/linux/fs/proc/meminfo.c", "/m/meminfo.c");
+    let found = parse_in(&text, "/m");
+    assert_eq!(
+        (found.source.as_str(), found.target.as_str()),
+        ("meminfo.c", "/m/meminfo.o")
+    );
+    let steps = found.steps_for("/new", "/out/m.o", "/out/m.d");
+    assert_eq!(steps[0].last().map(String::as_str), Some("/new/meminfo.c"));
+}
+
+/// The one object that the build of a module in the folder `tree` makes.
+fn parse_in(text: &str, tree: &str) -> CompileCommand {
+    let followed = of_printed("Makefile", ("", tree), (text, tree)).expect("answers");
+    followed.added.into_iter().next().expect("an object")
 }

@@ -1,6 +1,6 @@
 //! What a changed file means, by its path.
 
-use lp_build::kernel::kinds::{Kind, RefusedKind, kind};
+use lp_build::kernel::kinds::{Kind, RefusedKind, kind, kind_in_module};
 use lp_build::kernel::{arch, key};
 use lp_build::tree::{Change, ChangeKind};
 
@@ -101,6 +101,24 @@ fn a_kconfig_file_is_tried() {
         "Documentation/Kconfig",
     ] {
         assert_eq!(of(path, ChangeKind::Changed), Kind::Kconfig, "{path}");
+    }
+}
+
+#[test]
+fn a_module_of_its_own_has_no_folders_that_mean_something() {
+    let of = |path: &str| {
+        kind_in_module(&Change {
+            path: path.to_owned(),
+            kind: ChangeKind::Changed,
+        })
+    };
+    assert_eq!(of("tools/main.c"), Kind::Source);
+    assert_eq!(of("samples/inc/x.h"), Kind::Header);
+    assert_eq!(of("Makefile"), Kind::Makefile);
+    assert_eq!(of("fast.S"), Kind::Refused(RefusedKind::Assembler));
+    assert_eq!(of("firmware.bin"), Kind::Refused(RefusedKind::Unknown));
+    for path in ["README.md", "Kconfig", ".gitignore", "x.o", "x.c~"] {
+        assert!(matches!(of(path), Kind::Outside(_)), "{path}");
     }
 }
 

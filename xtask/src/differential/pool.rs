@@ -28,15 +28,7 @@ pub(crate) fn ensure(kernel: &Installed) -> Result<Vec<PathBuf>> {
         remove(&fresh)?;
     } else {
         let start = Instant::now();
-        let build = prepared(kernel)?;
-        let mut make = make(kernel, &build);
-        // Without debug information; what has none to be made of is no warning either.
-        make.arg(format!("M={}", fresh.display())).args([
-            "KCFLAGS=-g0",
-            "CONFIG_DEBUG_INFO_BTF_MODULES=",
-            "modules",
-        ]);
-        command::quiet(&mut make)?;
+        build(kernel, &fresh)?;
         fs::rename(&fresh, &place).with_context(|| format!("rename {}", fresh.display()))?;
         println!(
             "differential: modules built in {:.1} s",
@@ -44,6 +36,19 @@ pub(crate) fn ensure(kernel: &Installed) -> Result<Vec<PathBuf>> {
         );
     }
     files(&place, "ko")
+}
+
+/// Builds the modules of a folder in it, as `make M=` does.
+pub(crate) fn build(kernel: &Installed, folder: &Path) -> Result<()> {
+    let prepared = prepared(kernel)?;
+    let mut make = make(kernel, &prepared);
+    // Without debug information; what has none to be made of is no warning either.
+    make.arg(format!("M={}", folder.display())).args([
+        "KCFLAGS=-g0",
+        "CONFIG_DEBUG_INFO_BTF_MODULES=",
+        "modules",
+    ]);
+    command::quiet(&mut make)
 }
 
 fn key(folder: &Path, kernel: &Installed) -> Result<String> {

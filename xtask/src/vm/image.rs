@@ -104,9 +104,9 @@ impl Image {
             .in_order(&job.modules)
             .with_context(|| format!("case {}", job.name))?;
         let mut insmod = Vec::new();
-        for module in needed {
-            let place = format!("modules/{}", file_name(&module));
-            self.copy(&module, &place)?;
+        for module in needed.iter().chain(&job.outside) {
+            let place = format!("modules/{}", file_name(module));
+            self.copy(module, &place)?;
             insmod.push(absolute(&place));
         }
         Ok(job.in_guest(patches, insmod))

@@ -47,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) patches: Patches,
     /// Names of the kernel modules to be there, without those that they need.
     pub(crate) modules: Vec<String>,
+    /// Files of modules that the kernel does not bring, to be inserted after those.
+    pub(crate) outside: Vec<PathBuf>,
     pub(crate) setup: Vec<String>,
     pub(crate) probes: Vec<Probe>,
     pub(crate) steps: Vec<Step>,
@@ -136,6 +138,7 @@ impl Job {
             patches: [(name.clone(), patch.to_path_buf())].into(),
             name,
             modules,
+            outside: Vec::new(),
             setup: Vec::new(),
             probes: Vec::new(),
             steps: Vec::new(),

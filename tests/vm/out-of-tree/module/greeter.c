@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/module.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+#include "greeter.h"
+
+static int greeter_show(struct seq_file *m, void *v)
+{
+	seq_printf(m, "%s%s\n", greeter_words(), greeter_end());
+	return 0;
+}
+
+static int __init greeter_init(void)
+{
+	return proc_create_single("lp_greeter", 0444, NULL, greeter_show) ? 0 : -ENOMEM;
+}
+
+static void __exit greeter_exit(void)
+{
+	remove_proc_entry("lp_greeter", NULL);
+}
+
+module_init(greeter_init);
+module_exit(greeter_exit);
+MODULE_LICENSE("GPL");
