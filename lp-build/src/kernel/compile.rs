@@ -44,6 +44,8 @@ pub struct Place<'a> {
     pub include: &'a Path,
     /// A program to run the compiler by.
     pub launcher: Option<&'a str>,
+    /// By which path the tree's files are called in messages and debug information; kbuild sees to that for the kernel's.
+    pub named: Option<&'a Path>,
 }
 
 /// Compiles one file; the name of its object begins with the source's path.
@@ -57,7 +59,16 @@ pub fn compile(command: &CompileCommand, place: Place<'_>) -> Result<Compiled, F
         // The source is the last word.
         let at = compile.len().saturating_sub(1);
         let include = place.include.to_string_lossy().into_owned();
-        compile.splice(at..at, ["-idirafter".to_owned(), include]);
+        let mapped = place.named.filter(|named| *named != place.tree);
+        let mapped = mapped.map(|named| {
+            format!(
+                "-ffile-prefix-map={}/={}/",
+                place.tree.display(),
+                named.display()
+            )
+        });
+        let more = ["-idirafter".to_owned(), include].into_iter().chain(mapped);
+        compile.splice(at..at, more);
         // Only the compiler: objtool changes its object in place.
         compile.splice(0..0, place.launcher.map(str::to_owned));
     }

@@ -332,6 +332,7 @@ fn judge_all(
         include: header::provide(scratch)?,
         count: Count::of(files),
         launcher: road.options.launcher.clone(),
+        named: inputs.module.clone(),
         objects: Objects::new(kept.clone(), &road.prepared.key, header::TEXT),
         names: objects::names(changed),
     };

@@ -42,6 +42,8 @@ pub struct Workshop<'a> {
     pub copying: Mutex<()>,
     /// Where the header is that a patch may include.
     pub include: PathBuf,
+    /// By which path the files of both trees are called, where kbuild does not see to it.
+    pub named: Option<PathBuf>,
     /// A program to run the compiler by, such as `ccache`.
     pub launcher: Option<String>,
     /// What was compiled before.
@@ -196,6 +198,7 @@ fn place<'a>(side: Side<'a>, products: &'a Path, shop: &'a Workshop<'_>) -> Plac
         products,
         include: &shop.include,
         launcher: shop.launcher.as_deref(),
+        named: shop.named.as_deref(),
     }
 }
 
