@@ -205,7 +205,7 @@ pub struct KernelArgs {
     /// Where the kernel's packages are installed or unpacked
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub sysroot: PathBuf,
-    /// The kernel's vmlinux with symbols, if it is not where its packages put it
+    /// The kernel's vmlinux with symbols, or its vmlinuz, if it is not where its packages put it
     #[arg(long, value_name = "FILE")]
     pub vmlinux: Option<PathBuf>,
     /// The kernel's configuration, if it is not where its packages put it

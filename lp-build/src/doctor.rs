@@ -7,6 +7,7 @@ mod programs;
 
 use crate::cli::{DoctorArgs, ReportFormat};
 use crate::kernel::find::{self, KernelFiles, Wanted};
+use crate::kernel::unpacked::Unpacked;
 use crate::kernel::{checks, config, image};
 use crate::{options, tree};
 use anyhow::{Context, Error, Result, anyhow, ensure};
@@ -93,6 +94,8 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Check>> {
         Ok(path) => Ok(path.display().to_string()),
         Err(error) => Err(anyhow!("{error:#}")),
     };
+    let cache = args.cache.clone().map_or_else(options::default_cache, Ok);
+    let unpacked = Unpacked::of(cache.as_deref().unwrap_or(Path::new("")));
     let (config, vmlinux, symvers) = (file(find::CONFIG), file(find::VMLINUX), file(find::SYMVERS));
     add("kernel", Ok(release.clone()));
     add(find::CONFIG.what, shown(&config));
@@ -111,8 +114,9 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Check>> {
             vmlinux: vmlinux.as_deref().unwrap_or(Path::new("")).to_owned(),
             symvers: symvers.as_deref().unwrap_or(Path::new("")).to_owned(),
             modules,
-            debug_modules: root.join("usr/lib/debug/lib/modules").join(&release),
             given: Vec::new(),
+            vmlinuz: None,
+            unpacked,
         };
         add("livepatches", livepatch(&files, options));
         add("signatures", Ok(signatures(options)));
@@ -125,7 +129,6 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Check>> {
     } else if let Some(Err(error)) = parsed {
         add("configuration", Err(error));
     }
-    let cache = args.cache.clone().map_or_else(options::default_cache, Ok);
     checks.push(check("cache", cache.and_then(|cache| space(&cache))));
     Ok(checks)
 }
@@ -172,7 +175,8 @@ fn signatures(config: &config::Config) -> String {
 
 fn source(orig: &Path, files: &KernelFiles, config: &str) -> Result<String> {
     let tree = tree::open(orig, "--orig")?;
-    checks::tree(&tree, files, config, &image::read(&files.vmlinux)?)?;
+    let vmlinux = files.unpacked.readable(&files.vmlinux)?;
+    checks::tree(&tree, files, config, &image::read(&vmlinux)?)?;
     Ok(format!("Linux {} in {}", tree.version, tree.root.display()))
 }
 

@@ -13,12 +13,16 @@
 //! run = "head -1 /proc/meminfo"  # for busybox's sh; its stdout and stderr are one text
 //! before = "MemTotal:"       # in that text while the original code runs
 //! patched = "MEMTOTAL:"      # in it while the patch runs; the other one must then be gone
+//!
+//! [on."6.12"]                # what is different on another kernel, if the case is run there
+//! modules = []
 //! ```
 //!
 //! or, where lp-build must refuse the patch, `kernel`, `expect = "refused"` and `code = "init-function"`; or, where the kernel must
 //! refuse to load it, `expect = "load-fails"` and the errno as `code = "ENODEV"`: probes then show `before` all the time;
 //! or several patches and what is done with them, see [`crate::sequence`].
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +63,16 @@ pub(crate) struct Guest {
     pub(crate) patches: Vec<Patch>,
     #[serde(default)]
     pub(crate) steps: Vec<Step>,
+    /// By the name of another kernel.
+    #[serde(default)]
+    on: BTreeMap<String, Differs>,
+}
+
+/// What is different on another kernel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Differs {
+    modules: Vec<String>,
 }
 
 /// What should come of a case.
@@ -87,6 +101,14 @@ impl Case {
     /// Whether it is a sequence of steps with several patches.
     pub(crate) fn is_sequence(&self) -> bool {
         !self.guest.steps.is_empty()
+    }
+
+    /// Has it run on this kernel, whichever it names.
+    pub(crate) fn on(&mut self, kernel: &str) {
+        kernel.clone_into(&mut self.guest.kernel);
+        if let Some(differs) = self.guest.on.get(kernel) {
+            self.guest.modules.clone_from(&differs.modules);
+        }
     }
 
     /// The patch.

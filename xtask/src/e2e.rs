@@ -49,9 +49,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         cases.retain(|case| !case.is_sequence() && built(folder, case).exists());
     }
     if let Some(kernel) = &args.kernel {
-        for case in &mut cases {
-            case.guest.kernel.clone_from(kernel);
-        }
+        let kernel = kernels::name(kernel)?;
+        cases.iter_mut().for_each(|case| case.on(&kernel));
     }
     if cases.is_empty() {
         bail!(

@@ -86,14 +86,23 @@ pub(crate) fn names() -> Vec<String> {
     names.collect()
 }
 
-/// The kernel of a name, fetched and unpacked if it is not there yet.
-pub(crate) fn ensure(name: &str) -> Result<Installed> {
-    let known = pinned::kernels();
-    let pinned = known.iter().find(|kernel| kernel.name == name);
-    let pinned = pinned.with_context(|| {
+/// What the pinned kernel of a name or release is called.
+pub(crate) fn name(name: &str) -> Result<String> {
+    pinned(name).map(|kernel| kernel.name)
+}
+
+fn pinned(name: &str) -> Result<Kernel> {
+    let mut known = pinned::kernels().into_iter();
+    let pinned = known.find(|kernel| kernel.name == name || kernel.release == name);
+    pinned.with_context(|| {
         let names = names().join(", ");
         format!("no kernel is pinned as {name}, there is {names}")
-    })?;
+    })
+}
+
+/// The kernel of a name or release, fetched and unpacked if it is not there yet.
+pub(crate) fn ensure(name: &str) -> Result<Installed> {
+    let pinned = &pinned(name)?;
     let _lock = lock()?;
     if is_installed(pinned) {
         return Ok(installed(pinned));

@@ -16,6 +16,8 @@ pub(super) struct Matched {
     pub(super) references: Vec<Reference>,
     /// Offsets of instructions, ours and theirs.
     pub(super) offsets: Vec<(u64, u64)>,
+    /// Bytes of theirs. Where symbols have no sizes, more were compared: up to the next one, with what fills the gap.
+    pub(super) size: u64,
 }
 
 /// A reference to something local of ours, and the place where the candidate has it.
@@ -108,17 +110,19 @@ pub(super) fn compare(
         pair.instruction(our, other, &mut references)
             .ok_or(difference)?;
     }
-    if ours.len() != others.len() {
-        let end =
-            |insns: &[Insn], size: u64| insns.get(offsets.len()).map_or(size, |insn| insn.offset);
+    let end = |insns: &[Insn], size: u64| insns.get(offsets.len()).map_or(size, |insn| insn.offset);
+    let size = end(&others, theirs.code.len() as u64);
+    let behind = others.get(offsets.len()..).unwrap_or_default();
+    if ours.len() > others.len() || !behind.iter().all(Insn::is_filler) {
         return Err(Difference {
             ours: end(&ours, function.size),
-            theirs: end(&others, theirs.code.len() as u64),
+            theirs: size,
         });
     }
     Ok(Matched {
         references,
         offsets,
+        size,
     })
 }
 

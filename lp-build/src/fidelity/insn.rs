@@ -56,6 +56,11 @@ impl Insn {
         self.instruction.mnemonic() == Mnemonic::Nop
     }
 
+    /// What fills the gap between two functions.
+    pub(super) fn is_filler(&self) -> bool {
+        self.is_nop() || self.instruction.mnemonic() == Mnemonic::Int3
+    }
+
     /// The field that counts from the instruction's end, relocated or not.
     pub(super) fn relative_field(&self) -> Option<Field> {
         let (at, size) = if self.is_branch() {

@@ -270,7 +270,7 @@ impl Solver<'_> {
             State::Open(_) | State::Settled(..) => Verdict::Reproduced,
         };
         let old = match state {
-            State::Settled(candidate, _) => self.old_code(candidate),
+            State::Settled(candidate, matched) => self.old_code(candidate, matched.size),
             _ => None,
         };
         FunctionFidelity {
@@ -280,8 +280,8 @@ impl Solver<'_> {
         }
     }
 
-    fn old_code(&self, candidate: &Candidate) -> Option<OldCode> {
-        let code = self.target.read(candidate.place, candidate.size)?;
+    fn old_code(&self, candidate: &Candidate, size: u64) -> Option<OldCode> {
+        let code = self.target.read(candidate.place, size)?;
         let hash = Sha256::digest(&code);
         Some(OldCode {
             place: if self.target.is_module() {
@@ -289,7 +289,7 @@ impl Solver<'_> {
             } else {
                 candidate.place.offset
             },
-            size: candidate.size,
+            size,
             sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         })
     }

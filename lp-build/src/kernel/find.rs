@@ -1,8 +1,10 @@
 //! Where the running kernel's files are: configuration, vmlinux with symbols, Module.symvers, modules.
 //!
 //! The places are those of Debian's packages, first match wins; `sysroot` is `/` or a folder where the packages were
-//! unpacked. An option always wins over a place.
+//! unpacked. An option always wins over a place. Where there is no vmlinux with symbols, the kernel that boots does
+//! ([`super::unpacked`]).
 
+use super::unpacked::Unpacked;
 use crate::options::Options;
 use anyhow::{Context, Result, bail, ensure};
 use lp_klp::name::ObjName;
@@ -18,14 +20,16 @@ pub struct KernelFiles {
     pub config: PathBuf,
     /// Its image with symbols.
     pub vmlinux: PathBuf,
+    /// What that was made of, where there is only the kernel that boots.
+    pub vmlinuz: Option<PathBuf>,
     /// What it exports.
     pub symvers: PathBuf,
     /// Where its modules are.
     pub modules: PathBuf,
-    /// Where they are with their debug information, never compressed.
-    pub debug_modules: PathBuf,
     /// Module files that the person gave, which go before all others.
     pub given: Vec<PathBuf>,
+    /// Where those go that are compressed.
+    pub unpacked: Unpacked,
 }
 
 /// A file of the kernel that its packages bring.
@@ -38,7 +42,7 @@ pub struct Wanted {
     /// The package that has it; `REL` stands for the release.
     package: &'static str,
     /// Where it may be.
-    places: [&'static str; 3],
+    places: &'static [&'static str],
 }
 
 /// The configuration.
@@ -46,22 +50,25 @@ pub const CONFIG: Wanted = Wanted {
     option: "--config",
     what: "configuration",
     package: "linux-image-REL",
-    places: [
+    places: &[
         "boot/config-REL",
         "lib/modules/REL/config",
         "lib/modules/REL/build/.config",
     ],
 };
 
-/// The image with symbols.
+/// The image, best with symbols.
 pub const VMLINUX: Wanted = Wanted {
     option: "--vmlinux",
-    what: "vmlinux with symbols",
-    package: "linux-image-REL-dbg",
-    places: [
+    what: "image",
+    package: "linux-image-REL",
+    places: &[
         "usr/lib/debug/boot/vmlinux-REL",
         "usr/lib/debug/lib/modules/REL/vmlinux",
         "lib/modules/REL/build/vmlinux",
+        // Without types and source files, so last.
+        "boot/vmlinuz-REL",
+        "lib/modules/REL/vmlinuz",
     ],
 };
 
@@ -70,7 +77,7 @@ pub const SYMVERS: Wanted = Wanted {
     option: "--symvers",
     what: "Module.symvers",
     package: "linux-headers-REL",
-    places: [
+    places: &[
         "usr/src/linux-headers-REL/Module.symvers",
         "lib/modules/REL/build/Module.symvers",
         "boot/Module.symvers-REL",
@@ -89,13 +96,17 @@ impl Wanted {
             );
             return Ok(path.to_owned());
         }
-        let places = self
-            .places
-            .map(|place| root.join(place.replace("REL", release)));
+        let places = self.places.iter();
+        let places: Vec<PathBuf> = places
+            .map(|place| root.join(place.replace("REL", release)))
+            .collect();
         if let Some(found) = places.iter().find(|path| path.is_file()) {
             return Ok(found.clone());
         }
-        let looked = places.map(|place| format!("\n  {}", place.display()));
+        let looked = places
+            .iter()
+            .map(|place| format!("\n  {}", place.display()));
+        let looked: Vec<String> = looked.collect();
         bail!(
             "the kernel's {} is not at{}\ninstall the package {}, say with --sysroot where it is unpacked, or give {} FILE",
             self.what,
@@ -133,35 +144,33 @@ pub fn find(options: &Options) -> Result<KernelFiles> {
     );
     let find =
         |wanted: Wanted, given: &Option<PathBuf>| wanted.find(root, release, given.as_deref());
+    let (unpacked, found) = (
+        Unpacked::of(&options.cache),
+        find(VMLINUX, &options.vmlinux)?,
+    );
+    let vmlinux = unpacked.readable(&found)?;
     Ok(KernelFiles {
         release: release.clone(),
         config: find(CONFIG, &options.config)?,
-        vmlinux: find(VMLINUX, &options.vmlinux)?,
+        vmlinuz: (vmlinux != found).then_some(found),
+        vmlinux,
         symvers: find(SYMVERS, &options.symvers)?,
         modules: root.join("lib/modules").join(release),
-        debug_modules: root.join("usr/lib/debug/lib/modules").join(release),
         given: options.modules.clone(),
+        unpacked,
     })
 }
 
-/// The file of a module of this kernel. Where kernels have compressed ones, the debug package's is the same code.
+/// The file of a module of this kernel.
 pub fn module(files: &KernelFiles, name: &ObjName) -> Result<PathBuf> {
     if let Some(path) = files.given.iter().find(|path| is_file_of(path, name)) {
-        return Ok(path.clone());
+        return files.unpacked.readable(path);
     }
-    let places = [&files.modules, &files.debug_modules];
-    let found: Vec<PathBuf> = places
-        .into_iter()
-        .flat_map(|folder| called(folder, name))
-        .collect();
+    let found = called(&files.modules, name);
     let plain = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "ko");
-    match (found.iter().find(plain), found.first()) {
-        (Some(path), _) => Ok(path.clone()),
-        (None, Some(path)) => bail!(
-            "the module {} is compressed: install the kernel's debug package, or unpack the module beside itself",
-            path.display()
-        ),
-        (None, None) => Err(missing(&files.modules))
+    match found.iter().find(plain).or(found.first()) {
+        Some(path) => files.unpacked.readable(path),
+        None => Err(missing(&files.modules))
             .with_context(|| format!("the kernel's module {name}.ko was not found")),
     }
 }

@@ -39,12 +39,8 @@ pub(super) fn open(path: &Path) -> Result<Cache> {
 }
 
 pub(super) fn parse<'a, R: ReadRef<'a>>(data: R, path: &Path) -> Result<object::File<'a, R>> {
-    object::File::parse(data).with_context(|| {
-        format!(
-            "{} is not an ELF file, or it is damaged: give the kernel's uncompressed vmlinux",
-            path.display()
-        )
-    })
+    object::File::parse(data)
+        .with_context(|| format!("{} is not an ELF file, or it is damaged", path.display()))
 }
 
 /// Reads banner and build-id of a vmlinux.

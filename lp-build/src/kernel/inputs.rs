@@ -64,6 +64,9 @@ pub fn open(options: &Options) -> Result<Inputs> {
     for path in &options.modules {
         external::check_release(path, &options.release)?;
     }
+    // The kernel's image may be unpacked into it.
+    let roots = roots(&orig, patched.as_ref(), module.as_deref());
+    check_outside(&roots, &options.cache, "the cache")?;
     let files = find::find(options)?;
     let symvers = std::fs::metadata(&files.symvers);
     ensure!(
@@ -105,20 +108,40 @@ impl Inputs {
 
     /// Checks, before it is made, that a folder of ours is in no source tree, which it would change, and can be used.
     pub fn check_outside(&self, folder: &Path, what: &str) -> Result<()> {
-        let folder = tree::resolved(folder)?;
-        tree::check_path(&folder, what)?;
-        let trees = std::iter::once(&self.orig).chain(&self.patched);
-        let roots = trees.map(|tree| &tree.root).chain(&self.module);
-        for root in roots {
-            ensure!(
-                !folder.starts_with(root),
-                "{what} {} is inside the source tree {}: give a folder elsewhere",
-                folder.display(),
-                root.display()
-            );
-        }
-        Ok(())
+        let roots = roots(&self.orig, self.patched.as_ref(), self.module.as_deref());
+        check_outside(&roots, folder, what)
     }
+
+    /// What the person should know of the kernel's files.
+    pub fn note(&self) -> Option<String> {
+        let vmlinuz = self.files.vmlinuz.as_ref()?;
+        Some(format!(
+            "the kernel's symbols are those in {}, which do not say what source file each is from: what that leaves open is \
+             refused; with the debug package less may be",
+            vmlinuz.display()
+        ))
+    }
+}
+
+/// The folders that may not change.
+fn roots<'a>(orig: &'a Tree, patched: Option<&'a Tree>, module: Option<&'a Path>) -> Vec<&'a Path> {
+    let trees = std::iter::once(orig).chain(patched);
+    let roots = trees.map(|tree| tree.root.as_path());
+    roots.chain(module).collect()
+}
+
+fn check_outside(roots: &[&Path], folder: &Path, what: &str) -> Result<()> {
+    let folder = tree::resolved(folder)?;
+    tree::check_path(&folder, what)?;
+    for root in roots {
+        ensure!(
+            !folder.starts_with(root),
+            "{what} {} is inside the source tree {}: give a folder elsewhere",
+            folder.display(),
+            root.display()
+        );
+    }
+    Ok(())
 }
 
 fn check_output(options: &Options) -> Result<()> {

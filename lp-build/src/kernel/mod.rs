@@ -40,6 +40,7 @@ pub mod sealed;
 pub mod states;
 pub mod target;
 pub mod units;
+pub mod unpacked;
 
 use crate::lineage;
 use crate::module;
@@ -72,13 +73,13 @@ const SECONDS: f64 = 2.5;
 pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Result<Verdict> {
     introduce(options, report);
     let inputs = progress.step("checking trees and kernel", || inputs::open(options))?;
-    inputs.check_outside(&options.cache, "the cache")?;
     if let Some(keep) = &options.keep {
         inputs.check_outside(keep, "--keep")?;
     }
     if let Some(html) = &options.html {
         inputs.check_outside(html, "--html")?;
     }
+    report.notes.extend(inputs.note());
     let cache = Cache::open(&options.cache)?;
     let scratch = cache.scratch(options.keep.as_deref())?;
     let changed = changed::find(options, &inputs, &scratch, progress)?;

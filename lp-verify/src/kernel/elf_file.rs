@@ -109,6 +109,11 @@ impl ElfFile {
         Ok(opened)
     }
 
+    /// Whether there is anything in it that has a name.
+    pub(crate) fn has_symbols(&self) -> bool {
+        self.relocatable || self.sections.iter().any(|it| it.kind == SHT_SYMTAB)
+    }
+
     /// The index of the section of this name; the first one.
     pub(crate) fn section_index(&self, name: &str) -> Option<u32> {
         let is_it = |section: &Section| text(&self.names, section.name) == Some(name.as_bytes());

@@ -6,18 +6,25 @@
 //! | [`binary`] | a vmlinux or a module: symbols, ftrace sites, code |
 //! | [`exports`] | what one exports, with versions |
 //! | [`modules`] | a folder of modules |
+//! | [`image`] | a file as packages have it, packed or without symbols, as an ELF file with symbols |
+//! | [`packed`] | what is packed |
+//! | [`kallsyms`] | the table of symbols that is in the kernel itself |
+//! | [`symtab`] | an ELF file to which symbols are added |
 //!
 //! Either may be missing: what is not known is not judged, and said so by who asks.
 
 pub mod binary;
 pub mod elf_file;
 pub mod exports;
+pub mod image;
+pub mod kallsyms;
 pub mod modules;
+pub mod packed;
+pub mod symtab;
 
 pub use binary::{Binary, Missing, Symbol};
 pub use modules::Modules;
 
-use elf_file::ElfFile;
 use std::io;
 use std::path::Path;
 
@@ -31,13 +38,13 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// A kernel of a vmlinux alone.
+    /// A kernel of a vmlinux or vmlinuz alone.
     ///
     /// # Errors
     /// Where it cannot be read or is no 64-bit little-endian ELF file.
     pub fn open(vmlinux: &Path) -> io::Result<Self> {
         Ok(Self {
-            vmlinux: Some(Binary::read(ElfFile::open(vmlinux)?)?),
+            vmlinux: Some(Binary::read(image::open(vmlinux)?)?),
             modules: None,
         })
     }

@@ -4,16 +4,12 @@
 //! wrong way is to take the first file of a name: `updates/` goes before `kernel/`, as depmod has it by default.
 
 use super::binary::Binary;
-use super::elf_file::ElfFile;
+use super::image;
 use lp_klp::name::ObjName;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
-
-/// Bytes of a module that was compressed; the largest ones have some tens of millions with debug information.
-const LARGEST_MODULE: u64 = 512 << 20;
 
 /// The files of modules by the modules' names.
 #[derive(Debug)]
@@ -66,7 +62,7 @@ impl Modules {
         let Some(path) = self.files.get(name.as_str()) else {
             return Ok(None);
         };
-        let binary = open(path).and_then(Binary::read);
+        let binary = image::open(path).and_then(Binary::read);
         binary
             .map(Some)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
@@ -80,26 +76,4 @@ fn module_name(path: &Path) -> Option<String> {
         .iter()
         .find_map(|suffix| file.strip_suffix(suffix))?;
     Some(stem.replace('-', "_"))
-}
-
-fn open(path: &Path) -> io::Result<ElfFile> {
-    let input = || Ok::<_, io::Error>(BufReader::new(File::open(path)?));
-    let bytes = match path.extension().and_then(|suffix| suffix.to_str()) {
-        Some("gz") => all(flate2::read::MultiGzDecoder::new(input()?)),
-        Some("xz") => all(lzma_rust2::XzReader::new(input()?, true)),
-        Some("zst") => {
-            all(ruzstd::decoding::StreamingDecoder::new(input()?).map_err(io::Error::other)?)
-        }
-        _ => return ElfFile::open(path),
-    };
-    ElfFile::of_bytes(bytes?)
-}
-
-fn all(input: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let len = input.take(LARGEST_MODULE + 1).read_to_end(&mut bytes)?;
-    match u64::try_from(len) {
-        Ok(len) if len <= LARGEST_MODULE => Ok(bytes),
-        _ => Err(io::Error::other("larger than any module")),
-    }
 }

@@ -5,7 +5,7 @@
 use lp_klp::name::Sympos;
 use lp_verify::installed::Installed;
 use lp_verify::kernel::elf_file::ElfFile;
-use lp_verify::kernel::{Binary, Kernel};
+use lp_verify::kernel::{Binary, Kernel, kallsyms, symtab};
 use lp_verify::reader::Module;
 use lp_verify::reader::layout::Layout;
 use lp_verify::{fleet, rules, sequence};
@@ -31,6 +31,13 @@ pub(crate) fn module(bytes: &[u8]) {
 /// A kernel's file: its symbols, sites, exports and types.
 pub(crate) fn kernel(bytes: &[u8]) {
     let _ = Layout::from_btf(bytes);
+    let _ = kallsyms::decode(bytes);
+    let symbol = kallsyms::Kallsym {
+        address: 0x1000,
+        kind: b'T',
+        name: "start".to_owned(),
+    };
+    let _ = symtab::add(bytes.to_vec(), &[symbol]);
     let Some(binary) = binary(bytes) else {
         return;
     };
