@@ -197,8 +197,11 @@ pub struct KernelArgs {
     #[arg(long, value_name = "FILE.ko", num_args = 1.., requires = "module_source")]
     pub module: Vec<PathBuf>,
     /// Release of the kernel that runs, as `uname -r` gives it
-    #[arg(long, value_name = "RELEASE")]
-    pub kernel: String,
+    #[arg(long, value_name = "RELEASE", required_unless_present = "build_dir")]
+    pub kernel: Option<String>,
+    /// Where the kernel that runs was built by `make`: its vmlinux, .config, Module.symvers and modules
+    #[arg(long, value_name = "DIR", conflicts_with = "sysroot")]
+    pub build_dir: Option<PathBuf>,
     /// The patch module to write
     #[arg(long, short, value_name = "NAME.ko")]
     pub output: PathBuf,

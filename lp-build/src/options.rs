@@ -4,7 +4,8 @@
 
 use crate::cli::KernelArgs;
 use crate::describe::{self, Describe};
-use anyhow::{Context, Result, ensure};
+use crate::kernel::find;
+use anyhow::{Context, Result, bail, ensure};
 use lp_klp::manifest::ShadowId;
 use lp_klp::name::{MODULE_NAME_LEN, ObjName};
 use lp_klp::state::KlpState;
@@ -54,6 +55,8 @@ pub struct Options {
     pub release: String,
     /// The file to write.
     pub output: PathBuf,
+    /// Where the kernel was built, instead of packages.
+    pub build_dir: Option<PathBuf>,
     /// Where the kernel's packages are.
     pub sysroot: PathBuf,
     /// Instead of the vmlinux under `sysroot`.
@@ -102,7 +105,8 @@ impl Options {
 
 /// Interprets the command line.
 pub fn interpret(args: KernelArgs) -> Result<Options> {
-    check_release(&args.kernel)?;
+    let release = release(&args)?;
+    check_release(&release)?;
     let describe = describe_path(&args);
     let described = describe
         .as_deref()
@@ -131,7 +135,8 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         },
         module_source: args.module_source,
         modules: args.module,
-        release: args.kernel,
+        release,
+        build_dir: args.build_dir,
         output: args.output,
         sysroot: args.sysroot,
         vmlinux: args.vmlinux,
@@ -149,6 +154,15 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         keep: args.keep,
         html: args.html,
     })
+}
+
+/// The release that was given, or that of the build.
+fn release(args: &KernelArgs) -> Result<String> {
+    match (&args.kernel, &args.build_dir) {
+        (Some(release), _) => Ok(release.clone()),
+        (None, Some(folder)) => find::built_release(folder),
+        (None, None) => bail!("no kernel is given: give --kernel RELEASE or --build-dir DIR"),
+    }
 }
 
 /// Refuses what is no release.

@@ -4,6 +4,7 @@
 //!
 //! ```toml
 //! kernel = "6.1"             # the series of the pinned kernel that the patch is for
+//! without-debug-package = true   # built with no more than the kernel that boots, too: the same module must come of it
 //! modules = ["nf_tables"]    # kernel modules to insert first; what they need comes along
 //! module-source = "module"   # a folder here with a module of the case's own, built and inserted; the patch is to it
 //! setup = ["mkdir /tmp/x"]   # shell commands after that
@@ -49,6 +50,8 @@ pub(crate) struct Guest {
     pub(crate) expect: Expect,
     /// Of the refusal, or the errno, where that is expected.
     pub(crate) code: Option<String>,
+    #[serde(default)]
+    pub(crate) without_debug_package: bool,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
     /// The folder in the case's with the source of a module of its own, which the patch is one of.

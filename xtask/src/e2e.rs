@@ -165,8 +165,11 @@ fn made(
     if !case.is_sequence() {
         let order = order(case, build)?;
         let outside = order.outside.clone().map(|outside| outside.module);
-        let patches = one(build.build(&order)?);
-        return Ok((patches, outside.into_iter().collect(), String::new()));
+        let patch = match case.guest.without_debug_package {
+            true => build.build_without_debug_package(order)?,
+            false => build.build(&order)?,
+        };
+        return Ok((one(patch), outside.into_iter().collect(), String::new()));
     }
     let patches = sequence::build(build, case)?;
     let (yes, no) = sequence::verify(&tools::lp_verify()?, build.kernel, case, &patches)?;

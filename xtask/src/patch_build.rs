@@ -42,6 +42,8 @@ pub(crate) struct Order {
     pub(crate) warning: Option<String>,
     /// The module outside the kernel's tree that it is a patch of.
     pub(crate) outside: Option<Outside>,
+    /// The kernel's image, if it is not to be found by lp-build.
+    pub(crate) image: Option<PathBuf>,
 }
 
 /// A module that is not in the kernel's tree.
@@ -93,6 +95,7 @@ impl Order {
             reverts: Vec::new(),
             warning: None,
             outside: None,
+            image: None,
         }
         .with_module(&case.name)
     }
@@ -174,6 +177,23 @@ impl PatchBuild<'_> {
         Ok(output.clone())
     }
 
+    /// Builds a patch with no more of the kernel than what boots; the module, which must be the one that is built with its
+    /// debug package.
+    pub(crate) fn build_without_debug_package(&self, mut order: Order) -> Result<PathBuf> {
+        let with = self.build(&order)?;
+        let with = fs::read(&with).with_context(|| format!("read {}", with.display()))?;
+        let (sysroot, release) = (&self.kernel.sysroot, &self.kernel.release);
+        order.image = Some(sysroot.join(format!("boot/vmlinuz-{release}")));
+        let without = self.build(&order)?;
+        let same = fs::read(&without).is_ok_and(|without| without == with);
+        ensure!(
+            same,
+            "{} is another module without the debug package",
+            without.display()
+        );
+        Ok(without)
+    }
+
     /// Builds a patch, which must be refused with the code.
     pub(crate) fn refusal(&self, order: &Order, wanted: &str) -> Result<String> {
         let output = &order.output;
@@ -218,6 +238,9 @@ impl PatchBuild<'_> {
                 .arg(relative(&outside.source))
                 .arg("--module")
                 .arg(relative(&outside.module));
+        }
+        if let Some(image) = &order.image {
+            build.arg("--vmlinux").arg(relative(image));
         }
         for function in &order.reverts {
             build.arg("--revert").arg(function);

@@ -105,6 +105,7 @@ pub(crate) fn build(build: &PatchBuild<'_>, case: &Case) -> Result<BTreeMap<Stri
             reverts: patch.revert.clone(),
             warning: patch.warning.clone(),
             outside: None,
+            image: None,
         }
         .with_module(&patch.name)?;
         match &patch.code {

@@ -10,6 +10,9 @@ use super::symbols::Place;
 use super::target::{Relocation, Target};
 use object::elf;
 
+/// What functions begin at a multiple of at least (`CONFIG_FUNCTION_ALIGNMENT`; `-falign-functions` of gcc before).
+const FUNCTION_ALIGNMENT: u64 = 16;
+
 /// A function that equals a candidate, if what it refers to is where the candidate has it.
 #[derive(Debug)]
 pub(super) struct Matched {
@@ -112,8 +115,7 @@ pub(super) fn compare(
     }
     let end = |insns: &[Insn], size: u64| insns.get(offsets.len()).map_or(size, |insn| insn.offset);
     let size = end(&others, theirs.code.len() as u64);
-    let behind = others.get(offsets.len()..).unwrap_or_default();
-    if ours.len() > others.len() || !behind.iter().all(Insn::is_filler) {
+    if ours.len() > others.len() || !pair.ends(ours.last(), others.get(ours.len()..)) {
         return Err(Difference {
             ours: end(&ours, function.size),
             theirs: size,
@@ -137,6 +139,21 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
+    /// Whether their function ends where ours does, with these instructions behind it up to the end of its symbol.
+    ///
+    /// What fills a gap is none of it. Where sizes only reach to the next symbol, a function without one may follow: a weak
+    /// one that lost. It begins where functions do, and cannot be fallen into.
+    fn ends(&self, last: Option<&Insn>, behind: Option<&[Insn]>) -> bool {
+        let behind = behind.unwrap_or_default();
+        let Some(next) = behind.iter().find(|insn| !insn.is_filler()) else {
+            return true;
+        };
+        let stops = last.is_some_and(|last| !last.falls_through())
+            || behind.first().is_some_and(Insn::is_trap);
+        let address = self.theirs.start.offset.wrapping_add(next.offset);
+        !self.target.has_sizes() && stops && address.is_multiple_of(FUNCTION_ALIGNMENT)
+    }
+
     /// `Some` when both instructions are the same one.
     fn instruction(
         &self,

@@ -58,7 +58,24 @@ impl Insn {
 
     /// What fills the gap between two functions.
     pub(super) fn is_filler(&self) -> bool {
-        self.is_nop() || self.instruction.mnemonic() == Mnemonic::Int3
+        self.is_nop() || self.is_trap()
+    }
+
+    /// `int3`, with which linkers fill code.
+    pub(super) fn is_trap(&self) -> bool {
+        self.instruction.mnemonic() == Mnemonic::Int3
+    }
+
+    /// Whether the next instruction may be run after it.
+    pub(super) fn falls_through(&self) -> bool {
+        !matches!(
+            self.instruction.flow_control(),
+            FlowControl::UnconditionalBranch
+                | FlowControl::IndirectBranch
+                | FlowControl::Return
+                | FlowControl::Interrupt
+                | FlowControl::Exception
+        )
     }
 
     /// The field that counts from the instruction's end, relocated or not.

@@ -5,6 +5,7 @@
 
 use super::FidelityError;
 use super::symbols::{Place, Symbol, Symbols};
+use lp_verify::kernel::symtab;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, Rela as _, SectionHeader as _, Sym as _};
 use object::{LittleEndian, ReadCache};
@@ -23,6 +24,7 @@ pub struct Target {
     /// Bytes of the file: no section is believed to have more.
     len: u64,
     relocatable: bool,
+    has_sizes: bool,
     sections: Vec<Section>,
     pub(super) symbols: Symbols,
 }
@@ -78,6 +80,11 @@ impl Target {
         self.relocatable
     }
 
+    /// Whether a symbol is as large as it says; where not, it ends before the next one.
+    pub(super) fn has_sizes(&self) -> bool {
+        self.has_sizes
+    }
+
     fn open(path: &Path) -> Result<Self, FidelityError> {
         let io = |source| FidelityError::Io {
             path: path.to_owned(),
@@ -86,18 +93,18 @@ impl Target {
         let file = File::open(path).map_err(io)?;
         let len = file.metadata().map_err(io)?.len();
         let cache = ReadCache::new(file.try_clone().map_err(io)?);
-        let (relocatable, sections, symbols) =
-            read_tables(&cache).map_err(|message| FidelityError::Target {
-                path: path.to_owned(),
-                message,
-            })?;
+        let tables = read_tables(&cache).map_err(|message| FidelityError::Target {
+            path: path.to_owned(),
+            message,
+        })?;
         Ok(Self {
             path: path.to_owned(),
             file,
             len,
-            relocatable,
-            sections,
-            symbols,
+            relocatable: tables.relocatable,
+            has_sizes: tables.has_sizes,
+            sections: tables.sections,
+            symbols: tables.symbols,
         })
     }
 
@@ -186,7 +193,15 @@ impl Target {
     }
 }
 
-fn read_tables(cache: &ReadCache<File>) -> Result<(bool, Vec<Section>, Symbols), String> {
+/// What is read at once.
+struct Tables {
+    relocatable: bool,
+    has_sizes: bool,
+    sections: Vec<Section>,
+    symbols: Symbols,
+}
+
+fn read_tables(cache: &ReadCache<File>) -> Result<Tables, String> {
     let damaged = |error: object::read::Error| format!("cannot be read: {error}");
     let header = FileHeader64::<LittleEndian>::parse(cache)
         .map_err(|_| "is not a 64-bit ELF file: unpack it if it is compressed".to_owned())?;
@@ -205,13 +220,21 @@ fn read_tables(cache: &ReadCache<File>) -> Result<(bool, Vec<Section>, Symbols),
         );
     }
     let sections = sections(headers.iter());
+    let has_sizes = headers
+        .section_by_name(ENDIAN, symtab::STRINGS.as_bytes())
+        .is_none();
     let strings = headers.section(table.string_section()).map_err(damaged)?;
     let strings = strings.data(ENDIAN, cache).map_err(damaged)?.to_vec();
     let symbols = table
         .iter()
         .map(|symbol| target_symbol(symbol, relocatable))
         .collect();
-    Ok((relocatable, sections, Symbols::new(strings, symbols)))
+    Ok(Tables {
+        relocatable,
+        has_sizes,
+        sections,
+        symbols: Symbols::new(strings, symbols),
+    })
 }
 
 fn sections<'a>(

@@ -8,6 +8,7 @@ use super::unpacked::Unpacked;
 use crate::options::Options;
 use anyhow::{Context, Result, bail, ensure};
 use lp_klp::name::ObjName;
+use std::fs;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -43,6 +44,8 @@ pub struct Wanted {
     package: &'static str,
     /// Where it may be.
     places: &'static [&'static str],
+    /// What it is called in the folder where a kernel was built, first match wins.
+    built: &'static [&'static str],
 }
 
 /// The configuration.
@@ -55,6 +58,7 @@ pub const CONFIG: Wanted = Wanted {
         "lib/modules/REL/config",
         "lib/modules/REL/build/.config",
     ],
+    built: &[".config"],
 };
 
 /// The image, best with symbols.
@@ -70,6 +74,7 @@ pub const VMLINUX: Wanted = Wanted {
         "boot/vmlinuz-REL",
         "lib/modules/REL/vmlinuz",
     ],
+    built: &["vmlinux"],
 };
 
 /// What the kernel exports.
@@ -82,6 +87,8 @@ pub const SYMVERS: Wanted = Wanted {
         "lib/modules/REL/build/Module.symvers",
         "boot/Module.symvers-REL",
     ],
+    // The second is that of a kernel whose modules were not built.
+    built: &["Module.symvers", "vmlinux.symvers"],
 };
 
 impl Wanted {
@@ -116,6 +123,19 @@ impl Wanted {
         );
     }
 
+    /// Finds it where a kernel was built.
+    fn find_built(&self, folder: &Path) -> Result<PathBuf> {
+        let mut places = self.built.iter().map(|name| folder.join(name));
+        places.find(|path| path.is_file()).with_context(|| {
+            format!(
+                "the kernel's {} is not in {}: finish the kernel's build there, or give {} FILE",
+                self.what,
+                folder.display(),
+                self.option
+            )
+        })
+    }
+
     /// The package that has it.
     pub fn package(&self, release: &str) -> String {
         self.package.replace("REL", release)
@@ -124,6 +144,9 @@ impl Wanted {
 
 /// The configuration that the kernel's packages brought, whatever the person gave.
 pub fn packaged_config(options: &Options) -> Option<PathBuf> {
+    if options.build_dir.is_some() {
+        return None;
+    }
     let places = ["boot/config-REL", "usr/src/linux-headers-REL/.config"];
     let mut places = places
         .iter()
@@ -134,6 +157,19 @@ pub fn packaged_config(options: &Options) -> Option<PathBuf> {
     })
 }
 
+/// The release of the kernel that was built in a folder (`include/config/kernel.release` of the top Makefile).
+pub fn built_release(folder: &Path) -> Result<String> {
+    let file = folder.join("include/config/kernel.release");
+    let text = fs::read_to_string(&file).with_context(|| {
+        format!(
+            "--build-dir {}: cannot read {}: give the folder where the kernel was built by `make`",
+            folder.display(),
+            file.display()
+        )
+    })?;
+    Ok(text.trim().to_owned())
+}
+
 /// Finds the kernel's files; one that is missing is an error that names every place it was looked for.
 pub fn find(options: &Options) -> Result<KernelFiles> {
     let (root, release) = (&options.sysroot, &options.release);
@@ -142,8 +178,10 @@ pub fn find(options: &Options) -> Result<KernelFiles> {
         "--sysroot {}: no such folder",
         root.display()
     );
-    let find =
-        |wanted: Wanted, given: &Option<PathBuf>| wanted.find(root, release, given.as_deref());
+    let find = |wanted: Wanted, given: &Option<PathBuf>| match (&options.build_dir, given) {
+        (Some(folder), None) => wanted.find_built(folder),
+        _ => wanted.find(root, release, given.as_deref()),
+    };
     let (unpacked, found) = (
         Unpacked::of(&options.cache),
         find(VMLINUX, &options.vmlinux)?,
@@ -155,7 +193,10 @@ pub fn find(options: &Options) -> Result<KernelFiles> {
         vmlinuz: (vmlinux != found).then_some(found),
         vmlinux,
         symvers: find(SYMVERS, &options.symvers)?,
-        modules: root.join("lib/modules").join(release),
+        modules: match &options.build_dir {
+            Some(folder) => folder.clone(),
+            None => root.join("lib/modules").join(release),
+        },
         given: options.modules.clone(),
         unpacked,
     })

@@ -12,6 +12,8 @@ use goblin::elf::sym::{STB_GLOBAL, STB_LOCAL, STB_WEAK, STT_FUNC, STT_OBJECT};
 use std::collections::HashSet;
 use std::io;
 
+/// The name of the section with the symbols' names, which tells such a file from one that has its symbols from a linker.
+pub const STRINGS: &str = ".strtab.kallsyms";
 const HEADER: usize = 64;
 const ENTRY: u64 = 24;
 
@@ -43,7 +45,7 @@ pub fn add(mut file: Vec<u8>, symbols: &[Kallsym]) -> io::Result<Vec<u8>> {
         sh_entsize: ENTRY,
         ..new(name(&mut names, ".symtab")?, SHT_SYMTAB)
     };
-    let strtab = new(name(&mut names, ".strtab")?, SHT_STRTAB);
+    let strtab = new(name(&mut names, STRINGS)?, SHT_STRTAB);
     sections.extend([symtab, strtab]);
     let count = u16::try_from(sections.len()).map_err(io::Error::other)?;
     let contents = [

@@ -5,7 +5,7 @@
 //! from the tables themselves where those tell. The tempting wrong way is to take the sizes of one's own kernel.
 
 use super::btf::find_struct;
-use crate::kernel::elf_file::ElfFile;
+use crate::kernel::image;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -35,8 +35,11 @@ pub struct PatchLayout {
     pub replace: u64,
 }
 
+/// The magic of BTF (`struct btf_header`, include/uapi/linux/btf.h), little-endian.
+const BTF: [u8; 2] = [0x9f, 0xeb];
+
 impl Layout {
-    /// The layout out of a vmlinux or a file of BTF alone, such as `/sys/kernel/btf/vmlinux`; `None` without one.
+    /// The layout out of a vmlinux, a vmlinuz or a file of BTF alone, such as `/sys/kernel/btf/vmlinux`; `None` without one.
     ///
     /// # Errors
     /// Where the file cannot be read.
@@ -44,8 +47,8 @@ impl Layout {
         let mut magic = [0; 4];
         let mut file = File::open(path)?;
         file.read_exact(&mut magic)?;
-        if magic == *b"\x7fELF" {
-            let btf = ElfFile::open(path)?.section(".BTF")?;
+        if !magic.starts_with(&BTF) {
+            let btf = image::open(path)?.section(".BTF")?;
             return Ok(btf.and_then(|btf| Self::from_btf(&btf)));
         }
         let mut btf = magic.to_vec();
