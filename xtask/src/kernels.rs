@@ -1,7 +1,8 @@
 //! `cargo xtask kernels`: the pinned kernels, fetched and unpacked into `target/kernels`.
 //!
-//! Layout: `debs/*.deb`; `RELEASE/` is the root of a system that has the kernel, its debug symbols and its headers;
-//! `source/VERSION/linux-source-SERIES` is the tree. A folder that is there is complete: it got its name last.
+//! Layout: `debs/*.deb`; `RELEASE/` is the root of a system that has the kernel, its headers, and its debug symbols
+//! where they are
+//! pinned; `source/VERSION/linux-source-SERIES` is the tree. A folder that is there is complete: it got its name last.
 //! Whether a newer version exists is not asked as long as the pinned one is served, or tests would change from day to day.
 
 mod apt;
@@ -27,6 +28,8 @@ pub(crate) use pinned::DEFAULT;
 /// Options of `kernels`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// These pinned kernels, by name or release [default: the first]
+    names: Vec<String>,
     /// Every pinned kernel, and the later sources of the first one's series
     #[arg(long)]
     all: bool,
@@ -45,13 +48,30 @@ pub(crate) struct Installed {
     pub(crate) version: String,
 }
 
+impl Installed {
+    /// Its vmlinux with symbols, or what boots where there is no debug package.
+    pub(crate) fn image(&self) -> PathBuf {
+        let debug = format!("usr/lib/debug/boot/vmlinux-{}", self.release);
+        let debug = self.sysroot.join(debug);
+        if debug.exists() { debug } else { self.boots() }
+    }
+
+    /// What boots.
+    pub(crate) fn boots(&self) -> PathBuf {
+        let name = format!("boot/vmlinuz-{}", self.release);
+        self.sysroot.join(name)
+    }
+}
+
 /// Fetches everything and says where it is.
 pub(crate) fn run(args: &Args) -> Result<()> {
     system::ensure_packages()?;
-    for name in names() {
-        if name != DEFAULT && !args.all {
-            continue;
-        }
+    let wanted = match (args.all, args.names.is_empty()) {
+        (true, _) => names(),
+        (false, true) => vec![DEFAULT.to_owned()],
+        (false, false) => args.names.clone(),
+    };
+    for name in wanted {
         let installed = ensure(&name)?;
         println!(
             "kernel {} ({}): {}",

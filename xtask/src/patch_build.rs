@@ -182,8 +182,7 @@ impl PatchBuild<'_> {
     pub(crate) fn build_without_debug_package(&self, mut order: Order) -> Result<PathBuf> {
         let with = self.build(&order)?;
         let with = fs::read(&with).with_context(|| format!("read {}", with.display()))?;
-        let (sysroot, release) = (&self.kernel.sysroot, &self.kernel.release);
-        order.image = Some(sysroot.join(format!("boot/vmlinuz-{release}")));
+        order.image = Some(self.kernel.boots());
         let without = self.build(&order)?;
         let same = fs::read(&without).is_ok_and(|without| without == with);
         ensure!(

@@ -178,8 +178,7 @@ fn ask(
     } else {
         verify.arg("--installed").args(installed);
     }
-    let vmlinux = format!("usr/lib/debug/boot/vmlinux-{}", kernel.release);
-    verify.arg("--vmlinux").arg(kernel.sysroot.join(vmlinux));
+    verify.arg("--vmlinux").arg(kernel.image());
     let done = command::output(&mut verify)?;
     let wanted = if expected { 0 } else { 2 };
     ensure!(

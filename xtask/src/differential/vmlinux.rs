@@ -16,12 +16,15 @@ pub(crate) fn ensure(kernel: &Installed) -> Result<PathBuf> {
     if place.exists() {
         return Ok(place);
     }
+    let full = kernel.image();
+    if full == kernel.boots() {
+        return Ok(full);
+    }
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-    let full = format!("usr/lib/debug/boot/vmlinux-{}", kernel.release);
     let fresh = place.with_extension("new");
     let mut strip = Command::new("objcopy");
     strip.args(["--strip-debug", "--remove-section=.rela.*"]);
-    command::quiet(strip.arg(kernel.sysroot.join(full)).arg(&fresh))?;
+    command::quiet(strip.arg(full).arg(&fresh))?;
     fs::rename(&fresh, &place).with_context(|| format!("rename {}", fresh.display()))?;
     Ok(place)
 }

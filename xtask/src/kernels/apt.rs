@@ -145,7 +145,8 @@ fn complete(like: &Kernel, release: &str) -> Result<Option<Kernel>> {
         return Ok(None);
     };
     let mut packages = Vec::new();
-    for (role, name) in names {
+    let is_wanted = |role: Role| like.packages.iter().any(|package| package.role == role);
+    for (role, name) in names.into_iter().filter(|(role, _)| is_wanted(*role)) {
         let Some(sha256) = sha256(suite, &name, version)? else {
             return Ok(None);
         };

@@ -87,29 +87,40 @@ pub(crate) fn kernels() -> Vec<Kernel> {
         (DEFAULT, "6.1", "cloud-amd64", Suite::Configured),
         ("6.1.0-53-cloud-amd64", "6.1.187-1"),
         [
-            "cbd0e33639bdc0176d5402f9444803f8a0d764c43b3cd61d52771dc0f742737a",
-            "22f445ef29ef1262e93f7d786dc5b7303deb056c219eeb420c7ae36500ddb20f",
-            "3c0dc49691c6481f60396b47effe165ac937579524865a2c7a69dc1e6c911828",
-            "76380ebac2fca37119a17be6affecaa90804959943a963af86be099ddffe5863",
+            Some("cbd0e33639bdc0176d5402f9444803f8a0d764c43b3cd61d52771dc0f742737a"),
+            Some("22f445ef29ef1262e93f7d786dc5b7303deb056c219eeb420c7ae36500ddb20f"),
+            Some("3c0dc49691c6481f60396b47effe165ac937579524865a2c7a69dc1e6c911828"),
+            Some("76380ebac2fca37119a17be6affecaa90804959943a963af86be099ddffe5863"),
+        ],
+    );
+    // Its debug package has some 700 MB, and is not needed.
+    let full = kernel(
+        ("6.1-full", "6.1", "amd64", Suite::Configured),
+        ("6.1.0-53-amd64", "6.1.187-1"),
+        [
+            Some("06084640348130d77a6cdfa66a63e4ef7dd9d8f840c4ade523efad08cb117f09"),
+            None,
+            Some("42430d2556f9ed478eeac0860c3b89996451a2cd65531db044d1f63136161e6a"),
+            Some("76380ebac2fca37119a17be6affecaa90804959943a963af86be099ddffe5863"),
         ],
     );
     let backports = kernel(
         ("6.12", "6.12", "cloud-amd64", Suite::Backports),
         ("6.12.95+deb12-cloud-amd64", "6.12.95-1~bpo12+1"),
         [
-            "69c92f43b23821de79576fa4d7c86e2924ae2c1b247a47cc5ed9339e220fbcb7",
-            "2bc317e37cc76ca25cc6b6573e32316af03656ce80d2a9a829704a42866637e5",
-            "8e4ad8e4a06b2ed286ab086d4c450ec00694a7724a0f80cb5d7a8f3bd1038446",
-            "a7fe4673af74236c99dad9766eca714a198e50a07e5d659e63ec312ae6afccfe",
+            Some("69c92f43b23821de79576fa4d7c86e2924ae2c1b247a47cc5ed9339e220fbcb7"),
+            Some("2bc317e37cc76ca25cc6b6573e32316af03656ce80d2a9a829704a42866637e5"),
+            Some("8e4ad8e4a06b2ed286ab086d4c450ec00694a7724a0f80cb5d7a8f3bd1038446"),
+            Some("a7fe4673af74236c99dad9766eca714a198e50a07e5d659e63ec312ae6afccfe"),
         ],
     );
-    vec![stable, backports]
+    vec![stable, backports, full]
 }
 
 fn kernel(
     (name, series, flavour, suite): (&str, &str, &str, Suite),
     (release, version): (&str, &str),
-    hashes: [&str; 4],
+    hashes: [Option<&str>; 4],
 ) -> Kernel {
     let names = package_names(series, release).into_iter();
     Kernel {
@@ -121,7 +132,7 @@ fn kernel(
         version: version.into(),
         packages: names
             .zip(hashes)
-            .map(|((role, name), hash)| package((role, suite), &name, version, hash))
+            .filter_map(|((role, name), hash)| Some(package((role, suite), &name, version, hash?)))
             .collect(),
     }
 }
