@@ -2,6 +2,9 @@
 //! way, with a section per function, they are our object.
 
 use lp_build::fidelity::{Fidelity, FidelityError, Target, Verdict, check};
+use lp_verify::kernel::kallsyms::Kallsym;
+use lp_verify::kernel::symtab;
+use object::{Object, ObjectSymbol};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -60,6 +63,38 @@ impl Lab {
 
     /// Links objects as vmlinux is linked.
     fn vmlinux(&self, objects: &[&Path]) -> Target {
+        Target::vmlinux(self.link(objects)).unwrap()
+    }
+
+    /// The same with the symbols that a kernel has of itself: without sizes and source files.
+    fn without_sizes(&self, objects: &[&Path]) -> Target {
+        let linked = self.link(objects);
+        let data = std::fs::read(&linked).unwrap();
+        let file = object::File::parse(data.as_slice()).unwrap();
+        let named = |symbol: &object::Symbol<'_, '_>| {
+            symbol.is_definition() && symbol.kind() != object::SymbolKind::File
+        };
+        let mut symbols: Vec<Kallsym> = file
+            .symbols()
+            .filter(named)
+            .map(|symbol| Kallsym {
+                address: symbol.address(),
+                kind: match (symbol.is_weak(), symbol.is_global()) {
+                    (true, _) => b'W',
+                    (false, true) => b'T',
+                    (false, false) => b't',
+                },
+                name: symbol.name().unwrap().to_owned(),
+            })
+            .collect();
+        symbols.sort_by_key(|symbol| symbol.address);
+        run(Command::new("objcopy").arg("-S").arg(&linked));
+        let stripped = std::fs::read(&linked).unwrap();
+        std::fs::write(&linked, symtab::add(stripped, &symbols).unwrap()).unwrap();
+        Target::vmlinux(linked).unwrap()
+    }
+
+    fn link(&self, objects: &[&Path]) -> PathBuf {
         let out = self.path("vmlinux");
         let mut ld = Command::new("ld");
         ld.args([
@@ -72,7 +107,7 @@ impl Lab {
             "-o",
         ]);
         run(ld.arg(&out).args(objects));
-        Target::vmlinux(out).unwrap()
+        out
     }
 
     /// Links objects as a module is linked and packed: without FILE symbols.
@@ -329,6 +364,72 @@ fn an_overridden_weak_function_is_absent() {
     );
     assert_eq!(verdict(&fidelity, "calls"), &Verdict::Reproduced);
     assert_eq!((fidelity.reproduced(), fidelity.comparable()), (1, 1));
+}
+
+#[test]
+fn symbols_without_sizes_prove_the_same() {
+    let lab = Lab::new();
+    let (rich, others) = (lab.compile("rich", RICH), lab.compile("others", OTHERS));
+    let orig = lab.orig("rich", RICH);
+    let with = check(&orig, "dir/rich.c", &lab.vmlinux(&[&others, &rich])).unwrap();
+    let without = check(&orig, "dir/rich.c", &lab.without_sizes(&[&others, &rich])).unwrap();
+    all_reproduced(&without);
+    assert_eq!(with, without, "and the same code, to its last byte");
+    let changed = lab.orig("rich", &RICH.replace("x * 3", "x * 5"));
+    let target = lab.without_sizes(&[&others, &rich]);
+    let fidelity = check(&changed, "dir/rich.c", &target).unwrap();
+    assert!(matches!(
+        verdict(&fidelity, "tail"),
+        Verdict::Mismatch { .. }
+    ));
+}
+
+#[test]
+fn a_nameless_function_may_follow_one_without_a_size() {
+    let lab = Lab::new();
+    let weak = "int first(int x) { return x + 7; } __attribute__((weak)) int hook(int x) { return x * 3; }";
+    let strong = lab.compile("strong", "int hook(int x) { return x * 2; }");
+    let objects = [lab.compile("weak", weak), strong];
+    let objects: Vec<&Path> = objects.iter().map(PathBuf::as_path).collect();
+    let orig = lab.orig("weak", weak);
+    let fidelity = check(&orig, "weak.c", &lab.without_sizes(&objects)).unwrap();
+    assert_eq!(verdict(&fidelity, "first"), &Verdict::Reproduced);
+    assert!(matches!(
+        verdict(&fidelity, "hook"),
+        Verdict::Absent {
+            overridden: true,
+            ..
+        }
+    ));
+}
+
+/// After a call, what the call may come back to is no gap, though it begins where functions do.
+#[test]
+fn code_that_goes_on_is_not_taken_for_a_gap() {
+    let lab = Lab::new();
+    let code = |behind: &str| {
+        format!(
+            "asm(\".text\\n.p2align 4\\n.globl f\\n.type f,@function\\nf: call g\\n{behind}.size f, . - f\\n\");"
+        )
+    };
+    let g = lab.compile("g", "void g(void) {}");
+    let orig = lab.orig("f", &code(""));
+    let reproduces = |behind: &str| {
+        let f = lab.compile("f", &code(behind));
+        let fidelity = check(&orig, "f.c", &lab.without_sizes(&[&f, &g])).unwrap();
+        verdict(&fidelity, "f") == &Verdict::Reproduced
+    };
+    assert!(reproduces(""));
+    assert!(reproduces(".p2align 4\\n"), "no-operations");
+    assert!(
+        reproduces(".byte 0xcc\\n.p2align 4\\nret\\n"),
+        "what linkers fill with"
+    );
+    assert!(!reproduces("ret\\n"), "more code");
+    assert!(
+        !reproduces(".p2align 4\\nret\\n"),
+        "a loop that was aligned"
+    );
 }
 
 #[test]

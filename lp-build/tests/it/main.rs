@@ -24,6 +24,7 @@ mod scope;
 mod sealed;
 mod states;
 mod trees;
+mod unpacked;
 
 use std::fs;
 use std::path::Path;

@@ -119,3 +119,24 @@ fn a_tree_and_patches_exclude_each_other() {
     assert!(options(&["--patched", "new", "--patch", "x.patch", "-o", "fix.ko"]).is_err());
     assert!(options(&["-o", "fix.ko"]).is_err());
 }
+
+#[test]
+fn a_build_folder_says_its_release() {
+    let work = folder(&[("include/config/kernel.release", "6.1.5-own\n")]);
+    let path = work.path().to_str().expect("a path");
+    let read = |more: &[&str]| {
+        let words = ["lp-build", "kernel", "--orig", "tree", "--patched", "new"];
+        let words = words.iter().chain(&["-o", "fix.ko", "--cache", "cache"]);
+        let cli = Cli::try_parse_from(words.chain(more))?;
+        let Command::Kernel(args) = cli.command else {
+            anyhow::bail!("another command")
+        };
+        interpret(*args)
+    };
+    let options = read(&["--build-dir", path]).expect("a build folder");
+    assert_eq!(options.release, "6.1.5-own");
+    assert!(read(&[]).is_err(), "no kernel at all");
+    assert!(read(&["--build-dir", path, "--sysroot", "/"]).is_err());
+    let nothing = read(&["--build-dir", "no-such-folder"]);
+    assert!(message(nothing).contains("where the kernel was built"));
+}
