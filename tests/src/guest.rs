@@ -8,6 +8,7 @@ pub mod load_fails;
 pub mod plan;
 pub mod refusals;
 pub mod report;
+pub mod selftest;
 pub mod sequence;
 pub mod shell;
 pub mod smoke;
@@ -61,5 +62,6 @@ fn job_verdict(job: &Job, report: &mut Report) -> Result<String> {
         Job::LoadFails(case) => load_fails::run(case, report),
         Job::Steps(case) => sequence::run(case, report),
         Job::Differential(job) => differential::run(job, report),
+        Job::Selftest(job) => selftest::run(job, report),
     }
 }

@@ -3,7 +3,7 @@
 //! All is decided in the guest (`tests/src/differential`): here its modules are built, once, and a machine is booted whose clock
 //! jumps while it sleeps. Sequences that failed once are kept in `tests/differential/cases`, and are played first.
 
-pub(crate) mod pool;
+mod pool;
 mod vmlinux;
 
 use std::fs;

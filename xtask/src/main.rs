@@ -11,10 +11,12 @@ mod differential;
 mod dist;
 mod e2e;
 mod fuzz;
+mod kbuild;
 mod kernels;
 mod patch_build;
 mod patched_tree;
 mod paths;
+mod selftests;
 mod sequence;
 mod smoke;
 mod sweep;
@@ -48,6 +50,8 @@ enum Command {
     E2e(e2e::Args),
     /// Random livepatch operations in our model and in the kernel must end the same
     Differential(differential::Args),
+    /// The kernel's own livepatch selftests, as a check of the virtual machine itself
+    Selftests(selftests::Args),
     /// Load and unload given patch modules in the virtual machine
     Smoke(smoke::Args),
     /// Every source file that a kernel update changes, as a patch of its own in the virtual machine
@@ -80,6 +84,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::run(&args),
         Command::E2e(args) => e2e::run(&args),
         Command::Differential(args) => differential::run(&args),
+        Command::Selftests(args) => selftests::run(&args),
         Command::Smoke(args) => smoke::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Kernels(args) => kernels::run(&args),

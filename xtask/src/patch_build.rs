@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::case::Case;
 use crate::command;
-use crate::differential::pool;
+use crate::kbuild;
 use crate::kernels::Installed;
 use crate::paths;
 
@@ -73,7 +73,7 @@ impl Outside {
             let copy = place.join(file.file_name().unwrap_or_default());
             fs::copy(&file, &copy).with_context(|| format!("copy {}", file.display()))?;
         }
-        pool::build(build.kernel, &place)?;
+        kbuild::build(build.kernel, &place)?;
         for file in fs::read_dir(&place)? {
             let file = file?.path();
             if file.extension().is_some_and(|extension| extension == "ko") {

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::command;
 
-const PACKAGES: [&str; 18] = [
+const PACKAGES: [&str; 19] = [
     "bc",
     "binutils",
     "bison",
@@ -25,6 +25,7 @@ const PACKAGES: [&str; 18] = [
     "libssl-dev",
     "make",
     "patch",
+    "procps",
     "qemu-system-x86",
     "util-linux",
     "xz-utils",

@@ -20,10 +20,13 @@ use anyhow::{Context, Result};
 use crate::kernels::Installed;
 use crate::{paths, tools};
 use arch::Arch;
-use plan::{Differential, Job};
+use plan::{Differential, Job, Selftests};
 use qemu::{Clock, Machine};
 
 pub(crate) use verdict::{Detail, Outcome};
+
+/// What the kernel's selftests may take: every program they start is emulated, and they start thousands.
+const SELFTESTS_SECONDS: u64 = 1200;
 
 /// Options that all commands with a virtual machine have.
 #[derive(Debug, Clone, clap::Args)]
@@ -109,6 +112,23 @@ pub(crate) fn run_differential(
     machine.limit = Duration::from_secs(args.limit.unwrap_or(120 + job.sequences));
     let mut outcome = Outcome::new();
     outcome.reopen(vec![job.name.clone()]);
+    boot(&machine, &mut outcome, args)?;
+    Ok(outcome)
+}
+
+/// Has a kernel do its own selftests, in one boot.
+pub(crate) fn run_selftests(kernel: &Installed, job: &Selftests, args: &Args) -> Result<Outcome> {
+    let arch = Arch::host()?;
+    let guest = tools::guest(&arch)?;
+    let folder = paths::output("vm");
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let initrd = folder.join("selftests.cpio");
+    image::write_selftests(&initrd, &guest, job)?;
+    let console = folder.join("selftests.console");
+    let mut machine = machine(&arch, kernel, initrd, console, job.scripts.len(), args);
+    machine.limit = Duration::from_secs(args.limit.unwrap_or(SELFTESTS_SECONDS));
+    let mut outcome = Outcome::new();
+    outcome.reopen(job.scripts.clone());
     boot(&machine, &mut outcome, args)?;
     Ok(outcome)
 }

@@ -36,6 +36,16 @@ pub enum Job {
     Steps(Case),
     /// The model beside the kernel.
     Differential(Differential),
+    /// A selftest of the kernel.
+    Selftest(Selftest),
+}
+
+/// A selftest of the kernel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selftest {
+    /// The script.
+    pub name: String,
 }
 
 /// Sequences of operations for the model and the kernel.
@@ -132,6 +142,7 @@ impl Job {
             | Job::LoadFails(case)
             | Job::Steps(case) => &case.name,
             Job::Differential(job) => &job.name,
+            Job::Selftest(job) => &job.name,
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::cpio::Archive;
 use super::modules::Modules;
-use super::plan::{Differential, Job, Patches, Plan};
+use super::plan::{Differential, Job, Patches, Plan, Selftests};
 use crate::kernels::Installed;
 use crate::tools::GuestTools;
 
@@ -48,6 +48,16 @@ pub(crate) fn write_differential(
     }
     image.copy(&job.vmlinux, "pool/vmlinux")?;
     let jobs = vec![job.in_guest(absolute("pool"), absolute("pool/vmlinux"))];
+    image.finish(file, &Plan { jobs })
+}
+
+/// Writes the initramfs for the kernel's selftests.
+pub(crate) fn write_selftests(file: &Path, guest: &GuestTools, job: &Selftests) -> Result<()> {
+    let mut image = Image::begin(file, guest)?;
+    for (from, place) in &job.files {
+        image.copy(from, place)?;
+    }
+    let jobs = job.in_guest();
     image.finish(file, &Plan { jobs })
 }
 

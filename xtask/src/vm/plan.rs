@@ -84,6 +84,33 @@ pub(crate) struct Differential {
     pub(crate) cases: Vec<KeptCase>,
 }
 
+/// Selftests of the kernel, as the host sees them.
+#[derive(Debug)]
+pub(crate) struct Selftests {
+    pub(crate) scripts: Vec<String>,
+    /// Files of this machine, and where they go in the guest.
+    pub(crate) files: Vec<(PathBuf, String)>,
+}
+
+/// One of them as the guest sees it.
+#[derive(Debug, Serialize)]
+pub(crate) struct GuestSelftest {
+    #[serde(rename = "do")]
+    kind: &'static str,
+    name: String,
+}
+
+impl Selftests {
+    /// A job for each script.
+    pub(crate) fn in_guest(&self) -> Vec<GuestSelftest> {
+        let one = |name: &String| GuestSelftest {
+            kind: "selftest",
+            name: name.clone(),
+        };
+        self.scripts.iter().map(one).collect()
+    }
+}
+
 /// A sequence that is written down.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct KeptCase {
