@@ -21,12 +21,15 @@ const SYMBOLS: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 24;
 /// The lowest address of a 64-bit kernel.
 const KERNEL: u64 = 0xffff_8000_0000_0000;
 
+/// What `nm` says of a symbol in a section that it has no letter for (`.data_nosave`).
+pub const UNKNOWN: u8 = b'?';
+
 /// One symbol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kallsym {
     /// Its link address; of a per-CPU variable the offset.
     pub address: u64,
-    /// The letter of `nm`: upper case is global.
+    /// The letter of `nm`: upper case is global; or [`UNKNOWN`].
     pub kind: u8,
     /// Its name.
     pub name: String,
@@ -134,7 +137,7 @@ impl<'a> Tokens<'a> {
     /// Whether a packed name begins with the letter of a kind.
     fn is_symbol(&self, packed: &[u8]) -> bool {
         let first = packed.first().and_then(|byte| self.text(*byte).first());
-        first.is_some_and(u8::is_ascii_alphabetic)
+        first.is_some_and(|kind| kind.is_ascii_alphabetic() || *kind == UNKNOWN)
     }
 }
 

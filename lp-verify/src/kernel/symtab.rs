@@ -4,7 +4,7 @@
 //! large as the way to the next address that has one, in its section: no larger can it be, and where it is code, what is
 //! too much is what fills the gap.
 
-use super::kallsyms::Kallsym;
+use super::kallsyms::{self, Kallsym};
 use goblin::elf::section_header::{
     SHF_ALLOC, SHF_EXECINSTR, SHN_ABS, SHT_STRTAB, SHT_SYMTAB, SectionHeader,
 };
@@ -119,12 +119,12 @@ fn table(symbols: &[Kallsym], sections: &[SectionHeader]) -> (Vec<u8>, Vec<u8>, 
 }
 
 /// As `nm` writes it: lower case is local, but for weak ones. What is absolute (a per-CPU variable, `make_percpus_absolute`,
-/// scripts/kallsyms.c, 6.1) does not say: where its name is the only one, who asks for a global one can mean no other.
+/// scripts/kallsyms.c, 6.1) or of no known kind does not say: where its name is the only one, who asks for a global one can mean no other.
 fn bind(symbol: &Kallsym, several: &HashSet<&str>) -> u8 {
     match symbol.kind {
         b'w' | b'W' | b'v' | b'V' => STB_WEAK,
-        b'A' if several.contains(symbol.name.as_str()) => STB_LOCAL,
-        b'A'..=b'Z' => STB_GLOBAL,
+        b'A' | kallsyms::UNKNOWN if several.contains(symbol.name.as_str()) => STB_LOCAL,
+        b'A'..=b'Z' | kallsyms::UNKNOWN => STB_GLOBAL,
         _ => STB_LOCAL,
     }
 }
