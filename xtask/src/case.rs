@@ -6,7 +6,7 @@
 //! kernel = "6.1"             # the series of the pinned kernel that the patch is for
 //! without-debug-package = true   # built with no more than the kernel that boots, too: the same module must come of it
 //! modules = ["nf_tables"]    # kernel modules to insert first; what they need comes along
-//! module-source = "module"   # a folder here with a module of the case's own, built and inserted; the patch is to it
+//! module-source = "module"   # a folder here with modules of the case's own, built and inserted; the patch is to it
 //! setup = ["mkdir /tmp/x"]   # shell commands after that
 //! allow-log = ["WARNING: CPU"]   # texts of kernel log lines that the case provokes on purpose
 //!
@@ -54,7 +54,7 @@ pub(crate) struct Guest {
     pub(crate) without_debug_package: bool,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
-    /// The folder in the case's with the source of a module of its own, which the patch is one of.
+    /// The folder in the case's with the source of modules of its own, which the patch is one of.
     pub(crate) module_source: Option<String>,
     #[serde(default)]
     pub(crate) setup: Vec<String>,

@@ -158,18 +158,18 @@ fn made(
 ) -> Result<(Patches, Vec<PathBuf>, String)> {
     let one = |patch| Patches::from([(case.name.clone(), patch)]);
     if let Some(folder) = &args.built {
-        let outside = Outside::of(case, build)?.map(|outside| outside.module);
+        let outside = Outside::of(case, build)?.map(|outside| outside.modules);
         let patches = one(built(folder, case));
-        return Ok((patches, outside.into_iter().collect(), String::new()));
+        return Ok((patches, outside.unwrap_or_default(), String::new()));
     }
     if !case.is_sequence() {
         let order = order(case, build)?;
-        let outside = order.outside.clone().map(|outside| outside.module);
+        let outside = order.outside.clone().map(|outside| outside.modules);
         let patch = match case.guest.without_debug_package {
             true => build.build_without_debug_package(order)?,
             false => build.build(&order)?,
         };
-        return Ok((one(patch), outside.into_iter().collect(), String::new()));
+        return Ok((one(patch), outside.unwrap_or_default(), String::new()));
     }
     let patches = sequence::build(build, case)?;
     let (yes, no) = sequence::verify(&tools::lp_verify()?, build.kernel, case, &patches)?;

@@ -46,17 +46,17 @@ pub(crate) struct Order {
     pub(crate) image: Option<PathBuf>,
 }
 
-/// A module that is not in the kernel's tree.
+/// Modules that are not in the kernel's tree.
 #[derive(Debug, Clone)]
 pub(crate) struct Outside {
-    /// Its source.
+    /// Their source.
     pub(crate) source: PathBuf,
-    /// It, as it is installed.
-    pub(crate) module: PathBuf,
+    /// They, as they are installed.
+    pub(crate) modules: Vec<PathBuf>,
 }
 
 impl Outside {
-    /// A case's own module, built beside its patch; none where the case has none.
+    /// A case's own modules, built beside its patch; none where the case has none.
     pub(crate) fn of(case: &Case, build: &PatchBuild<'_>) -> Result<Option<Self>> {
         let Some(name) = &case.guest.module_source else {
             return Ok(None);
@@ -67,21 +67,22 @@ impl Outside {
             fs::remove_dir_all(&place).with_context(|| format!("remove {}", place.display()))?;
         }
         fs::create_dir_all(&place).with_context(|| format!("create {}", place.display()))?;
-        let mut module = None;
         for file in fs::read_dir(&source).with_context(|| format!("read {}", source.display()))? {
             let file = file?.path();
             let copy = place.join(file.file_name().unwrap_or_default());
             fs::copy(&file, &copy).with_context(|| format!("copy {}", file.display()))?;
         }
         kbuild::build(build.kernel, &place)?;
+        let mut modules = Vec::new();
         for file in fs::read_dir(&place)? {
             let file = file?.path();
             if file.extension().is_some_and(|extension| extension == "ko") {
-                module = Some(file);
+                modules.push(file);
             }
         }
-        let module = module.with_context(|| format!("{} builds no module", source.display()))?;
-        Ok(Some(Self { source, module }))
+        modules.sort();
+        ensure!(!modules.is_empty(), "{} builds no module", source.display());
+        Ok(Some(Self { source, modules }))
     }
 }
 
@@ -236,7 +237,7 @@ impl PatchBuild<'_> {
                 .arg("--module-source")
                 .arg(relative(&outside.source))
                 .arg("--module")
-                .arg(relative(&outside.module));
+                .args(outside.modules.iter().map(|module| relative(module)));
         }
         if let Some(image) = &order.image {
             build.arg("--vmlinux").arg(relative(image));

@@ -9,6 +9,7 @@ mod config;
 mod describe;
 mod docs;
 mod elsewhere;
+mod external;
 mod followed;
 mod guide;
 mod include_graph;
