@@ -5,6 +5,7 @@
 //! tempting wrong way is to read the lines of the diff: a flag that is added may reach every file of the folder.
 
 use super::commands::{CompileCommand, Line, dry_run, lines};
+use super::elsewhere::above;
 use super::make::Make;
 use super::makefile::Makefiles;
 use crate::report::RefusalReport;
@@ -25,6 +26,8 @@ pub struct Followed {
     pub refusals: Vec<RefusalReport>,
     /// Makefiles from which nothing of this kernel changes.
     pub unchanged: Vec<String>,
+    /// The objects that were looked at.
+    compared: BTreeSet<String>,
 }
 
 /// What a build would do in a folder.
@@ -45,24 +48,33 @@ pub fn follow(
     (orig, patched): (Make<'_>, Make<'_>),
 ) -> Result<Followed> {
     let mut followed = Followed::default();
-    let mut asked = BTreeSet::new();
     for makefile in changed {
-        let folders: BTreeSet<&str> = makefiles.builds(makefile).collect();
-        let before = followed.differences();
-        if folders.is_empty() {
+        let own: BTreeSet<&str> = makefiles.builds(makefile).collect();
+        if own.is_empty() {
             followed.refuse(makefile, "no folder's Makefile is known to include it, so what it changes is not known: leave it as it was");
         }
-        let folders = folders.into_iter().filter(|folder| !is_off(folder));
-        for folder in folders.filter(|folder| asked.insert(*folder)) {
-            let plan = |make| {
-                plan(make, folder)
-                    .with_context(|| format!("the build of {folder} after {makefile} changed"))
-            };
-            followed.compare(makefile, plan(orig)?, plan(patched)?);
+        let mut on = own
+            .iter()
+            .copied()
+            .filter(|folder| !is_off(folder))
+            .peekable();
+        let mut understood = on.peek().is_none();
+        for folder in on {
+            understood |= followed.ask(makefile, folder, (orig, patched))?;
         }
-        if followed.differences() == before {
-            followed.unchanged.push(makefile.clone());
+        // A Makefile that another one includes lists nothing by itself: the build of a folder above does.
+        let above = above(makefile, makefiles).into_iter();
+        for folder in above.filter(|folder| !own.contains(folder)) {
+            if understood {
+                break;
+            }
+            let before = followed.differences();
+            followed.ask(makefile, folder, (orig, patched))?;
+            understood = followed.differences() > before;
         }
+    }
+    if followed.differences() == 0 {
+        followed.unchanged = changed.to_vec();
     }
     Ok(followed)
 }
@@ -126,6 +138,23 @@ fn recorded(line: &str) -> Option<&str> {
 }
 
 impl Followed {
+    /// Compares what both trees would do in a folder; whether any object is made there.
+    fn ask(
+        &mut self,
+        makefile: &str,
+        folder: &str,
+        (orig, patched): (Make<'_>, Make<'_>),
+    ) -> Result<bool> {
+        let plan = |make| {
+            plan(make, folder)
+                .with_context(|| format!("the build of {folder} after {makefile} changed"))
+        };
+        let (orig, patched) = (plan(orig)?, plan(patched)?);
+        let makes = !orig.objects.is_empty() || !patched.objects.is_empty();
+        self.compare(makefile, orig, patched);
+        Ok(makes)
+    }
+
     fn differences(&self) -> usize {
         self.added.len() + self.removed.len() + self.changed.len() + self.refusals.len()
     }
@@ -139,7 +168,14 @@ impl Followed {
         });
     }
 
-    fn compare(&mut self, makefile: &str, orig: Plan, mut patched: Plan) {
+    fn compare(&mut self, makefile: &str, mut orig: Plan, mut patched: Plan) {
+        // A folder that was asked may be below one that is asked now.
+        for plan in [&mut orig, &mut patched] {
+            plan.objects
+                .retain(|target, _| !self.compared.contains(target));
+        }
+        self.compared.extend(orig.objects.keys().cloned());
+        self.compared.extend(patched.objects.keys().cloned());
         for (target, before) in orig.objects {
             match patched.objects.remove(&target) {
                 None => self.removed.push(before),
