@@ -18,6 +18,9 @@ Examples:
     lp-build kernel --orig linux-6.1 --patch a.patch b.patch --kernel \"$(uname -r)\" --previous fix-1.ko -o fix-2.ko
     lp-build changelog fix-1.ko fix-2.ko
 
+  Which files a changed header reaches, before hours are spent on it:
+    lp-build kernel --orig linux-6.1 --patch fix.patch --kernel \"$(uname -r)\" -o fix-proc.ko --dry-run
+
 Exit status: 0 built, 1 error, 2 refused, 3 nothing changed.";
 
 /// Builds a livepatch from two source trees, without building a kernel.
@@ -263,6 +266,9 @@ pub struct KernelArgs {
     /// Leave everything that is made on the way in this new folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Say what would be compiled and about how long that takes, and stop before it
+    #[arg(long)]
+    pub dry_run: bool,
     /// Show each command that is run
     #[arg(long, short)]
     pub verbose: bool,

@@ -87,6 +87,8 @@ pub struct Options {
     pub keep: Option<PathBuf>,
     /// Where to write a page for a review.
     pub html: Option<PathBuf>,
+    /// Whether to stop before anything is compiled.
+    pub dry_run: bool,
 }
 
 impl Options {
@@ -153,6 +155,7 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         launcher: args.launcher,
         keep: args.keep,
         html: args.html,
+        dry_run: args.dry_run,
     })
 }
 

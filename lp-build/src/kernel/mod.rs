@@ -132,13 +132,18 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         progress,
     };
     check_configuration(&road, &sources, report)?;
-    let Some((judged, targets)) = judge_all(&road, &sources, report)? else {
+    let Some(units) = find_units(&road, &sources, report)? else {
         return Ok(if report.refusals.is_empty() {
             Verdict::Same
         } else {
             Verdict::Refused
         });
     };
+    if options.dry_run {
+        report.plan = Some(units.plan(seconds(&units)));
+        return Ok(Verdict::Planned);
+    }
+    let (judged, targets) = judge_all(&road, &sources, &units, report)?;
     assemble::summarize(options, &judged, report);
     if let Some(html) = &options.html {
         let page = review::page(options, &judged, (inputs.root(), &changed.patched))?;
@@ -298,12 +303,18 @@ fn check_generated(
     Ok(())
 }
 
-/// Compiles and judges what the sources end up in; none when there is nothing to judge.
+/// About how long all files take on this machine.
+fn seconds(units: &Units) -> f64 {
+    units.count() as f64 * SECONDS / rayon::current_num_threads() as f64
+}
+
+/// Compiles and judges what the sources end up in.
 fn judge_all(
     road: &Road<'_>,
     sources: &Sources,
+    units: &Units,
     report: &mut Report,
-) -> Result<Option<(Vec<Judged>, Targets)>> {
+) -> Result<(Vec<Judged>, Targets)> {
     let Road {
         inputs,
         changed,
@@ -311,17 +322,14 @@ fn judge_all(
         progress,
         ..
     } = road;
-    let Some(units) = find_units(road, sources, report)? else {
-        return Ok(None);
-    };
-    let files = pairs::by_command(&units.units).count() + units.probes.len();
+    let files = units.count();
     if !sources.headers.is_empty() && inputs.module.is_none() {
         say(format_args!(
             "           {files} files of this kernel may see the change, about {} to compile",
-            minutes(files as f64 * SECONDS / rayon::current_num_threads() as f64)
+            minutes(seconds(units))
         ));
     }
-    open_detours(road, &units)?;
+    open_detours(road, units)?;
     let kept = road.cache.objects();
     objects::evict(&kept, objects::LIMIT);
     let shop = Workshop {
@@ -369,7 +377,7 @@ fn judge_all(
             judged.len()
         ));
     }
-    Ok(Some((judged, targets)))
+    Ok((judged, targets))
 }
 
 /// A path through a folder that is a link would leave the tree that is made of links.

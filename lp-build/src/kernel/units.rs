@@ -18,8 +18,9 @@ use super::include_graph::IncludeGraph;
 use super::kinds::RefusedKind;
 use super::make::Make;
 use super::makefile::Makefiles;
+use super::pairs;
 use super::prepare::Prepared;
-use crate::report::RefusalReport;
+use crate::report::{Plan, PlannedUnit, RefusalReport};
 use crate::tree::Tree;
 use crate::tree::walk::Listing;
 use anyhow::Result;
@@ -423,6 +424,31 @@ impl Units {
         for units in self.units.chunk_by_mut(|a, b| a.source == b.source) {
             let shared = units.len() > 1;
             units.iter_mut().for_each(|unit| unit.shared = shared);
+        }
+    }
+
+    /// How many files there are to compile.
+    pub fn count(&self) -> usize {
+        pairs::by_command(&self.units).count() + self.probes.len()
+    }
+
+    /// All of them for the report, by path.
+    pub fn plan(&self, seconds: f64) -> Plan {
+        let patched = self.units.iter().map(|unit| PlannedUnit {
+            source: unit.source.clone(),
+            object: Some(unit.object.clone()),
+            through: unit.through.clone(),
+        });
+        let probed = self.probes.iter().map(|probe| PlannedUnit {
+            source: probe.command.source.clone(),
+            object: None,
+            through: Some(probe.through.clone()),
+        });
+        let mut units: Vec<PlannedUnit> = patched.chain(probed).collect();
+        units.sort_by(|a, b| a.source.cmp(&b.source));
+        Plan {
+            units,
+            seconds: seconds.ceil() as u64,
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Verdict {
     Refused,
     /// No code of the kernel changes.
     Same,
+    /// It was only asked what would be compiled.
+    Planned,
     /// Something is missing or wrong.
     #[default]
     Error,
@@ -36,7 +38,7 @@ impl Verdict {
     /// The exit status that says it.
     pub fn exit_code(self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Built => 0,
+            Self::Built | Self::Planned => 0,
             Self::Error => 1,
             Self::Refused => 2,
             Self::Same => 3,
@@ -88,6 +90,9 @@ pub struct Report {
     pub shadow_ids: Vec<u64>,
     /// Those of the states that the patched files have the steps for.
     pub kept_states: Vec<KeptStateReport>,
+    /// What would be compiled, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// How it follows the previous patch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Lineage>,
@@ -105,6 +110,28 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// How long each step took.
     pub steps: Vec<Step>,
+}
+
+/// What a run would compile.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Plan {
+    /// The files, by path.
+    pub units: Vec<PlannedUnit>,
+    /// About how long that takes on this machine, where nothing of it was compiled before.
+    pub seconds: u64,
+}
+
+/// A file that would be compiled in both trees.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedUnit {
+    /// Its path.
+    pub source: String,
+    /// The kernel or the module that it is part of; none for one that can only be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjName>,
+    /// The header that it is here for, where it did not change itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
 }
 
 /// The patched functions of one object.

@@ -1,8 +1,8 @@
 //! The report for people.
 
-use super::{FidelityReport, NewDatum, PatchWarning, RefusalReport, Report, Verdict};
+use super::{FidelityReport, NewDatum, PatchWarning, Plan, RefusalReport, Report, Verdict};
 use crate::lineage;
-use crate::progress::Step;
+use crate::progress::{Step, minutes};
 use std::fmt::Write;
 
 /// The summary at the end of a run; errors are said elsewhere.
@@ -33,6 +33,7 @@ pub fn render(report: &Report) -> String {
             &mut out,
             "nothing to do: the change alters no code of this kernel",
         ),
+        Verdict::Planned => planned(&mut out, report.plan.as_ref()),
         Verdict::Error => {}
     }
     out
@@ -41,6 +42,32 @@ pub fn render(report: &Report) -> String {
 fn line(out: &mut String, text: impl std::fmt::Display) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
+}
+
+/// Each file that would be compiled, with the header that it is here for.
+fn planned(out: &mut String, plan: Option<&Plan>) {
+    let Some(plan) = plan else { return };
+    for unit in &plan.units {
+        let object = unit.object.as_ref().map(ToString::to_string);
+        let object = object.unwrap_or_else(|| "to be looked at only".to_owned());
+        let through = unit.through.as_ref();
+        let through = through.map(|header| format!(", through {header}"));
+        line(
+            out,
+            format_args!("  {} ({object}){}", unit.source, through.unwrap_or_default()),
+        );
+    }
+    line(
+        out,
+        format_args!(
+            "would compile {} in both trees, about {}; nothing was written",
+            match plan.units.len() {
+                1 => "1 file".to_owned(),
+                count => format!("{count} files"),
+            },
+            minutes(plan.seconds as f64)
+        ),
+    );
 }
 
 fn built(out: &mut String, report: &Report) {
