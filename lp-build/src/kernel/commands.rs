@@ -258,11 +258,6 @@ impl CompileCommand {
         other
     }
 
-    /// The folder that the path of the source goes through on its way to another one: `a/b` for `a/b/../../c/x.c`.
-    pub fn detour(&self) -> Option<&str> {
-        Some(self.target.split_once("/../")?.0)
-    }
-
     /// The programs that compile the file of another tree into other files.
     pub fn steps_for(&self, tree: &str, object: &str, depfile: &str) -> Vec<Vec<String>> {
         let word = |word: &String| {

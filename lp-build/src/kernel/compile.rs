@@ -48,6 +48,22 @@ pub struct Place<'a> {
     pub named: Option<&'a Path>,
 }
 
+impl Place<'_> {
+    /// What the compiler is told besides what the kernel's build tells it.
+    pub fn flags(self) -> impl Iterator<Item = String> {
+        let include = self.include.to_string_lossy().into_owned();
+        let mapped = self.named.filter(|named| *named != self.tree);
+        let mapped = mapped.map(|named| {
+            format!(
+                "-ffile-prefix-map={}/={}/",
+                self.tree.display(),
+                named.display()
+            )
+        });
+        ["-idirafter".to_owned(), include].into_iter().chain(mapped)
+    }
+}
+
 /// Compiles one file; the name of its object begins with the source's path.
 pub fn compile(command: &CompileCommand, place: Place<'_>) -> Result<Compiled, Failure> {
     let stem = place.products.join(command.target.replace('/', "."));
@@ -58,17 +74,7 @@ pub fn compile(command: &CompileCommand, place: Place<'_>) -> Result<Compiled, F
     if let Some(compile) = steps.first_mut() {
         // The source is the last word.
         let at = compile.len().saturating_sub(1);
-        let include = place.include.to_string_lossy().into_owned();
-        let mapped = place.named.filter(|named| *named != place.tree);
-        let mapped = mapped.map(|named| {
-            format!(
-                "-ffile-prefix-map={}/={}/",
-                place.tree.display(),
-                named.display()
-            )
-        });
-        let more = ["-idirafter".to_owned(), include].into_iter().chain(mapped);
-        compile.splice(at..at, more);
+        compile.splice(at..at, place.flags());
         // Only the compiler: objtool changes its object in place.
         compile.splice(0..0, place.launcher.map(str::to_owned));
     }
@@ -158,7 +164,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 
 /// Checks that no file that the fix touches was read from the original tree while the patched one was compiled.
 pub fn check_read(
-    compiled: &Compiled,
+    read: &BTreeSet<PathBuf>,
     orig: &Path,
     patched: &Path,
     touched: &BTreeSet<PathBuf>,
@@ -166,7 +172,7 @@ pub fn check_read(
     if touched.is_empty() {
         return Ok(());
     }
-    for path in &compiled.read {
+    for path in read {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let inside = real
             .strip_prefix(orig)
@@ -183,7 +189,7 @@ pub fn check_read(
 }
 
 /// The absolute paths in a make rule that the compiler wrote.
-fn dependencies(rule: &str) -> BTreeSet<PathBuf> {
+pub fn dependencies(rule: &str) -> BTreeSet<PathBuf> {
     let words = rule
         .split_ascii_whitespace()
         .filter(|word| word.starts_with('/'));

@@ -6,6 +6,7 @@
 //! whoever includes by the macro has included its definition. The tempting wrong way is to ask the compiler for each file
 //! of the kernel: that takes as long as building it.
 
+use super::detour::Climb;
 use super::makefile::normal;
 use crate::tree::walk::{Kind, Listing};
 use memchr::memmem;
@@ -28,6 +29,8 @@ const OUTSIDE: [&str; 7] = [
 ];
 /// The tracing headers name the header to include again by its stem.
 const STEMS: [&str; 2] = ["TRACE_INCLUDE_FILE", "TRACE_SYSTEM"];
+
+const DEFINE_TRACE: &str = "include/trace/define_trace.h";
 
 /// One name that a file includes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +155,36 @@ impl IncludeGraph {
             }
         }
         reached
+    }
+
+    /// The includes with `..` that can mean one of `targets`, whatever folder they are looked up from.
+    pub fn climbing(&self, targets: &[String]) -> Vec<Climb> {
+        let ends: Vec<String> = targets.iter().map(|target| format!("/{target}")).collect();
+        let climbs = |name: &str| {
+            let tail = normal("", name.rsplit("../").next().unwrap_or_default());
+            name.contains("..") && ends.iter().any(|end| end.ends_with(&format!("/{tail}")))
+        };
+        let found: BTreeSet<Climb> = self
+            .files
+            .par_iter()
+            .flat_map_iter(|file| {
+                let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let includes = file.includes.iter();
+                includes
+                    .filter(|include| climbs(&include.name))
+                    .map(|include| Climb {
+                        folder: folder.to_owned(),
+                        name: include.name.clone(),
+                    })
+            })
+            .collect();
+        // `TRACE_INCLUDE_PATH` counts from the folder of the header that includes by it.
+        let traced = self.files.iter().any(|file| file.path == DEFINE_TRACE);
+        let traced = targets.iter().filter(|_| traced).map(|target| Climb {
+            folder: "include/trace".to_owned(),
+            name: format!("../../{target}"),
+        });
+        found.into_iter().chain(traced).collect()
     }
 
     /// The sources whose command line includes a header for the Makefile `path`.

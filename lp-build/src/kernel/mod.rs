@@ -15,6 +15,7 @@ pub mod checks;
 pub mod commands;
 pub mod compile;
 pub mod config;
+pub mod detour;
 pub mod elsewhere;
 pub mod equal;
 pub mod external;
@@ -34,11 +35,13 @@ pub mod makefile;
 pub mod objects;
 pub mod pairs;
 pub mod prepare;
+pub mod preprocess;
 pub mod rebuilt;
 pub mod review;
 pub mod sealed;
 pub mod states;
 pub mod target;
+pub mod unaffected;
 pub mod units;
 pub mod unpacked;
 
@@ -47,7 +50,7 @@ use crate::module;
 use crate::options::Options;
 use crate::progress::{Count, Progress, minutes, say};
 use crate::report::{RefusalReport, Report, Verdict};
-use crate::tree::{patch, walk};
+use crate::tree::walk;
 use anyhow::{Context, Result};
 use cache::{Cache, Scratch};
 use changed::{Changed, Sources};
@@ -380,21 +383,16 @@ fn judge_all(
     Ok((judged, targets))
 }
 
-/// A path through a folder that is a link would leave the tree that is made of links.
+/// Keeps the commands of all units inside the patched tree where that is made of links.
 fn open_detours(road: &Road<'_>, units: &Units) -> Result<()> {
     if road.inputs.patched.is_some() {
         return Ok(());
     }
-    let units_of = units.units.iter().map(|unit| &unit.command);
+    let patched = units.units.iter().filter_map(|unit| unit.patched.as_ref());
+    let commands = units.units.iter().map(|unit| &unit.command).chain(patched);
     let probes = units.probes.iter().map(|probe| &probe.command);
-    for folder in units_of
-        .chain(probes)
-        .filter_map(|command| command.detour())
-    {
-        let (orig, patched) = (road.inputs.root(), &road.changed.patched);
-        patch::open_folder(orig, patched, Path::new(folder))?;
-    }
-    Ok(())
+    let trees = (road.inputs.root(), road.changed.patched.as_path());
+    detour::open(trees, commands.chain(probes), &units.climbs)
 }
 
 /// Finds what to compile; none when there is nothing or something stands in the way.

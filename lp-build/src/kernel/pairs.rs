@@ -7,6 +7,7 @@ use super::equal::equal_but_debug;
 use super::inputs::Inputs;
 use super::make::Make;
 use super::objects::{Objects, Side};
+use super::preprocess;
 use super::units::{Probe, Unit};
 use crate::progress::Count;
 use crate::report::RefusalReport;
@@ -52,6 +53,19 @@ pub struct Workshop<'a> {
     pub names: (String, String),
     /// How far it is.
     pub count: Count,
+}
+
+impl Workshop<'_> {
+    fn place<'a>(&'a self, tree: &'a Path, products: &'a Path) -> Place<'a> {
+        Place {
+            tree,
+            build: self.make.build,
+            products,
+            include: &self.include,
+            launcher: self.launcher.as_deref(),
+            named: self.named.as_deref(),
+        }
+    }
 }
 
 /// Compiles all units; of those that a header reaches only what differs is kept.
@@ -161,12 +175,29 @@ fn both(
         };
         let patched = one(recipe.patched, side, &shop.patched, shop);
         let patched = patched.context("the original compiles, the patched file does not: does it need another file of the fix?")?;
-        compile::check_read(&patched, inputs.root(), &changed.patched, &changed.touched)?;
+        compile::check_read(
+            &patched.read,
+            inputs.root(),
+            &changed.patched,
+            &changed.touched,
+        )?;
         Ok(patched)
     };
     if !recipe.reached {
         let (orig, patched) = rayon::join(orig, patched);
         return Ok(Some((orig?, patched?)));
+    }
+    let side = Side {
+        tree: inputs.root(),
+        names: &shop.names.0,
+    };
+    let kept = shop.objects.get(recipe.orig, side);
+    let seems_to = kept.is_none_or(|kept| changed.reads(&kept.read, inputs.root()));
+    if !seems_to && !changed.adds_header() {
+        return Ok(None);
+    }
+    if !can_change(recipe, inputs, changed, shop)? {
+        return Ok(None);
     }
     let orig = orig()?;
     // A header that only the patched tree has may be found before one that both have.
@@ -178,27 +209,41 @@ fn both(
     Ok((!same).then_some((orig, patched)))
 }
 
+/// Whether the preprocessor sees a change that can reach the code.
+fn can_change(
+    recipe: Recipe<'_>,
+    inputs: &Inputs,
+    changed: &Changed,
+    shop: &Workshop<'_>,
+) -> Result<bool> {
+    let run = |command, tree, products| preprocess::run(command, shop.place(tree, products));
+    let (ours, theirs) = rayon::join(
+        || run(recipe.orig, inputs.root(), &shop.orig),
+        || run(recipe.patched, &changed.patched, &shop.patched),
+    );
+    let (Some(ours), Some(theirs)) = (ours, theirs) else {
+        // The compiler says better what is missing.
+        return Ok(true);
+    };
+    compile::check_read(
+        &theirs.read,
+        inputs.root(),
+        &changed.patched,
+        &changed.touched,
+    )?;
+    Ok(!ours.compiles_as(&theirs))
+}
+
 /// The object of a file that the original does not have: that of an empty one, by the same compiler and flags.
 fn empty(command: &CompileCommand, side: Side<'_>, shop: &Workshop<'_>) -> Result<Compiled> {
     let path = shop.orig.join("empty.c");
     std::fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
     let path = path.to_str().context("the cache's path is not UTF-8")?;
-    let place = place(side, &shop.orig, shop);
+    let place = shop.place(side.tree, &shop.orig);
     match compile::compile(&command.with_source(path), place) {
         Ok(compiled) => Ok(compiled),
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::Generated(said)) => Err(anyhow!("an empty file does not compile:\n{said}")),
-    }
-}
-
-fn place<'a>(side: Side<'a>, products: &'a Path, shop: &'a Workshop<'_>) -> Place<'a> {
-    Place {
-        tree: side.tree,
-        build: shop.make.build,
-        products,
-        include: &shop.include,
-        launcher: shop.launcher.as_deref(),
-        named: shop.named.as_deref(),
     }
 }
 
@@ -212,7 +257,7 @@ fn one(
     if let Some(kept) = shop.objects.get(command, side) {
         return Ok(kept);
     }
-    let place = place(side, products, shop);
+    let place = shop.place(side.tree, products);
     let start = SystemTime::now();
     let said = match compile::compile(command, place) {
         Ok(compiled) => {

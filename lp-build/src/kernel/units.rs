@@ -12,6 +12,7 @@ use super::built::Built;
 use super::changed::Sources;
 use super::commands::{CompileCommand, commands, linked_from};
 use super::config;
+use super::detour::Climb;
 use super::elsewhere::{self, Elsewhere};
 use super::find::KernelFiles;
 use super::include_graph::IncludeGraph;
@@ -87,6 +88,8 @@ pub struct Units {
     pub absent: Vec<String>,
     /// Files of other images that headers reach.
     pub other_images: BTreeSet<String>,
+    /// Includes with `..` that can mean what changed.
+    pub climbs: Vec<Climb>,
     /// Sources that cannot be patched.
     pub refusals: Vec<RefusalReport>,
     /// What became of files that only one tree builds.
@@ -148,6 +151,7 @@ pub fn find(
     kernel.rebuild(sources, &mut found, &mut roots)?;
     if !roots.is_empty() {
         kernel.add_reached(&roots, &sources.files, &mut found)?;
+        found.climbs = kernel.graph().climbing(&roots);
     }
     found.sort();
     kernel.add_absent(&sources.files, &mut found);

@@ -54,7 +54,11 @@ fn planned(out: &mut String, plan: Option<&Plan>) {
         let through = through.map(|header| format!(", through {header}"));
         line(
             out,
-            format_args!("  {} ({object}){}", unit.source, through.unwrap_or_default()),
+            format_args!(
+                "  {} ({object}){}",
+                unit.source,
+                through.unwrap_or_default()
+            ),
         );
     }
     line(

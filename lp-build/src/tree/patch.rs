@@ -3,8 +3,9 @@
 //! The tree is a spine: real folders down to each touched file, real copies of the touched files, and links for
 //! everything beside them. The tempting wrong way is hard links or links to the touched files, through which
 //! `patch` would write into the person's tree. What a link to a whole folder cannot give: a file found through it
-//! that includes `../x` sees the original's `x`. Where a header is touched, every folder of the kernel is therefore a real
-//! one. The compile step checks that no touched file was read from the original ([`crate::kernel::compile`]).
+//! that includes `../x` sees the original's `x`. Folders from which that leads to a touched file are made real ones when the
+//! sources are known ([`open_folder`], [`crate::kernel::detour`]). The compile step checks that no touched file was read from
+//! the original ([`crate::kernel::compile`]). Real folders everywhere would be 60,000 links.
 
 use super::{Change, ChangeKind};
 use anyhow::{Context, Result, bail, ensure};
@@ -13,16 +14,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-/// Folders at the top of a tree in which no source of the kernel is.
-const OUTSIDE: [&str; 6] = [
-    ".git",
-    "Documentation",
-    "LICENSES",
-    "debian",
-    "samples",
-    "tools",
-];
 
 /// What came of applying patches.
 #[derive(Debug, Default)]
@@ -139,15 +130,9 @@ fn inside(path: &str) -> Result<String> {
 }
 
 fn make_spine(orig: &Path, dest: &Path, touched: &BTreeSet<String>) -> Result<()> {
-    let all = match touched.iter().any(|path| path.ends_with(".h")) {
-        true => kernel_folders(orig),
-        false => Vec::new(),
-    };
-    let touched_folders = touched
+    let folders: BTreeSet<&Path> = touched
         .iter()
-        .flat_map(|path| Path::new(path).ancestors().skip(1));
-    let folders: BTreeSet<&Path> = touched_folders
-        .chain(all.iter().map(PathBuf::as_path))
+        .flat_map(|path| Path::new(path).ancestors().skip(1))
         .collect();
     for &folder in &folders {
         let made = dest.join(folder);
@@ -192,22 +177,6 @@ pub fn open_folder(orig: &Path, dest: &Path, folder: &Path) -> Result<()> {
         open().with_context(|| format!("cannot make the folder {}", link.display()))?;
     }
     Ok(())
-}
-
-/// The folders that can hold sources of the kernel, by their paths inside the tree.
-fn kernel_folders(orig: &Path) -> Vec<PathBuf> {
-    let outside = |entry: &walkdir::DirEntry| {
-        entry.depth() == 1
-            && entry
-                .file_name()
-                .to_str()
-                .is_none_or(|name| OUTSIDE.contains(&name))
-    };
-    let walk = walkdir::WalkDir::new(orig).min_depth(1).into_iter();
-    walk.filter_entry(|entry| entry.file_type().is_dir() && !outside(entry))
-        .filter_map(Result::ok)
-        .filter_map(|entry| Some(entry.path().strip_prefix(orig).ok()?.to_owned()))
-        .collect()
 }
 
 fn place(orig: &Path, made: &Path, touched: bool) -> std::io::Result<()> {

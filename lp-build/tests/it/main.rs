@@ -7,6 +7,7 @@ mod callbacks;
 mod commands;
 mod config;
 mod describe;
+mod detour;
 mod docs;
 mod elsewhere;
 mod external;
@@ -25,6 +26,7 @@ mod scope;
 mod sealed;
 mod states;
 mod trees;
+mod unaffected;
 mod unpacked;
 
 use std::fs;
