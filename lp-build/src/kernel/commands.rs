@@ -272,11 +272,18 @@ impl CompileCommand {
             }
             with_tree(word, &self.tree, tree)
         };
-        self.steps
-            .iter()
-            .map(|step| step.iter().map(word).collect())
-            .collect()
+        let own = self.steps.iter().filter(|step| !is_pass_over_whole(step));
+        own.map(|step| step.iter().map(word).collect()).collect()
     }
+}
+
+/// Whether a program is objtool for something linked (`delay-objtool`, scripts/Makefile.lib, 6.12), which a module of one
+/// file is at once. The patch's own pass comes when it is linked; it leaves alone what has its tables already.
+fn is_pass_over_whole(step: &[String]) -> bool {
+    let is_objtool = step
+        .first()
+        .is_some_and(|program| program.ends_with("/objtool"));
+    is_objtool && step.iter().any(|word| word == "--link")
 }
 
 /// Replaces the tree at the beginning of the path in a word such as `-I/TREE/include` or `-fmacro-prefix-map=/TREE/=`.
