@@ -10,6 +10,7 @@
 mod build;
 mod changes;
 mod needed;
+mod needs;
 mod record;
 mod table;
 

@@ -1,6 +1,6 @@
 //! Builds the livepatch for one file: the file's own change, and as long as that does not compile, the headers it needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::changes::Changes;
 use super::needed;
+use super::needs::Needs;
 use super::record::{Class, Record, module_name};
 use crate::command;
 use crate::kernels::Installed;
@@ -44,31 +45,30 @@ struct Done {
 impl Builder<'_> {
     /// Builds one file's livepatch. That it cannot be built is no error here.
     pub(crate) fn build(&self, file: &str) -> Result<Record> {
-        let mut headers = BTreeSet::new();
+        let mut needs = Needs::default();
         let mut rounds = 0;
         loop {
             rounds += 1;
             let module = self.place("modules", file, "ko")?;
-            let done = self.lp_build(file, &headers, &module)?;
+            let done = self.lp_build(file, &needs, &module)?;
             let message = why(&done.report);
-            let more = if message.contains("does not compile") && rounds < MOST_ROUNDS {
-                needed::headers(&message, file, &headers, self.changes)
+            let missed = if message.contains("does not compile") && rounds < MOST_ROUNDS {
+                needed::headers(&message, file, &needs.whole, self.changes)
             } else {
-                BTreeSet::new()
+                BTreeMap::new()
             };
-            if more.is_empty() {
-                return Ok(self.record(file, headers, done, &message, module));
+            if !needs.add(missed) {
+                return Ok(self.record(file, &needs, done, &message, module));
             }
-            headers.extend(more);
         }
     }
 
-    fn lp_build(&self, file: &str, headers: &BTreeSet<String>, module: &Path) -> Result<Done> {
+    fn lp_build(&self, file: &str, needs: &Needs, module: &Path) -> Result<Done> {
         if module.exists() {
             fs::remove_file(module).with_context(|| format!("remove {}", module.display()))?;
         }
         let patch = self.place("patches", file, "patch")?;
-        fs::write(&patch, self.patch(file, headers)?)
+        fs::write(&patch, self.patch(file, needs)?)
             .with_context(|| format!("write {}", patch.display()))?;
         let mut build = Command::new("timeout");
         build.arg(self.patience.to_string()).arg(&self.lp_build);
@@ -108,9 +108,12 @@ impl Builder<'_> {
     }
 
     /// The fix as a unified diff.
-    fn patch(&self, file: &str, headers: &BTreeSet<String>) -> Result<Vec<u8>> {
+    fn patch(&self, file: &str, needs: &Needs) -> Result<Vec<u8>> {
         let mut patch = Vec::new();
-        for file in [file].into_iter().chain(headers.iter().map(String::as_str)) {
+        for file in [file]
+            .into_iter()
+            .chain(needs.headers().map(String::as_str))
+        {
             let is_new = !self.changes.old.join(file).exists();
             let before = if is_new {
                 "/dev/null".into()
@@ -127,7 +130,12 @@ impl Builder<'_> {
             if output.status.code() != Some(1) {
                 bail!("{}: {}", command::line(&diff), output.status);
             }
-            patch.extend(output.stdout);
+            // Not all of the kernel's sources are UTF-8; of those nothing is cut out.
+            let old = fs::read_to_string(self.changes.old.join(file)).unwrap_or_default();
+            patch.extend(match std::str::from_utf8(&output.stdout) {
+                Ok(diff) => needs.part(file, diff, &old).into_bytes(),
+                Err(_) => output.stdout,
+            });
         }
         Ok(patch)
     }
@@ -141,7 +149,7 @@ impl Builder<'_> {
     fn record(
         &self,
         file: &str,
-        headers: BTreeSet<String>,
+        needs: &Needs,
         done: Done,
         message: &str,
         module: PathBuf,
@@ -161,7 +169,7 @@ impl Builder<'_> {
         };
         Record {
             file: file.to_owned(),
-            headers: headers.into_iter().collect(),
+            headers: needs.headers().cloned().collect(),
             class,
             why,
             codes: codes(&done.report),

@@ -13,26 +13,30 @@ use super::changes::Changes;
 /// Lines on either side of a changed one, as `diff` shows them.
 const CONTEXT: usize = 3;
 
-/// The headers to add to those that the fix has already; none if the message is about something else.
+/// The headers that the fix needs more of than it has, with the words that the compiler misses of each; none if the message is
+/// about something else. Those that it has the `whole` of cannot help.
 pub(crate) fn headers(
     message: &str,
     file: &str,
-    has: &BTreeSet<String>,
+    whole: &BTreeSet<String>,
     changes: &Changes,
-) -> BTreeSet<String> {
+) -> BTreeMap<String, BTreeSet<String>> {
     let included = included(file, changes);
     let candidates: Vec<Candidate> = included
         .iter()
-        .filter(|header| changes.headers.contains(*header) && !has.contains(*header))
+        .filter(|header| changes.headers.contains(*header) && !whole.contains(*header))
         .map(|header| Candidate::read(header, changes))
         .collect();
-    let mut needed = BTreeSet::new();
+    let mut needed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in message.lines().filter(|line| line.contains("error:")) {
         let words = quoted(line);
         // A parameter is added on the second line of a declaration, whose name is on the first.
         let near = [Near::Changed, Near::Context].map(|near| best(&candidates, &words, near));
         let found = near.into_iter().find(|headers| !headers.is_empty());
-        needed.extend(found.into_iter().flatten().map(str::to_owned));
+        for header in found.into_iter().flatten() {
+            let known = needed.entry(header.to_owned()).or_default();
+            known.extend(words.iter().cloned());
+        }
     }
     needed
 }
@@ -117,7 +121,7 @@ fn quoted(line: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn identifiers(text: &str) -> impl Iterator<Item = String> + '_ {
+pub(super) fn identifiers(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
         .filter(|word| !word.is_empty() && !word.starts_with(|first: char| first.is_ascii_digit()))
         .map(str::to_owned)
@@ -216,12 +220,11 @@ mod tests {
         let changes =
             changes::between(&folder.path().join("old"), &folder.path().join("new")).unwrap();
         let needed = super::headers(MESSAGE, "net/a.c", &BTreeSet::new(), &changes);
-        assert_eq!(needed, ["include/net/one.h".to_owned()].into());
-        let more = super::headers(MESSAGE, "net/a.c", &needed, &changes);
-        assert_eq!(
-            more,
-            ["include/net/two.h".to_owned()].into(),
-            "the next best"
-        );
+        let names: Vec<&str> = needed.keys().map(String::as_str).collect();
+        assert_eq!(names, ["include/net/one.h"]);
+        let whole = names.into_iter().map(str::to_owned).collect();
+        let more = super::headers(MESSAGE, "net/a.c", &whole, &changes);
+        let names: Vec<&str> = more.keys().map(String::as_str).collect();
+        assert_eq!(names, ["include/net/two.h"], "the next best");
     }
 }
