@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! objects/KEY/ENTRY.json   what the compiler read: each file of the tree with the hash of its content
-//! objects/KEY/ENTRY.o      the object
+//! objects/KEY/ENTRY.o      the object; not there where the preprocessor said enough
 //! ```
 //! KEY is the command without the tree's path, the build folder's key, our own header, and the names of all headers of the
 //! tree: a new header can be found before one that was read. An entry holds where every file that was read has the same
@@ -51,7 +51,8 @@ struct Known {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
-    object: String,
+    /// The object's hash; none where only what was read is known.
+    object: Option<String>,
     /// Inside the tree.
     inside: Vec<(String, String)>,
     outside: Vec<(PathBuf, String)>,
@@ -69,18 +70,26 @@ impl Objects {
 
     /// The object that the command made of the same sources before.
     pub fn get(&self, command: &CompileCommand, side: Side<'_>) -> Option<Compiled> {
-        let folder = self.folder(command, side)?;
-        let entries = fs::read_dir(&folder).ok()?.filter_map(Result::ok);
-        entries
-            .map(|entry| entry.path())
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "json")
-            })
-            .find_map(|path| self.read(&path, side.tree))
+        self.entries(command, side)
+            .find_map(|path| self.compiled(&path, side.tree))
     }
 
-    fn read(&self, path: &Path, tree: &Path) -> Option<Compiled> {
+    /// What the compiler read for the command when the sources were the same.
+    pub fn reads(&self, command: &CompileCommand, side: Side<'_>) -> Option<BTreeSet<PathBuf>> {
+        self.entries(command, side)
+            .find_map(|path| Some(self.holding(&path, side.tree)?.1))
+    }
+
+    fn entries(&self, command: &CompileCommand, side: Side<'_>) -> impl Iterator<Item = PathBuf> {
+        let folder = self.folder(command, side);
+        let entries = folder.and_then(|folder| fs::read_dir(folder).ok());
+        let paths = entries.into_iter().flatten().filter_map(Result::ok);
+        let is_entry = |path: &PathBuf| path.extension().is_some_and(|end| end == "json");
+        paths.map(|entry| entry.path()).filter(is_entry)
+    }
+
+    /// An entry whose files all have the content that they had, and these files.
+    fn holding(&self, path: &Path, tree: &Path) -> Option<(Entry, BTreeSet<PathBuf>)> {
         let entry: Entry = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         let inside = entry
             .inside
@@ -97,14 +106,17 @@ impl Objects {
             }
             read.insert(file);
         }
-        let object = fs::read(path.with_extension("o")).ok()?;
-        if blake3::hash(&object).to_hex().as_str() != entry.object {
-            return None;
-        }
         // The oldest by use go first.
         let file = fs::File::options().append(true).open(path).ok()?;
         let _ = file.set_modified(SystemTime::now());
-        Some(Compiled { object, read })
+        Some((entry, read))
+    }
+
+    fn compiled(&self, path: &Path, tree: &Path) -> Option<Compiled> {
+        let (entry, read) = self.holding(path, tree)?;
+        let object = fs::read(path.with_extension("o")).ok()?;
+        let same = blake3::hash(&object).to_hex().as_str() == entry.object?;
+        same.then_some(Compiled { object, read })
     }
 
     /// Keeps an object whose compiling began at `start`; what cannot be kept is compiled again.
@@ -116,35 +128,64 @@ impl Objects {
         compiled: &Compiled,
         start: SystemTime,
     ) {
-        let write = || -> Option<()> {
-            let entry = self.entry(side.tree, own, compiled, start)?;
-            let text = serde_json::to_vec(&entry).ok()?;
-            let folder = self.folder(command, side)?;
-            fs::create_dir_all(&folder).ok()?;
-            let name = blake3::hash(&text).to_hex();
-            let path = folder.join(name.get(..32)?);
-            // The object first: an entry without one is none.
-            publish(&path.with_extension("o"), &compiled.object).ok()?;
-            publish(&path.with_extension("json"), &text).ok()
-        };
-        if write().is_none() {
+        let object = Some(compiled.object.as_slice());
+        if self
+            .keep(command, side, own, (&compiled.read, object), start)
+            .is_none()
+        {
             tracing::debug!("the object of {} is not kept", command.source);
         }
+    }
+
+    /// Keeps what the preprocessor read, where no object was needed; what cannot be kept is preprocessed again.
+    pub fn put_reads(
+        &self,
+        command: &CompileCommand,
+        side: Side<'_>,
+        own: &Path,
+        read: &BTreeSet<PathBuf>,
+        start: SystemTime,
+    ) {
+        if self.keep(command, side, own, (read, None), start).is_none() {
+            tracing::debug!("what {} reads is not kept", command.source);
+        }
+    }
+
+    fn keep(
+        &self,
+        command: &CompileCommand,
+        side: Side<'_>,
+        own: &Path,
+        (read, object): (&BTreeSet<PathBuf>, Option<&[u8]>),
+        start: SystemTime,
+    ) -> Option<()> {
+        let entry = self.entry(side.tree, own, read, object, start)?;
+        let text = serde_json::to_vec(&entry).ok()?;
+        let folder = self.folder(command, side)?;
+        fs::create_dir_all(&folder).ok()?;
+        let name = blake3::hash(&text).to_hex();
+        let path = folder.join(name.get(..32)?);
+        // The object first: an entry without the one that it names is none.
+        if let Some(object) = object {
+            publish(&path.with_extension("o"), object).ok()?;
+        }
+        publish(&path.with_extension("json"), &text).ok()
     }
 
     fn entry(
         &self,
         tree: &Path,
         own: &Path,
-        compiled: &Compiled,
+        read: &BTreeSet<PathBuf>,
+        object: Option<&[u8]>,
         start: SystemTime,
     ) -> Option<Entry> {
         let mut entry = Entry {
-            object: blake3::hash(&compiled.object).to_hex().to_string(),
+            object: object.map(|object| blake3::hash(object).to_hex().to_string()),
             inside: Vec::new(),
             outside: Vec::new(),
         };
-        for file in compiled.read.iter().filter(|file| !file.starts_with(own)) {
+        for file in read.iter().filter(|file| !file.starts_with(own)) {
             let known = self.hash(file)?;
             if known.changed + MARGIN >= start {
                 return None;

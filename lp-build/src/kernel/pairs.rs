@@ -13,6 +13,7 @@ use crate::progress::Count;
 use crate::report::RefusalReport;
 use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -187,15 +188,6 @@ fn both(
         let (orig, patched) = rayon::join(orig, patched);
         return Ok(Some((orig?, patched?)));
     }
-    let side = Side {
-        tree: inputs.root(),
-        names: &shop.names.0,
-    };
-    let kept = shop.objects.get(recipe.orig, side);
-    let seems_to = kept.is_none_or(|kept| changed.reads(&kept.read, inputs.root()));
-    if !seems_to && !changed.adds_header() {
-        return Ok(None);
-    }
     if !can_change(recipe, inputs, changed, shop)? {
         return Ok(None);
     }
@@ -209,20 +201,37 @@ fn both(
     Ok((!same).then_some((orig, patched)))
 }
 
-/// Whether the preprocessor sees a change that can reach the code.
+/// Whether the preprocessor sees a change that can reach the code. What it cannot preprocess is for the compiler, which says
+/// better what is missing.
 fn can_change(
     recipe: Recipe<'_>,
     inputs: &Inputs,
     changed: &Changed,
     shop: &Workshop<'_>,
 ) -> Result<bool> {
-    let run = |command, tree, products| preprocess::run(command, shop.place(tree, products));
-    let (ours, theirs) = rayon::join(
-        || run(recipe.orig, inputs.root(), &shop.orig),
-        || run(recipe.patched, &changed.patched, &shop.patched),
-    );
-    let (Some(ours), Some(theirs)) = (ours, theirs) else {
-        // The compiler says better what is missing.
+    let side = Side {
+        tree: inputs.root(),
+        names: &shop.names.0,
+    };
+    // A header that only the patched tree has may be found before one that both have.
+    let sees =
+        |read: &BTreeSet<PathBuf>| changed.adds_header() || changed.reads(read, inputs.root());
+    let known = shop.objects.reads(recipe.orig, side);
+    if known.is_some_and(|read| !sees(&read)) {
+        return Ok(false);
+    }
+    let start = SystemTime::now();
+    let Some(ours) = preprocess::run(recipe.orig, shop.place(inputs.root(), &shop.orig)) else {
+        return Ok(true);
+    };
+    if !sees(&ours.read) {
+        let own = &shop.include;
+        shop.objects
+            .put_reads(recipe.orig, side, own, &ours.read, start);
+        return Ok(false);
+    }
+    let place = shop.place(&changed.patched, &shop.patched);
+    let Some(theirs) = preprocess::run(recipe.patched, place) else {
         return Ok(true);
     };
     compile::check_read(

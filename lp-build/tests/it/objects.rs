@@ -96,3 +96,25 @@ fn a_source_that_was_written_while_it_was_compiled_is_not_trusted() {
     );
     assert!(objects.get(&command("-O2"), side(tree.path())).is_none());
 }
+
+#[test]
+fn what_was_read_is_known_without_an_object() {
+    let (tree, kept) = (folder(&[("a.c", "x"), ("a.h", "y")]), folder(&[]));
+    let open = || Objects::new(kept.path().to_owned(), "key", "header");
+    let late = SystemTime::now() + Duration::from_secs(1);
+    let read = compiled(tree.path()).read;
+    let side = side(tree.path());
+    open().put_reads(&command("-O2"), side, Path::new(OWN), &read, late);
+    assert!(open().get(&command("-O2"), side).is_none());
+    assert_eq!(open().reads(&command("-O2"), side), Some(read.clone()));
+    open().put(
+        &command("-O2"),
+        side,
+        Path::new(OWN),
+        &compiled(tree.path()),
+        late,
+    );
+    assert!(open().get(&command("-O2"), side).is_some());
+    write(tree.path(), "a.h", "z");
+    assert_eq!(open().reads(&command("-O2"), side), None);
+}
