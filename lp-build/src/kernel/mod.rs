@@ -47,6 +47,7 @@ pub mod unpacked;
 
 use crate::lineage;
 use crate::module;
+use crate::module::kbuild::Unresolved;
 use crate::options::Options;
 use crate::progress::{Count, Progress, minutes, say};
 use crate::report::{RefusalReport, Report, Verdict};
@@ -173,14 +174,27 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         assemble::parts(options, &inputs, judged, &targets)
     })?;
     let folder = scratch.folder("module")?;
-    let module = module::build(
+    let built = module::build(
         options.identity.name.as_str(),
         parts,
         &targets.exports,
         make,
         &folder,
         progress,
-    )?;
+    );
+    let module = match built.map_err(anyhow::Error::downcast::<Unresolved>) {
+        Ok(module) => module,
+        Err(Ok(unresolved)) => {
+            report.refusals.push(RefusalReport {
+                code: "unresolved".to_owned(),
+                place: options.identity.name.to_string(),
+                message: unresolved.to_string(),
+                source: None,
+            });
+            return Ok(Verdict::Refused);
+        }
+        Err(Err(error)) => return Err(error),
+    };
     warn(report, progress, &module.warnings);
     if refuse_lineage(options, &module.bytes, report, progress)? {
         return Ok(Verdict::Refused);

@@ -2,7 +2,7 @@
 
 use super::template;
 use crate::kernel::make::Make;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lp_diff::Exports;
 use object::{Object, ObjectSymbol};
 use std::collections::BTreeSet;
@@ -87,13 +87,16 @@ fn check_undefined(ko: &[u8], exports: &Exports) -> Result<()> {
             undefined.insert(name);
         }
     }
-    ensure!(
-        undefined.is_empty(),
-        "the new code refers to what neither the kernel nor the patch has: {}: define it in a changed file",
-        undefined.into_iter().collect::<Vec<_>>().join(", ")
-    );
-    Ok(())
+    match undefined.is_empty() {
+        true => Ok(()),
+        false => Err(Unresolved(undefined.into_iter().map(str::to_owned).collect()).into()),
+    }
 }
+
+/// What the new code refers to and nothing gives: the rest of the fix is in a file that was left out.
+#[derive(Debug, thiserror::Error)]
+#[error("the new code refers to what neither the kernel nor the patch has: {}: define it in a changed file", .0.join(", "))]
+pub struct Unresolved(pub Vec<String>);
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = folder.join(name);

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::changes::Changes;
 
-/// Lines on either side of a changed one, as `diff` shows them.
-const CONTEXT: usize = 3;
+/// Lines on either side of a changed one: a declaration with many parameters is as long.
+const CONTEXT: usize = 8;
 
 /// The headers that the fix needs more of than it has, with the words that the compiler misses of each; none if the message is
 /// about something else. Those that it has the `whole` of cannot help.
