@@ -16,7 +16,7 @@ const STEPS: [&str; 8] = [
     "lp-build --version && lp-diff --version && lp-verify --version && lp-ctl --version",
     "lp-build new livepatch_try && grep -q livepatch_try livepatch_try/livepatch.toml",
     // A fresh Debian has no kernel: the doctor must say so, and how to get one.
-    "lp-build doctor --kernel 6.1.0-0-cloud-amd64 > doctor.txt; test $? = 2 && grep -q linux-image-6.1.0-0-cloud-amd64-dbg doctor.txt",
+    "lp-build doctor --kernel 6.1.0-0-cloud-amd64 > doctor.txt; test $? = 2 && grep -q linux-headers-6.1.0-0-cloud-amd64 doctor.txt",
     "for page in lp-build lp-build-kernel lp-diff lp-verify lp-ctl; do test -s /usr/share/man/man1/$page.1.gz || exit 1; done",
     "bash -n /usr/share/bash-completion/completions/lp-build",
     "apt-get -q -y remove livepatch-tools",
