@@ -30,16 +30,24 @@ pub fn changelog(args: &ChangelogArgs) -> ExitCode {
         Ok(lineage) => lineage,
         Err(error) => {
             say(format_args!("error: {error:#}"));
+            if args.report == ReportFormat::Json {
+                let error =
+                    serde_json::json!({ "verdict": "error", "error": format!("{error:#}") });
+                print(&format!("{error:#}\n"));
+            }
             return ExitCode::FAILURE;
         }
     };
-    let text = match args.report {
+    print(&match args.report {
         ReportFormat::Text => text(&lineage),
         ReportFormat::Json => format!("{:#}\n", serde_json::json!(lineage)),
-    };
+    });
+    ExitCode::from(if lineage.refusals.is_empty() { 0 } else { 2 })
+}
+
+fn print(text: &str) {
     // Who does not read to the end has seen enough.
     let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes());
-    ExitCode::from(if lineage.refusals.is_empty() { 0 } else { 2 })
 }
 
 /// The step in words.

@@ -21,8 +21,8 @@ pub(crate) struct Args {
     /// Kernel modules to insert before each patch, besides those that it names itself
     #[arg(long = "module", value_name = "NAME")]
     modules: Vec<String>,
-    /// The pinned kernel to boot
-    #[arg(long, value_name = "SERIES", default_value = "6.1")]
+    /// The pinned kernel to boot, by name or release
+    #[arg(long, value_name = "NAME", default_value = kernels::DEFAULT)]
     kernel: String,
     #[command(flatten)]
     vm: vm::Args,

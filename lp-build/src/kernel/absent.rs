@@ -6,7 +6,7 @@
 //! would be left out in silence. What another folder's Makefile links was found before ([`super::elsewhere`]).
 
 use super::config::Config;
-use super::makefile::{Makefiles, folder};
+use super::makefile::{Makefiles, folder, object_of};
 use crate::report::RefusalReport;
 
 /// What a file without an object of its own is.
@@ -35,7 +35,7 @@ impl Fate {
 
 /// Decides what a C file is that make links nowhere.
 pub fn fate(source: &str, makefiles: &Makefiles, config: &Config) -> Fate {
-    let object = format!("{}.o", source.strip_suffix(".c").unwrap_or(source));
+    let object = object_of(source);
     if let Some(program) = build_tool(source, makefiles) {
         let message = format!(
             "it is part of the program {program}, which the build runs, not of the kernel: leave it as it was"

@@ -5,7 +5,7 @@
 
 use super::absent;
 use super::config::Config;
-use super::makefile::{Assignment, Makefiles, normal};
+use super::makefile::{Assignment, Makefiles, folder, name, normal, object_of};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
@@ -35,26 +35,17 @@ impl<'a> Built<'a> {
     pub fn new(makefiles: &'a Makefiles, config: &'a Config) -> Self {
         let mut mentions: HashMap<&str, Vec<Mention<'_>>> = HashMap::new();
         let mut set = BTreeSet::new();
-        for (makefile, assignments) in makefiles.all() {
-            for assignment in assignments {
-                if assignment.variable.starts_with("CONFIG_") {
-                    set.insert(assignment.variable.as_str());
-                }
-                if !assignment.names_objects() {
-                    continue;
-                }
-                for word in &assignment.words {
-                    let word = word.trim_end_matches([')', ',']);
-                    if word.ends_with(".o") {
-                        let mention = Mention {
-                            makefile,
-                            assignment,
-                            word,
-                        };
-                        mentions.entry(name(word)).or_default().push(mention);
-                    }
-                }
-            }
+        for (_, assignments) in makefiles.all() {
+            let variables = assignments.iter().map(|found| found.variable.as_str());
+            set.extend(variables.filter(|variable| variable.starts_with("CONFIG_")));
+        }
+        for (makefile, assignment, word) in makefiles.objects() {
+            let mention = Mention {
+                makefile,
+                assignment,
+                word,
+            };
+            mentions.entry(name(word)).or_default().push(mention);
         }
         Self {
             makefiles,
@@ -67,10 +58,8 @@ impl<'a> Built<'a> {
 
     /// Whether a source can end up in an object of this kernel.
     pub fn may_be(&self, source: &str) -> bool {
-        let stem = source
-            .strip_suffix(".c")
-            .or_else(|| source.strip_suffix(".S"));
-        stem.is_some_and(|stem| self.may_link(&format!("{stem}.o"), 0))
+        let is_source = source.ends_with(".c") || source.ends_with(".S");
+        is_source && self.may_link(&object_of(source), 0)
     }
 
     fn may_link(&self, object: &str, depth: usize) -> bool {
@@ -153,12 +142,4 @@ impl<'a> Built<'a> {
         self.off.borrow_mut().insert(folder.to_owned(), off);
         off
     }
-}
-
-fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }

@@ -10,13 +10,13 @@
 //! [`linked_from`] asks that folder for all it links from elsewhere.
 
 use super::make::{Make, SECTION_FLAGS};
-use super::makefile::normal;
+use super::makefile::{normal, object_of};
 use super::prepare::Prepared;
 use anyhow::{Context, Result, bail, ensure};
 use lp_klp::name::ObjName;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 const LINKED: &str = "-DLIVEPATCH_LINKED";
@@ -67,10 +67,10 @@ pub fn commands(
         .tree
         .to_str()
         .context("the tree's path is not UTF-8")?;
-    let goals: Vec<String> = missing.iter().map(|source| target(source)).collect();
-    let printed = dry_run(make, &goals)?;
+    let goals: Vec<String> = missing.iter().map(|source| object_of(source)).collect();
+    let printed = Printed::read(&dry_run(make, &goals)?);
     for source in missing {
-        let command = parse(&printed, tree, source)?;
+        let command = printed.command(tree, source)?;
         let command = command.with_context(|| {
             format!("the kernel's build does not tell how it compiles {source}")
         })?;
@@ -113,31 +113,38 @@ pub(crate) fn dry_run(make: Make<'_>, goals: &[String]) -> Result<String> {
     String::from_utf8(output.stdout).context("the kernel's build prints what is not UTF-8")
 }
 
-fn target(source: &str) -> String {
-    let stem = source
-        .strip_suffix(".c")
-        .or_else(|| source.strip_suffix(".S"));
-    format!("{}.o", stem.unwrap_or(source))
-}
+/// What `make -n` printed, by the object that is made: a thousand sources are asked for at once.
+pub struct Printed(HashMap<String, Vec<Line>>);
 
-/// Finds a source's command in what `make -n` printed.
-pub fn parse(printed: &str, tree: &str, source: &str) -> Result<Option<CompileCommand>> {
-    let target = target(source);
-    let mut unowned = None;
-    for line in lines(printed).filter(|line| line.target == target) {
-        let parsed = line.command(tree)?;
-        ensure!(
-            parsed.source == source,
-            "the build makes {target} from {} instead of {source}",
-            parsed.source
-        );
-        if !parsed.owners.is_empty() {
-            return Ok(Some(parsed));
+impl Printed {
+    /// Takes the lines apart, once.
+    pub fn read(printed: &str) -> Self {
+        let mut by_target: HashMap<String, Vec<Line>> = HashMap::new();
+        for line in lines(printed) {
+            by_target.entry(line.target.clone()).or_default().push(line);
         }
-        // The build may also try the file from a folder above its own, where it is no object: `arch/x86` for `arch/x86/lib`.
-        unowned.get_or_insert(parsed);
+        Self(by_target)
     }
-    Ok(unowned)
+
+    /// A source's command, if the build makes anything of it.
+    pub fn command(&self, tree: &str, source: &str) -> Result<Option<CompileCommand>> {
+        let target = object_of(source);
+        let mut unowned = None;
+        for line in self.0.get(&target).into_iter().flatten() {
+            let parsed = line.command(tree)?;
+            ensure!(
+                parsed.source == source,
+                "the build makes {target} from {} instead of {source}",
+                parsed.source
+            );
+            if !parsed.owners.is_empty() {
+                return Ok(Some(parsed));
+            }
+            // The build may also try the file from a folder above its own, where it is no object: `arch/x86` for `arch/x86/lib`.
+            unowned.get_or_insert(parsed);
+        }
+        Ok(unowned)
+    }
 }
 
 /// The commands in what `make -n` printed for a folder whose objects come from elsewhere: `a/b/../../c/x.o`.
@@ -167,12 +174,13 @@ pub(crate) fn lines(printed: &str) -> impl Iterator<Item = Line> {
 }
 
 impl Line {
-    pub(crate) fn command(self, tree: &str) -> Result<CompileCommand> {
+    pub(crate) fn command(&self, tree: &str) -> Result<CompileCommand> {
         let place = format!("the build's command for {}", self.target);
         let command = self
             .command
+            .as_deref()
             .with_context(|| format!("{place} is cut off"))?;
-        command_of(&command, tree, self.target, self.depfile).context(place)
+        command_of(command, tree, self.target.clone(), self.depfile.clone()).context(place)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::absent::is_switched_off;
 use super::config::Config;
-use super::makefile::{Assignment, Makefiles, folder, normal};
+use super::makefile::{Assignment, Makefiles, folder, name, normal, object_of};
 use std::collections::{BTreeSet, HashMap};
 
 /// The lists of objects in all Makefiles that can mean an object of another folder, by the object's name.
@@ -28,23 +28,15 @@ impl<'a> Elsewhere<'a> {
     /// Reads the lists.
     pub fn new(makefiles: &'a Makefiles, config: &'a Config) -> Self {
         let mut lists: HashMap<&str, Vec<Reach<'_>>> = HashMap::new();
-        for (makefile, assignments) in makefiles.all() {
-            let assignments = assignments
-                .iter()
-                .filter(|assignment| assignment.names_objects());
-            for assignment in assignments {
-                let computed = calls(assignment);
-                for word in &assignment.words {
-                    let word = word.trim_end_matches([')', ',']);
-                    if word.ends_with(".o") && (computed || word.contains('/')) {
-                        let reach = Reach {
-                            makefile,
-                            word,
-                            computed,
-                        };
-                        lists.entry(name(word)).or_default().push(reach);
-                    }
-                }
+        for (makefile, list, word) in makefiles.objects() {
+            let computed = calls(list);
+            if computed || word.contains('/') {
+                let reach = Reach {
+                    makefile,
+                    word,
+                    computed,
+                };
+                lists.entry(name(word)).or_default().push(reach);
             }
         }
         Self {
@@ -88,20 +80,8 @@ pub fn above<'a>(source: &'a str, makefiles: &Makefiles) -> Vec<&'a str> {
         .collect()
 }
 
-/// The object that a source becomes.
-pub fn object_of(source: &str) -> String {
-    let stem = source
-        .strip_suffix(".c")
-        .or_else(|| source.strip_suffix(".S"));
-    format!("{}.o", stem.unwrap_or(source))
-}
-
 /// Whether words of an assignment are arguments of one of make's functions.
 fn calls(assignment: &Assignment) -> bool {
     let mut words = assignment.words.iter();
     words.any(|word| word.contains("$(") && !word.contains(')'))
-}
-
-fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

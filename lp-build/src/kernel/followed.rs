@@ -107,7 +107,7 @@ fn read(printed: &str, tree: &str) -> Result<Plan> {
     for line in printed.lines() {
         match lines(line).next() {
             Some(line) if line.target.ends_with(".o") => {
-                let command = Line::command(line, tree)?;
+                let command = Line::command(&line, tree)?;
                 plan.objects.insert(inside(&command.target, tree), command);
             }
             _ => {

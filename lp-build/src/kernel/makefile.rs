@@ -101,6 +101,20 @@ impl Makefiles {
         all.map(|(path, assignments)| (path.as_str(), assignments.as_slice()))
     }
 
+    /// Each word that can be an object in a list of objects, with the Makefile and the assignment that it stands in.
+    pub fn objects(&self) -> impl Iterator<Item = (&str, &Assignment, &str)> {
+        self.all().flat_map(|(makefile, assignments)| {
+            let lists = assignments.iter().filter(|list| list.names_objects());
+            lists.flat_map(move |list| {
+                let words = list.words.iter();
+                let words = words.map(|word| word.trim_end_matches([')', ',']));
+                words
+                    .filter(|word| word.ends_with(".o"))
+                    .map(move |word| (makefile, list, word))
+            })
+        })
+    }
+
     /// The one that the build reads in a folder.
     pub fn of(&self, folder: &str) -> Option<&[Assignment]> {
         let of = |name: &str| self.all.get(&normal(folder, name)).map(Vec::as_slice);
@@ -184,8 +198,21 @@ pub fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
+/// The last part of a path.
+pub fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The object that a source becomes.
+pub fn object_of(source: &str) -> String {
+    let stem = source
+        .strip_suffix(".c")
+        .or_else(|| source.strip_suffix(".S"));
+    format!("{}.o", stem.unwrap_or(source))
+}
+
 fn counts(path: &str, arch: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name(path);
     let other_arch = path.strip_prefix("arch/").is_some_and(|rest| {
         // What is under `um` is for the kernel that runs as a program.
         rest.split('/').next().is_some_and(|name| name != arch) || rest.contains("/um/")

@@ -5,11 +5,11 @@
 //! start or hold on to their code would be forgotten.
 
 use super::absent::is_switched_off;
-use super::commands::{CompileCommand, dry_run, parse};
-use super::elsewhere::object_of;
+use super::commands::{CompileCommand, Printed, dry_run};
 use super::find::{self, KernelFiles};
 use super::followed::{Followed, follow};
 use super::kinds::RefusedKind;
+use super::makefile::object_of;
 use super::units::{Kernel, Unit, Units, is_linked};
 use crate::kernel::changed::Sources;
 use crate::report::RefusalReport;
@@ -79,9 +79,10 @@ impl Kernel<'_> {
             .tree
             .to_str()
             .context("the tree's path is not UTF-8")?;
-        let printed = dry_run(patched, &goals)?;
+        let printed = Printed::read(&dry_run(patched, &goals)?);
         for source in unknown {
-            match parse(&printed, tree, source)?.filter(|command| !command.owners.is_empty()) {
+            let command = printed.command(tree, source)?;
+            match command.filter(|command| !command.owners.is_empty()) {
                 Some(command) => commands.push(command),
                 None => found.notes.push(format!(
                     "{source} is new and no object of this kernel: it counts where another file includes it"
@@ -150,6 +151,7 @@ pub(super) fn add_changed(before: &CompileCommand, after: &CompileCommand, found
         let kind = RefusedKind::Assembler;
         return found.refuse(kind.code(), &before.source, kind.why().to_owned());
     }
+    found.settled.insert(before.target.clone());
     let is_it = |unit: &Unit| unit.command.target == before.target;
     if !found.units.iter().any(is_it) {
         found.add_units(before, None);
@@ -165,6 +167,7 @@ pub(super) fn add_changed(before: &CompileCommand, after: &CompileCommand, found
 /// Files that only the original builds.
 pub(super) fn drop_removed(followed: &Followed, found: &mut Units) {
     for command in &followed.removed {
+        found.settled.insert(command.target.clone());
         found
             .units
             .retain(|unit| unit.command.target != command.target);

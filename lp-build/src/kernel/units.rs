@@ -18,7 +18,7 @@ use super::find::KernelFiles;
 use super::include_graph::IncludeGraph;
 use super::kinds::RefusedKind;
 use super::make::Make;
-use super::makefile::Makefiles;
+use super::makefile::{Makefiles, folder};
 use super::pairs;
 use super::prepare::Prepared;
 use crate::report::{Plan, PlannedUnit, RefusalReport};
@@ -92,6 +92,8 @@ pub struct Units {
     pub climbs: Vec<Climb>,
     /// Sources that cannot be patched.
     pub refusals: Vec<RefusalReport>,
+    /// Objects that the patched tree's Makefiles make in another way or no longer: what a header does to them counts there.
+    pub(super) settled: BTreeSet<String>,
     /// What became of files that only one tree builds.
     pub notes: Vec<String>,
 }
@@ -131,6 +133,7 @@ pub fn find(
         makefiles: OnceCell::new(),
         graph: OnceCell::new(),
         config,
+        silent: RefCell::default(),
         asked: RefCell::default(),
     };
     let known = kernel.commands(&sources.files)?;
@@ -153,6 +156,10 @@ pub fn find(
         kernel.add_reached(&roots, &sources.files, &mut found)?;
         found.climbs = kernel.graph().climbing(&roots);
     }
+    let silent = kernel.silent.take();
+    found.notes.extend(silent.into_iter().map(|folder| {
+        format!("{folder} may link a changed file into something of its own, but its build cannot be asked: what it links stays as it is")
+    }));
     found.sort();
     kernel.add_absent(&sources.files, &mut found);
     Ok(found)
@@ -172,6 +179,8 @@ pub(super) struct Kernel<'a> {
     makefiles: OnceCell<Makefiles>,
     graph: OnceCell<IncludeGraph>,
     pub(super) config: config::Config,
+    /// Folders that did not tell when they were asked.
+    silent: RefCell<BTreeSet<String>>,
     /// What folders link from elsewhere, as far as they were asked.
     asked: RefCell<BTreeMap<String, Rc<[CompileCommand]>>>,
 }
@@ -242,6 +251,7 @@ impl Kernel<'_> {
             let answer = linked_from(build.prepared, build.make, build.commands, folder);
             let answer = answer.unwrap_or_else(|error| {
                 tracing::debug!("{folder} does not tell what it links: {error:#}");
+                self.silent.borrow_mut().insert(folder.to_owned());
                 Vec::new()
             });
             let answer: Rc<[CompileCommand]> = answer.into();
@@ -260,8 +270,7 @@ impl Kernel<'_> {
         if !linked {
             return !self.graph().includers(source).is_empty();
         }
-        let folder = source.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let near = IncludeGraph::of_folder(self.tree, self.listing, folder);
+        let near = IncludeGraph::of_folder(self.tree, self.listing, folder(source));
         !near.includers(source).is_empty()
     }
 
@@ -310,6 +319,9 @@ impl Kernel<'_> {
                 why,
             });
         };
+        if found.settled.contains(&command.target) {
+            return;
+        }
         if source.ends_with(".S") {
             let kind = RefusedKind::Assembler;
             return probe(kind.code(), kind.why().to_owned());

@@ -1,7 +1,7 @@
 //! Reading compile commands from what `make -n V=1` prints. The lines are recorded from Linux 6.1, with fewer flags.
 
 use crate::message;
-use lp_build::kernel::commands::{CompileCommand, outside, parse};
+use lp_build::kernel::commands::{CompileCommand, Printed, outside};
 use lp_build::kernel::followed::of_printed;
 
 const TREE: &str = "/src/linux";
@@ -21,7 +21,8 @@ const OBJTOOL: &str = "   ; ./tools/objtool/objtool --orc --uaccess   fs/proc/me
 
 fn read(flags: &str, after: &str) -> CompileCommand {
     let text = format!("make -f x\n: fixdep scripts\n{}", printed(flags, after));
-    parse(&text, TREE, "fs/proc/meminfo.c")
+    Printed::read(&text)
+        .command(TREE, "fs/proc/meminfo.c")
         .expect("a command")
         .expect("the file's line")
 }
@@ -110,15 +111,22 @@ fn a_tree_whose_name_begins_like_ours_is_another() {
 #[test]
 fn other_files_lines_are_not_ours() {
     assert_eq!(
-        parse(&printed("", ""), TREE, "fs/proc/stat.c").expect("no error"),
+        Printed::read(&printed("", ""))
+            .command(TREE, "fs/proc/stat.c")
+            .expect("no error"),
         None
     );
-    assert_eq!(parse("", TREE, "fs/proc/stat.c").expect("no error"), None);
+    assert_eq!(
+        Printed::read("")
+            .command(TREE, "fs/proc/stat.c")
+            .expect("no error"),
+        None
+    );
 }
 
 #[test]
 fn what_is_no_plain_compile_command_is_an_error() {
-    let wrong = |text: String| message(parse(&text, TREE, "fs/proc/meminfo.c"));
+    let wrong = |text: String| message(Printed::read(&text).command(TREE, "fs/proc/meminfo.c"));
     assert!(wrong(printed("", " > log")).contains("not a list of plain programs"));
     assert!(wrong(printed("", " | cat")).contains("not a list of plain programs"));
     assert!(wrong(printed("", "").replace(" -c ", " -S ")).contains("does not compile"));
@@ -133,7 +141,8 @@ fn the_command_of_the_folder_that_owns_the_object_counts() {
         printed("-DLIVEPATCH_LINKED -DOWN", OBJTOOL),
     );
     for text in [format!("{stray}{own}"), format!("{own}{stray}")] {
-        let command = parse(&text, TREE, "fs/proc/meminfo.c")
+        let command = Printed::read(&text)
+            .command(TREE, "fs/proc/meminfo.c")
             .expect("a command")
             .expect("the file's line");
         assert!(command.steps.concat().contains(&"-DOWN".to_owned()));

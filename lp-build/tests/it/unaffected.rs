@@ -67,6 +67,16 @@ fn what_may_leave_a_trace_is_not() {
 }
 
 #[test]
+fn what_the_compiler_calls_by_itself_counts() {
+    let unit = "struct big { char c[999]; }; void copy(struct big *a, struct big *b) { *a = *b; }";
+    let fresh = "static inline void *memcpy(void *a, const void *b, unsigned long n) { return a; }";
+    assert!(!c(unit, &format!("{fresh}{unit}")));
+    let unit = "int size(const char *s) { return __builtin_strlen(s); }";
+    let fresh = "static inline unsigned long strlen(const char *s) { return 0; }";
+    assert!(!c(unit, &format!("{fresh}{unit}")));
+}
+
+#[test]
 fn a_name_that_something_else_has_counts() {
     assert!(!harmless("int user(struct dev *d);"));
     assert!(!harmless("static inline int known(int a) { return a; }"));

@@ -102,7 +102,9 @@ fn check(check: &Check, out: &mut impl Write) -> Result<bool> {
 /// A matrix is a table of facts: what may not follow is no failure.
 fn matrix(modules: &[PathBuf], common: &Common, out: &mut impl Write) -> Result<bool> {
     let modules = inputs::modules(modules, common)?;
-    say::matrix(&sequence::matrix(&modules), common.format, out)?;
+    let kernel = inputs::kernel(common)?;
+    let matrix = sequence::matrix(&modules, kernel.as_ref());
+    say::matrix(&matrix, common.format, out)?;
     Ok(true)
 }
 
@@ -122,7 +124,8 @@ fn plan(
     );
     let modules = inputs::modules(&files, common)?;
     let names: Vec<String> = modules.iter().map(|module| module.patch().name).collect();
-    let steps = sequence::plan(&modules, 0, 1);
+    let kernel = inputs::kernel(common)?;
+    let steps = sequence::plan(&modules, (0, 1), kernel.as_ref())?;
     let steps = steps.map(|steps| {
         steps
             .into_iter()
@@ -132,7 +135,7 @@ fn plan(
     say::plan(
         &names,
         steps.as_deref(),
-        &sequence::matrix(&modules),
+        &sequence::matrix(&modules, kernel.as_ref()),
         common.format,
         out,
     )?;

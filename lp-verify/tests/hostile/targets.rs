@@ -24,8 +24,8 @@ pub(crate) fn module(bytes: &[u8]) {
     let installed = Installed::of_patches(vec![module.patch()]);
     let _ = rules::check(&module, &installed, None);
     let modules = [module.clone(), module];
-    let _ = sequence::matrix(&modules);
-    let _ = sequence::plan(&modules, 0, 1);
+    let _ = sequence::matrix(&modules, None);
+    let _ = sequence::plan(&modules, (0, 1), None);
 }
 
 /// A kernel's file: its symbols, sites, exports and types.
