@@ -69,12 +69,32 @@ pub struct ShadowId {
     pub name: String,
 }
 
+/// What kind of thing a patch is loaded into.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// The kernel: the patch is a module.
+    #[default]
+    Kernel,
+    /// A process: the patch is a relocatable object that `lp-ctl load --pid` places.
+    Process,
+}
+
+impl TargetKind {
+    fn is_kernel(&self) -> bool {
+        *self == Self::Kernel
+    }
+}
+
 /// What a patch was built for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// The kernel release, as `uname -r` gives it.
+    /// What it is loaded into. Not written for the kernel.
+    #[serde(default, skip_serializing_if = "TargetKind::is_kernel")]
+    pub kind: TargetKind,
+    /// The kernel release, as `uname -r` gives it; empty for a process.
     pub release: String,
-    /// The build-id of the vmlinux, hexadecimal; empty when it has none.
+    /// The build-id of the vmlinux, hexadecimal; empty when it has none, and for a process, where each object has one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub build_id: String,
     /// The architecture, as `uname -m` gives it.
@@ -84,8 +104,14 @@ pub struct Target {
 /// The patched functions of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
-    /// `vmlinux` or a module.
+    /// `vmlinux` or a module; of a process [`ObjName::of_file`] of [`Self::file`].
     pub name: ObjName,
+    /// Of a process: the soname of the library, or the executable's file name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// Of a process: the object's build-id, hexadecimal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build_id: String,
     /// The functions that are replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<Function>,
@@ -102,6 +128,9 @@ pub struct Function {
     /// Which of that name.
     #[serde(default)]
     pub sympos: Sympos,
+    /// The symbol of the new code in a process's patch, where it is not the name: two files may each have a function of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub new_name: String,
     /// Bytes of the code that is replaced.
     #[serde(default)]
     pub old_size: u64,

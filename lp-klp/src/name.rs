@@ -52,6 +52,23 @@ impl ObjName {
         Self(VMLINUX.to_owned())
     }
 
+    /// The name of a program's file or library in a patch for a process: what a name cannot hold becomes an
+    /// underscore (`libz.so.1` is `libz_so_1`), as the kernel's build does with the dash of a module.
+    ///
+    /// # Errors
+    /// It is empty or too long, or it would mean the kernel.
+    pub fn of_file(file: &str) -> Result<Self, NameError> {
+        let legal = |char: char| char.is_ascii_alphanumeric();
+        let name = file.replace(|char| !legal(char), "_");
+        let name: Self = name
+            .parse()
+            .map_err(|_| NameError::Object(file.to_owned()))?;
+        if name.is_vmlinux() {
+            return Err(NameError::Object(file.to_owned()));
+        }
+        Ok(name)
+    }
+
     /// Whether this is the kernel image rather than a module.
     pub fn is_vmlinux(&self) -> bool {
         self.0 == VMLINUX

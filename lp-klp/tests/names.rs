@@ -47,6 +47,18 @@ fn object_names_are_checked_when_deserialised() {
 }
 
 #[test]
+fn files_have_names_that_symbols_can_carry() {
+    let of_file = |file: &str| ObjName::of_file(file).map(String::from);
+    assert_eq!(of_file("redis-server").as_deref(), Ok("redis_server"));
+    assert_eq!(of_file("libz.so.1").as_deref(), Ok("libz_so_1"));
+    assert_eq!(of_file("libstdc++.so.6").as_deref(), Ok("libstdc___so_6"));
+    assert_eq!(of_file("größe").as_deref(), Ok("gr__e"));
+    for wrong in ["", "vmlinux", &"x".repeat(56)] {
+        assert!(of_file(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn dots_in_a_symbol_belong_to_the_symbol() {
     let name = symbol(".klp.sym.nf_tables.nft_do.isra.0.cold,2").unwrap();
     assert_eq!(name.object.as_str(), "nf_tables");

@@ -1,6 +1,8 @@
 //! The manifest and its note: round trips, and bytes that mean harm.
 
-use lp_klp::manifest::{Callbacks, FORMAT, Function, Manifest, ManifestError, Object, Target};
+use lp_klp::manifest::{
+    Callbacks, FORMAT, Function, Manifest, ManifestError, Object, Target, TargetKind,
+};
 use lp_klp::name::Sympos;
 use lp_klp::note::{NoteError, decode, decode_desc, encode, encode_desc};
 use lp_klp::state::KlpState;
@@ -9,6 +11,7 @@ fn manifest() -> Manifest {
     let function = Function {
         name: "meminfo_proc_show".to_owned(),
         sympos: Sympos(0),
+        new_name: String::new(),
         old_size: 0x4c1,
         old_hash: "ab".repeat(32),
     };
@@ -19,6 +22,7 @@ fn manifest() -> Manifest {
         version: "1.2".to_owned(),
         description: "größer".to_owned(),
         target: Target {
+            kind: TargetKind::Kernel,
             release: "6.1.0-53-cloud-amd64".to_owned(),
             build_id: "00ff".to_owned(),
             arch: "x86_64".to_owned(),
@@ -31,6 +35,8 @@ fn manifest() -> Manifest {
         }],
         objects: vec![Object {
             name: "vmlinux".parse().unwrap(),
+            file: String::new(),
+            build_id: String::new(),
             functions: vec![function],
             callbacks: Callbacks {
                 pre_patch: Some("before".to_owned()),

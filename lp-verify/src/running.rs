@@ -30,6 +30,7 @@ pub fn inventory(root: &Path) -> io::Result<Inventory> {
         host: text("proc/sys/kernel/hostname").unwrap_or_default(),
         format: FORMAT,
         kernel: Target {
+            kind: lp_klp::manifest::TargetKind::Kernel,
             release: text("proc/sys/kernel/osrelease").unwrap_or_default(),
             build_id: build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             arch: std::env::consts::ARCH.to_owned(),

@@ -99,6 +99,8 @@ fn module(dir: &Path, patch: &Patch<'_>) -> Module {
 fn manifest(patch: &Patch<'_>, shadow: &str) -> Manifest {
     let object = Object {
         name: "vmlinux".parse().unwrap(),
+        file: String::new(),
+        build_id: String::new(),
         functions: Vec::new(),
         callbacks: Default::default(),
     };
@@ -109,6 +111,7 @@ fn manifest(patch: &Patch<'_>, shadow: &str) -> Manifest {
         version: "1".into(),
         description: String::new(),
         target: Target {
+            kind: lp_klp::manifest::TargetKind::Kernel,
             release: "6.1.0".into(),
             build_id: String::new(),
             arch: "x86_64".into(),

@@ -20,6 +20,7 @@ const RELEASE: &str = "6.1.0-53-cloud-amd64";
 
 fn kernel() -> Target {
     Target {
+        kind: lp_klp::manifest::TargetKind::Kernel,
         release: RELEASE.into(),
         build_id: "aa".into(),
         arch: "x86_64".into(),
@@ -29,6 +30,7 @@ fn kernel() -> Target {
 fn manifest(name: &str, functions: &[&str], states: &[(u64, u32)]) -> Manifest {
     let function = |name: &&str| Function {
         name: (*name).into(),
+        new_name: String::new(),
         sympos: Sympos::UNIQUE,
         old_size: 1,
         old_hash: String::new(),
@@ -49,6 +51,8 @@ fn manifest(name: &str, functions: &[&str], states: &[(u64, u32)]) -> Manifest {
         states: states.iter().map(state).collect(),
         objects: vec![Object {
             name: "vmlinux".parse().unwrap(),
+            file: String::new(),
+            build_id: String::new(),
             functions: functions.iter().map(function).collect(),
             callbacks: Callbacks::default(),
         }],

@@ -21,6 +21,7 @@ const RELEASE: &str = "6.1.0-53-cloud-amd64";
 
 fn manifest(name: &str, replace: bool, states: &[(u64, u32)]) -> Manifest {
     let function = Function {
+        new_name: String::new(),
         name: "show".to_owned(),
         sympos: Sympos::UNIQUE,
         old_size: 1,
@@ -38,6 +39,7 @@ fn manifest(name: &str, replace: bool, states: &[(u64, u32)]) -> Manifest {
         version: "1".to_owned(),
         description: String::new(),
         target: Target {
+            kind: lp_klp::manifest::TargetKind::Kernel,
             release: RELEASE.to_owned(),
             build_id: String::new(),
             arch: "x86_64".to_owned(),
@@ -45,6 +47,8 @@ fn manifest(name: &str, replace: bool, states: &[(u64, u32)]) -> Manifest {
         replace,
         states: states.iter().map(state).collect(),
         objects: vec![Object {
+            file: String::new(),
+            build_id: String::new(),
             name: "vmlinux".parse().unwrap(),
             functions: vec![function],
             callbacks: Callbacks::default(),

@@ -304,6 +304,7 @@ fn manifest(
         version: identity.version.clone(),
         description: identity.description.clone(),
         target: manifest::Target {
+            kind: manifest::TargetKind::Kernel,
             release: inputs.files.release.clone(),
             build_id: inputs.image.build_id.clone(),
             arch: inputs.arch.uname.to_owned(),
@@ -354,12 +355,15 @@ fn described(
         manifest::Function {
             name: key.0.clone(),
             sympos: key.1,
+            new_name: String::new(),
             old_size: old.size,
             old_hash: old.hash,
         }
     };
     Ok(manifest::Object {
         name: name.clone(),
+        file: String::new(),
+        build_id: String::new(),
         functions: keys.iter().map(function).collect(),
         callbacks,
     })

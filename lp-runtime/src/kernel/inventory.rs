@@ -7,7 +7,7 @@ use std::fs;
 
 use lp_klp::core::KlpFunc;
 use lp_klp::inventory::{FORMAT, InstalledObject, InstalledPatch, Inventory};
-use lp_klp::manifest::{Manifest, Target};
+use lp_klp::manifest::{Manifest, Target, TargetKind};
 use lp_klp::name::Sympos;
 use lp_klp::note;
 
@@ -25,6 +25,7 @@ pub fn inventory(host: &Host) -> Result<Inventory, Error> {
         host: text(host, "proc/sys/kernel/hostname").unwrap_or_default(),
         format: FORMAT,
         kernel: Target {
+            kind: TargetKind::Kernel,
             release: host.release().unwrap_or_default(),
             build_id: build_id(host).unwrap_or_default(),
             arch: std::env::consts::ARCH.to_owned(),

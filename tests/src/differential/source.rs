@@ -139,11 +139,14 @@ fn note_section(entry: &Entry, release: &str) -> Result<String> {
 fn manifest(entry: &Entry, release: &str) -> Manifest {
     let objects = entry.patch.objects.iter().map(|object| Object {
         name: object.name.clone(),
+        file: String::new(),
+        build_id: String::new(),
         functions: object
             .funcs
             .iter()
             .map(|func| Function {
                 name: func.old_name.clone(),
+                new_name: String::new(),
                 sympos: func.sympos,
                 old_size: 0,
                 old_hash: String::new(),
@@ -158,6 +161,7 @@ fn manifest(entry: &Entry, release: &str) -> Manifest {
         version: entry.patch.version.clone(),
         description: String::new(),
         target: Target {
+            kind: lp_klp::manifest::TargetKind::Kernel,
             release: release.to_owned(),
             build_id: String::new(),
             arch: std::env::consts::ARCH.to_owned(),
