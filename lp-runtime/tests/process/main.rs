@@ -1,0 +1,8 @@
+//! The process side against real programs, compiled and started by the tests: one test binary, a file per thing that is
+//! done. `read` changes nothing in a process, `touch` does.
+
+mod patch;
+mod program;
+
+mod read;
+mod touch;

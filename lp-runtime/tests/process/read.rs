@@ -1,0 +1,3 @@
+//! What is read of a process before it is touched.
+
+mod maps;
