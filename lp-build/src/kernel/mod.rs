@@ -23,6 +23,7 @@ pub mod find;
 pub mod followed;
 pub mod generated;
 pub mod header;
+pub mod host_program;
 pub mod image;
 pub mod include_graph;
 pub mod inputs;

@@ -15,6 +15,7 @@ use super::config;
 use super::detour::Climb;
 use super::elsewhere::{self, Elsewhere};
 use super::find::KernelFiles;
+use super::host_program;
 use super::include_graph::IncludeGraph;
 use super::kinds::RefusedKind;
 use super::make::Make;
@@ -288,7 +289,9 @@ impl Kernel<'_> {
                 found.other_image(path, root);
             } else if built.may_be(path) {
                 candidates.insert(path.to_owned(), root);
-            } else if let Some(program) = self.program(path) {
+            } else if let Some(program) = self.program(path)
+                && let Some(root) = self.read_by_program(path, root, roots)
+            {
                 found.refusals.push(RefusalReport {
                     code: RefusedKind::BuildTool.code().to_owned(),
                     place: root.to_owned(),
@@ -348,6 +351,22 @@ impl Kernel<'_> {
         let program = absent::build_tool(path, self.makefiles())?;
         let off = absent::is_switched_off(folder, self.makefiles(), &self.config);
         (!off).then(|| program.to_owned())
+    }
+
+    /// Which of `roots` a program of the build reads; `reached` where its search path is not known.
+    fn read_by_program<'r>(
+        &self,
+        source: &str,
+        reached: &'r str,
+        roots: &'r [String],
+    ) -> Option<&'r str> {
+        match host_program::reads(source, self.makefiles(), self.tree, self.listing) {
+            Some(reads) => roots
+                .iter()
+                .map(String::as_str)
+                .find(|root| reads.contains(*root)),
+            None => Some(reached),
+        }
     }
 
     /// Says of each changed source that is compiled nowhere why.
