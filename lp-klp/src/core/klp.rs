@@ -7,9 +7,9 @@
 use super::{Installed, KlpPatch};
 use crate::errno::Errno;
 use crate::name::{MODULE_NAME_LEN, ObjName};
-use crate::patch::{FuncStacks, PatchId, Version};
+use crate::patch::{Entry, FuncStacks, PatchId, Version};
 use crate::rules::Rules;
-use crate::state::incompatibilities;
+use crate::state::{StateData, incompatibilities};
 use crate::target::{Callback, Target};
 use crate::transition::{PatchState, Transition};
 
@@ -93,6 +93,45 @@ impl<T: Target> Klp<T> {
         }
     }
 
+    /// Takes over a patch that an earlier run of the program installed: its functions are redirected already, so that no
+    /// callback runs and the target changes nothing. To be called in the order in which they were installed, before
+    /// anything else.
+    ///
+    /// # Errors
+    /// As [`Self::enable_patch`] for what cannot be found. EBUSY: a transition is under way.
+    pub fn adopt(&mut self, patch: KlpPatch, data: StateData) -> Result<PatchId, Errno> {
+        if self.transition.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        let id = PatchId(self.next);
+        let mut installed = Installed::new(id, patch);
+        self.init_objects(&mut installed)?;
+        self.next += 1;
+        for object in installed.objects.iter_mut().filter(|object| object.loaded) {
+            object.patched = true;
+            object.post_unpatch_enabled = true;
+            for func in &mut object.funcs {
+                let Some(site) = func.site else { continue };
+                let entry = Entry {
+                    func: func.id,
+                    nop: false,
+                    transition: false,
+                };
+                self.stacks.push(site, entry);
+                func.patched = true;
+            }
+        }
+        installed.enabled = true;
+        installed.data = data;
+        self.patches.push(installed);
+        Ok(id)
+    }
+
+    /// The number that the next patch gets.
+    pub fn next_id(&self) -> PatchId {
+        PatchId(self.next)
+    }
+
     /// Writes to a patch's `enabled` file (`enabled_store`): disables it, or reverses its transition.
     ///
     /// # Errors
@@ -130,6 +169,12 @@ impl<T: Target> Klp<T> {
         if installed.patch.replace {
             self.add_nops(&mut installed);
         }
+        self.init_objects(&mut installed)?;
+        Ok(installed)
+    }
+
+    /// Finds what is there of a patch's objects (`klp_init_object`).
+    fn init_objects(&mut self, installed: &mut Installed<T::Site>) -> Result<(), Errno> {
         let mut names: Vec<&ObjName> = Vec::new();
         for object in &mut installed.objects {
             object.loaded = self.target.is_loaded(&object.name);
@@ -144,7 +189,7 @@ impl<T: Target> Klp<T> {
             }
             names.push(&object.name);
         }
-        Ok(installed)
+        Ok(())
     }
 
     /// What older patches redirect and this one does not goes back to the original (`klp_add_nops`). An object that older
