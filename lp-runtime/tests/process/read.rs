@@ -1,3 +1,4 @@
 //! What is read of a process before it is touched.
 
+mod images;
 mod maps;
