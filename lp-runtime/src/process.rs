@@ -11,4 +11,6 @@ pub mod image;
 pub mod images;
 pub mod maps;
 pub mod memory;
+pub mod patch_file;
+pub mod relocation;
 pub mod symbols;

@@ -119,7 +119,7 @@ impl Dynamic {
 
     fn of_static(elf: &Elf) -> Result<Self, ElfError> {
         let mut dynamic = Self::default();
-        let alloc = u64::from(elf::SHF_ALLOC.0);
+        let alloc = elf::SHF_ALLOC.0;
         let is_rela = |kind: u32| kind == elf::SHT_RELA.0;
         for section in elf
             .sections()

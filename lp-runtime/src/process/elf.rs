@@ -95,6 +95,10 @@ pub struct Section {
     pub size: u64,
     /// `sh_link`
     pub link: u32,
+    /// `sh_info`
+    pub info: u32,
+    /// `sh_addralign`
+    pub align: u64,
 }
 
 /// An ELF file.
@@ -289,6 +293,12 @@ impl Elf {
         sections.find(|it| text_at(&self.section_names, it.name) == name.as_bytes())
     }
 
+    /// A section's name; what is not text in it is marked.
+    pub fn section_name(&self, section: &Section) -> String {
+        let name = text_at(&self.section_names, section.name);
+        String::from_utf8_lossy(name).into_owned()
+    }
+
     /// A section's bytes.
     ///
     /// # Errors
@@ -376,6 +386,8 @@ impl Section {
             offset: raw.sh_offset.get(LE),
             size: raw.sh_size.get(LE),
             link: raw.sh_link.get(LE),
+            info: raw.sh_info.get(LE),
+            align: raw.sh_addralign.get(LE),
         }
     }
 }

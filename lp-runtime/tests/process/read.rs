@@ -2,3 +2,4 @@
 
 mod images;
 mod maps;
+mod patch_file;
