@@ -29,7 +29,7 @@ pub(crate) use verdict::{Detail, Outcome};
 const SELFTESTS_SECONDS: u64 = 1200;
 
 /// Options that all commands with a virtual machine have.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
     /// Use /dev/kvm instead of emulation

@@ -1,6 +1,6 @@
 //! Builds the livepatch for one file: the file's own change, and as long as that does not compile, the headers it needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,12 +52,15 @@ impl Builder<'_> {
             let module = self.place("modules", file, "ko")?;
             let done = self.lp_build(file, &needs, &module)?;
             let message = why(&done.report);
-            let missed = if message.contains("does not compile") && rounds < MOST_ROUNDS {
-                needed::headers(&message, file, &needs.whole, self.changes)
-            } else {
-                BTreeMap::new()
-            };
-            if !needs.add(missed) {
+            let mut more = false;
+            if message.contains("does not compile") && rounds < MOST_ROUNDS {
+                let others = needed::sources(&message, file, &needs, self.changes);
+                more = needs.add_sources(others);
+                if !more {
+                    more = needs.add(needed::headers(&message, file, &needs.whole, self.changes));
+                }
+            }
+            if !more {
                 return Ok(self.record(file, &needs, done, &message, module));
             }
         }
@@ -110,10 +113,7 @@ impl Builder<'_> {
     /// The fix as a unified diff.
     fn patch(&self, file: &str, needs: &Needs) -> Result<Vec<u8>> {
         let mut patch = Vec::new();
-        for file in [file]
-            .into_iter()
-            .chain(needs.headers().map(String::as_str))
-        {
+        for file in [file].into_iter().chain(needs.files().map(String::as_str)) {
             let is_new = !self.changes.old.join(file).exists();
             let before = if is_new {
                 "/dev/null".into()
@@ -169,7 +169,7 @@ impl Builder<'_> {
         };
         Record {
             file: file.to_owned(),
-            headers: needs.headers().cloned().collect(),
+            headers: needs.files().cloned().collect(),
             class,
             why,
             codes: codes(&done.report),

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use super::changes::Changes;
+use super::needs::Needs;
 
 /// Lines on either side of a changed one: a declaration with many parameters is as long.
 const CONTEXT: usize = 8;
@@ -41,6 +42,37 @@ pub(crate) fn headers(
     needed
 }
 
+/// The other sources that belong to the fix, where it is not `file` that does not compile: a header changed what they must say,
+/// too. That one, and each that the update changed and that includes one of the fix's headers by itself.
+pub(crate) fn sources(
+    message: &str,
+    file: &str,
+    needs: &Needs,
+    changes: &Changes,
+) -> BTreeSet<String> {
+    let failed = message.lines().find_map(|line| {
+        let (before, _) = line.split_once(" of the tree ")?;
+        before.rsplit([' ', ':']).next()
+    });
+    let failed = failed.filter(|failed| *failed != file && changes.sources.contains(*failed));
+    let Some(failed) = failed else {
+        return BTreeSet::new();
+    };
+    let names: Vec<&str> = needs
+        .headers()
+        .map(|header| header.rsplit('/').next().unwrap_or(header))
+        .collect();
+    let includes_one = |source: &&String| {
+        let text = fs::read(changes.new.join(source)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let mut said = text.lines().filter_map(include);
+        said.any(|said| names.contains(&said.rsplit('/').next().unwrap_or(said)))
+    };
+    let near = changes.sources.iter().filter(includes_one).cloned();
+    let all: BTreeSet<String> = near.chain([failed.to_owned()]).collect();
+    all.into_iter().filter(|source| source != file).collect()
+}
+
 /// Where in a header a word may be.
 #[derive(Clone, Copy)]
 enum Near {
@@ -50,7 +82,7 @@ enum Near {
     Context,
 }
 
-/// The headers with one of the words there; of those the ones that have all the words anywhere: in
+/// The headers with one of the words there; of those the ones that have the most of the words anywhere: in
 /// `'struct a' has no member named 'b'` many headers have a `b`, few have both.
 fn best<'a>(candidates: &[Candidate<'a>], words: &BTreeSet<String>, near: Near) -> Vec<&'a str> {
     let has_one = |candidate: &&Candidate<'a>| {
@@ -61,17 +93,13 @@ fn best<'a>(candidates: &[Candidate<'a>], words: &BTreeSet<String>, near: Near) 
         words.iter().any(|word| place.contains(word))
     };
     let touched: Vec<&Candidate<'a>> = candidates.iter().filter(has_one).collect();
-    let has_all = |candidate: &&&Candidate<'a>| words.is_subset(&candidate.words);
-    let all: Vec<&str> = touched
+    let count = |candidate: &Candidate<'a>| words.intersection(&candidate.words).count();
+    let most = touched.iter().map(|found| count(found)).max();
+    touched
         .iter()
-        .filter(has_all)
+        .filter(|found| Some(count(found)) == most)
         .map(|found| found.name)
-        .collect();
-    if all.is_empty() {
-        touched.iter().map(|found| found.name).collect()
-    } else {
-        all
-    }
+        .collect()
 }
 
 struct Candidate<'a> {
@@ -140,6 +168,15 @@ fn included(file: &str, changes: &Changes) -> BTreeSet<String> {
         let text = fs::read(changes.new.join(&next)).unwrap_or_default();
         for line in String::from_utf8_lossy(&text).lines() {
             let Some(said) = include(line) else { continue };
+            // What is beside the file that says so in quotes is meant, and no other file of that name.
+            let beside = Path::new(&next).with_file_name(said);
+            if line.contains('"') && changes.new.join(&beside).is_file() {
+                let beside = beside.display().to_string();
+                if found.insert(beside.clone()) {
+                    open.push_back(beside);
+                }
+                continue;
+            }
             let name = said.rsplit('/').next().unwrap_or(said);
             for header in by_name.get(name).into_iter().flatten() {
                 let is_it = ends_as(header, said) && for_this_machine(header);
@@ -176,6 +213,7 @@ mod tests {
     use std::fs;
 
     use super::super::changes;
+    use super::Needs;
 
     #[test]
     fn a_declaration_s_name_is_near_its_changed_parameters() {
@@ -186,6 +224,32 @@ mod tests {
         assert_eq!(super::near_changes(new, old, 0).count(), 1);
         assert_eq!(super::near_changes(new, old, 1).count(), 2);
         assert_eq!(super::near_changes(old, old, 1).count(), 0);
+    }
+
+    #[test]
+    fn another_source_that_a_header_breaks_comes_along() {
+        let folder = tempfile::tempdir().unwrap();
+        for tree in ["old", "new"] {
+            let root = folder.path().join(tree);
+            fs::create_dir_all(root.join("net")).unwrap();
+            for (name, include) in [("a", "one.h"), ("b", "one.h"), ("c", "two.h"), ("d", "")] {
+                let text = format!("#include \"{include}\"\n// {tree}\n");
+                fs::write(root.join(format!("net/{name}.c")), text).unwrap();
+            }
+        }
+        let changes =
+            changes::between(&folder.path().join("old"), &folder.path().join("new")).unwrap();
+        let mut needs = Needs::default();
+        needs.add([("net/one.h".to_owned(), ["late".to_owned()].into())].into());
+        let of = |message: &str| -> Vec<String> {
+            let found = super::sources(message, "net/a.c", &needs, &changes);
+            found.into_iter().collect()
+        };
+        assert!(of("net/a.c of the tree x does not compile").is_empty());
+        assert!(of("net/far.c of the tree x does not compile").is_empty());
+        let other =
+            of("does it need another?: net/d.c of the tree x does not compile:\n net/d.c:3");
+        assert_eq!(other, ["net/b.c", "net/d.c"]);
     }
 
     const MESSAGE: &str =

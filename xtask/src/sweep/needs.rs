@@ -12,6 +12,8 @@ use super::needed::identifiers;
 pub(crate) struct Needs {
     /// Header: the words that the compiler missed.
     words: BTreeMap<String, BTreeSet<String>>,
+    /// Other sources, whole.
+    sources: BTreeSet<String>,
     /// Headers of which hunks did not do.
     pub(crate) whole: BTreeSet<String>,
 }
@@ -29,9 +31,21 @@ impl Needs {
         is_more
     }
 
+    /// Takes other sources that the headers' changes ask for; whether there is a new one.
+    pub(crate) fn add_sources(&mut self, sources: BTreeSet<String>) -> bool {
+        let before = self.sources.len();
+        self.sources.extend(sources);
+        self.sources.len() > before
+    }
+
     /// The headers.
     pub(crate) fn headers(&self) -> impl Iterator<Item = &String> {
         self.words.keys()
+    }
+
+    /// All that comes along.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &String> {
+        self.words.keys().chain(&self.sources)
     }
 
     /// What of a header's diff comes along; `old` is its text before.

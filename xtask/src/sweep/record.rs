@@ -34,7 +34,7 @@ pub(crate) enum Class {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) file: String,
-    /// The headers that came along.
+    /// The headers and other sources that came along.
     pub(crate) headers: Vec<String>,
     pub(crate) class: Class,
     /// The reason, where it is not loaded.
