@@ -2,15 +2,23 @@
 //!
 //! Everything is found out before anything is touched: who it is ([`identity`]), what is mapped ([`maps`]), which ELF
 //! objects that are ([`images`], [`image`]) with their symbols ([`symbols`], [`dynamic`]). Memory is read
-//! through [`memory::ReadMemory`], so that what reads it can be tried on bytes.
+//! through [`memory::ReadMemory`], so that what reads it can be tried on bytes. A patch ([`patch_file`]) is laid out by the
+//! objects that it is for ([`groups`], [`layout`]), its symbols are resolved as those objects see them ([`resolve`]), a place
+//! is chosen ([`place`]), and its bytes are finished on our side ([`relocate`]).
 
 pub mod dynamic;
+pub mod eh_frame;
 pub mod elf;
+pub mod groups;
 pub mod identity;
 pub mod image;
 pub mod images;
+pub mod layout;
 pub mod maps;
 pub mod memory;
 pub mod patch_file;
+pub mod place;
+pub mod relocate;
 pub mod relocation;
+pub mod resolve;
 pub mod symbols;

@@ -3,3 +3,5 @@
 mod images;
 mod maps;
 mod patch_file;
+mod relocate;
+mod resolve;

@@ -1,0 +1,106 @@
+//! Looking a dynamic symbol up as the dynamic linker does (`_dl_lookup_symbol_x`): object by object in the scope of the one
+//! that refers to it, by name and version.
+//!
+//! The version is the one that the object asks for where it refers to the name itself, else the default one, which a
+//! new link would take. An executable's own symbols come first of all, also those that it does not export: its link bound
+//! them.
+
+use super::{ResolveError, undefined};
+use crate::process::dynamic::DynamicSymbol;
+use crate::process::image::Image;
+use crate::process::images::Images;
+use crate::process::symbols::{Found, Symbol};
+use object::elf;
+
+/// A definition of a symbol.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Definition<'a> {
+    /// The object that has it.
+    pub(super) image: &'a Image,
+    /// In the file's terms.
+    pub(super) value: u64,
+    /// `STT_*`
+    pub(super) kind: u8,
+}
+
+impl<'a> Definition<'a> {
+    pub(super) fn own(image: &'a Image, found: Found) -> Self {
+        Self {
+            image,
+            value: found.value,
+            kind: found.kind,
+        }
+    }
+}
+
+/// The definition to which a reference of an object is bound. `NAME@VERSION` asks for a version.
+pub(super) fn find<'a>(
+    images: &'a Images,
+    from: &'a Image,
+    name: &str,
+) -> Result<Definition<'a>, ResolveError> {
+    let (name, asked) = match name.split_once('@') {
+        Some((name, version)) => (name, Some(version.trim_start_matches('@').as_bytes())),
+        None => (name, None),
+    };
+    let needed = from.dynamic.named(name.as_bytes()).filter(|it| !it.defined);
+    let needed = needed.filter_map(|it| from.dynamic.version(it)).next();
+    let version = asked.or(needed);
+    if from.executable
+        && let Some(own) = linked_into(from, name)
+    {
+        return Ok(own);
+    }
+    // What stands before the definition and cannot be read may have another one.
+    if let Some((path, _)) = images.unreadable.first() {
+        let path = path.display().to_string();
+        return Err(ResolveError::Unreadable {
+            symbol: name.to_owned(),
+            path,
+        });
+    }
+    let scope = images.scope(from);
+    let found = scope
+        .iter()
+        .find_map(|image| defined_in(image, name, version));
+    found.ok_or_else(|| undefined(name, version, &from.name))
+}
+
+/// A global symbol of the executable, exported or not.
+fn linked_into<'a>(executable: &'a Image, name: &str) -> Option<Definition<'a>> {
+    let global = |it: &&Symbol| it.bind == elf::STB_GLOBAL.0 || it.bind == elf::STB_WEAK.0;
+    let symbols = executable.symbols().ok()?;
+    let mut found = symbols.named(name.as_bytes()).iter().filter(global);
+    let symbol = found.next()?;
+    let (value, kind) = (symbol.value, symbol.kind);
+    Some(Definition {
+        image: executable,
+        value,
+        kind,
+    })
+}
+
+fn defined_in<'a>(image: &'a Image, name: &str, version: Option<&[u8]>) -> Option<Definition<'a>> {
+    let mut symbols = image.dynamic.named(name.as_bytes());
+    let found = symbols.find(|it| is_definition(image, it) && fits(image, it, version))?;
+    Some(Definition {
+        image,
+        value: found.value,
+        kind: found.kind,
+    })
+}
+
+/// Also the executable's PLT entry of a function whose address it takes: that is the function's address everywhere.
+fn is_definition(image: &Image, symbol: &DynamicSymbol) -> bool {
+    let stands_in = image.executable && !symbol.defined && symbol.value != 0;
+    symbol.is_exported() || stands_in
+}
+
+fn fits(image: &Image, symbol: &DynamicSymbol, version: Option<&[u8]>) -> bool {
+    match (version, image.dynamic.version(symbol)) {
+        // An object without versions satisfies any.
+        (Some(_), None) => !image.dynamic.has_versions() || !symbol.defined,
+        (Some(wanted), Some(has)) => wanted == has,
+        (None, _) => !symbol.hidden,
+    }
+}
