@@ -4,11 +4,14 @@
 //! objects that are ([`images`], [`image`]) with their symbols ([`symbols`], [`dynamic`]). Memory is read
 //! through [`memory::ReadMemory`], so that what reads it can be tried on bytes. A patch ([`patch_file`]) is laid out by the
 //! objects that it is for ([`groups`], [`layout`]), its symbols are resolved as those objects see them ([`resolve`]), a place
-//! is chosen ([`place`]), and its bytes are finished on our side ([`relocate`]).
+//! is chosen ([`place`]), and its bytes are finished on our side ([`relocate`]). Whether a jump may be written at a function's
+//! start is [`entry`]'s question. [`plan`] puts it all together: what is to be done, or all the reasons why not.
 
+pub mod branches;
 pub mod dynamic;
 pub mod eh_frame;
 pub mod elf;
+pub mod entry;
 pub mod groups;
 pub mod identity;
 pub mod image;
@@ -18,6 +21,7 @@ pub mod maps;
 pub mod memory;
 pub mod patch_file;
 pub mod place;
+pub mod plan;
 pub mod relocate;
 pub mod relocation;
 pub mod resolve;

@@ -235,6 +235,16 @@ impl SymbolTable {
         &rest[..rest.partition_point(|it| self.name(it) == name)]
     }
 
+    /// Those whose names begin so, by name and then address.
+    pub fn starting_with<'a>(
+        &'a self,
+        prefix: &'a [u8],
+    ) -> impl Iterator<Item = (&'a [u8], &'a Symbol)> {
+        let start = self.symbols.partition_point(|it| self.name(it) < prefix);
+        let rest = self.symbols[start..].iter().map(|it| (self.name(it), it));
+        rest.take_while(move |(name, _)| name.starts_with(prefix))
+    }
+
     /// Functions by address.
     pub fn functions(&self) -> impl DoubleEndedIterator<Item = &Symbol> {
         self.functions

@@ -3,5 +3,6 @@
 mod images;
 mod maps;
 mod patch_file;
+mod plan;
 mod relocate;
 mod resolve;

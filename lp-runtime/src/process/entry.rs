@@ -1,0 +1,376 @@
+//! May a jump be written over the first bytes of a function, and which bytes are they?
+//!
+//! The jump (`e9` and 32 bits) comes behind `endbr64`, so that indirect calls still find it. It must have room: in the function,
+//! or in the padding behind it, as far as that decodes as padding. No other code may branch into it, and no other symbol may
+//! lie in it. Branches of the function's own body do not count, since nobody is in it when the jump is
+//! written. The code must be what the patch was made against, in the file and in memory. The tempting wrong way is to believe
+//! that a function has room: the bytes behind a small one are another function's.
+
+use super::branches::Branches;
+use super::elf::ElfError;
+use super::image::{Image, Origin};
+use super::memory::{MemoryError, ReadMemory};
+use super::symbols::{Found, Symbol};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+use object::elf;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use thiserror::Error;
+
+/// Bytes of the jump.
+pub const JUMP: u64 = 5;
+/// No function is larger.
+const LARGEST: u64 = 1 << 26;
+/// Padding ends at the next boundary of so many bytes.
+const PADDED_TO: u64 = 16;
+const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+
+/// The first bytes of functions that have our jumps in them now, by the address of the jump.
+pub type Sites = BTreeMap<u64, [u8; JUMP as usize]>;
+
+/// Where a function's jump goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The function's address.
+    pub address: u64,
+    /// The jump's address: behind `endbr64`.
+    pub jump_at: u64,
+    /// What the jump replaces.
+    pub original: [u8; JUMP as usize],
+    /// Bytes of the function.
+    pub size: u64,
+    /// Other names of the same code. They are redirected, too: whether that is meant is the caller's question.
+    pub aliases: Vec<String>,
+}
+
+/// Why a function cannot be redirected.
+#[derive(Debug, Error)]
+pub enum EntryRefusal {
+    /// Its size is not known.
+    #[error(
+        "its symbol has no size, so it cannot be compared with the code that the patch was made against"
+    )]
+    NoSize,
+    /// It is not code.
+    #[error("its symbol is not a function's")]
+    NotCode,
+    /// It only chooses a function.
+    #[error(
+        "it is chosen when the program starts (IFUNC): patch the functions that are chosen from"
+    )]
+    Ifunc,
+    /// The patch was made against other code.
+    #[error(
+        "the code in the object's file is not the one that the patch was made against: build the patch against the file that \
+         runs"
+    )]
+    OtherCode,
+    /// The patch does not say what it was made against.
+    #[error(
+        "the patch has no hash of the code that it replaces, so it cannot be told whether this is it: build it again"
+    )]
+    NoHash,
+    /// Memory and file differ.
+    #[error(
+        "the code in memory at {address:#x} is not that of the file: a debugger, a tracer or the program itself has changed it"
+    )]
+    Changed {
+        /// The first byte that differs.
+        address: u64,
+    },
+    /// There is no room.
+    #[error(
+        "it has {size} bytes, with padding {room}, and the jump takes {needed}: patch its callers instead"
+    )]
+    TooSmall {
+        /// Bytes of the function.
+        size: u64,
+        /// Bytes with the padding behind it.
+        room: u64,
+        /// Bytes up to the jump's end.
+        needed: u64,
+    },
+    /// Other code goes into the middle of the jump.
+    #[error("code at {from:#x} branches to {to:#x}, into the bytes where the jump must go")]
+    BranchInto {
+        /// Where the branch is.
+        from: u64,
+        /// Where it leads.
+        to: u64,
+    },
+    /// Another symbol is in the bytes of the jump.
+    #[error("the symbol '{0}' lies in the bytes where the jump must go")]
+    SymbolInside(String),
+    /// Two functions of different sizes begin there.
+    #[error(
+        "'{0}' begins at the same address and has another size: which code is whose is not known"
+    )]
+    OtherSize(String),
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] ElfError),
+    /// The memory cannot be read.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+}
+
+/// What a patch says of a function that it replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected<'a> {
+    /// The function's name.
+    pub name: &'a str,
+    /// Bytes of its code.
+    pub size: u64,
+    /// SHA-256 of it in the file, hexadecimal.
+    pub hash: &'a str,
+}
+
+/// Checks a function's entry.
+///
+/// # Errors
+/// Where a jump may not be written there.
+pub fn check(
+    image: &Image,
+    branches: &Branches,
+    memory: &(impl ReadMemory + ?Sized),
+    sites: &Sites,
+    found: Found,
+    expected: Expected<'_>,
+) -> Result<Entry, EntryRefusal> {
+    let size = size_of(found, expected)?;
+    let (value, address) = (found.value, image.address(found.value));
+    let function = value..value.checked_add(size).ok_or(EntryRefusal::NoSize)?;
+    let code = file_code(image, function.clone(), sites)?;
+    if hex(&Sha256::digest(&code)) != expected.hash.to_ascii_lowercase() {
+        return Err(EntryRefusal::OtherCode);
+    }
+    let jump = value
+        + if code.starts_with(&ENDBR64) {
+            ENDBR64.len() as u64
+        } else {
+            0
+        };
+    let needed = jump + JUMP - value;
+    let room = room(image, &function, needed, sites)?;
+    if room < needed {
+        return Err(EntryRefusal::TooSmall { size, room, needed });
+    }
+    let touched = value..function.end.max(jump + JUMP);
+    compare(image, memory, touched.clone(), sites)?;
+    let aliases = aliases(image, found, size, expected.name)?;
+    refuse_symbols(image, value + 1..jump + JUMP)?;
+    refuse_branches(image, branches, &function, jump)?;
+    let original = file_code(image, jump..jump + JUMP, sites)?;
+    let original = original.try_into().map_err(|_| EntryRefusal::NoSize)?;
+    Ok(Entry {
+        address,
+        jump_at: image.address(jump),
+        original,
+        size,
+        aliases,
+    })
+}
+
+fn size_of(found: Found, expected: Expected<'_>) -> Result<u64, EntryRefusal> {
+    if found.kind == elf::STT_GNU_IFUNC.0 {
+        return Err(EntryRefusal::Ifunc);
+    }
+    if found.kind != elf::STT_FUNC.0 && found.kind != elf::STT_NOTYPE.0 {
+        return Err(EntryRefusal::NotCode);
+    }
+    match (found.size, expected.size) {
+        _ if expected.hash.is_empty() => Err(EntryRefusal::NoHash),
+        (0, 0) => Err(EntryRefusal::NoSize),
+        (0, size) if size <= LARGEST => Ok(size),
+        (size, other) if size == other && size <= LARGEST => Ok(size),
+        _ => Err(EntryRefusal::OtherCode),
+    }
+}
+
+/// Code as the file has it. What was put together from memory may have our jumps in it.
+fn file_code(image: &Image, range: Range<u64>, sites: &Sites) -> Result<Vec<u8>, EntryRefusal> {
+    let mut code = image.elf.at(range.start, range.end - range.start)?;
+    if image.origin == Origin::Memory {
+        take_jumps_out(&mut code, image.address(range.start), sites);
+    }
+    Ok(code)
+}
+
+/// Puts the original bytes back where our jumps are.
+fn take_jumps_out(code: &mut [u8], address: u64, sites: &Sites) {
+    let end = address.saturating_add(code.len() as u64);
+    for (at, original) in sites.range(address.saturating_sub(JUMP)..end) {
+        for (index, byte) in (*at..).zip(original) {
+            let place = index
+                .checked_sub(address)
+                .and_then(|it| usize::try_from(it).ok());
+            if let Some(place) = place.and_then(|it| code.get_mut(it)) {
+                *place = *byte;
+            }
+        }
+    }
+}
+
+fn compare(
+    image: &Image,
+    memory: &(impl ReadMemory + ?Sized),
+    range: Range<u64>,
+    sites: &Sites,
+) -> Result<(), EntryRefusal> {
+    let address = image.address(range.start);
+    let file = file_code(image, range.clone(), sites)?;
+    let mut now = vec![0; file.len()];
+    memory.read(address, &mut now)?;
+    take_jumps_out(&mut now, address, sites);
+    match file.iter().zip(&now).position(|(file, now)| file != now) {
+        Some(index) => Err(EntryRefusal::Changed {
+            address: address + index as u64,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Bytes from the function's start that are its own or padding behind it.
+fn room(
+    image: &Image,
+    function: &Range<u64>,
+    needed: u64,
+    sites: &Sites,
+) -> Result<u64, EntryRefusal> {
+    let size = function.end - function.start;
+    if size >= needed {
+        return Ok(size);
+    }
+    let symbols = image.symbols()?;
+    let behind = |it: &&Symbol| it.value >= function.end && it.kind != elf::STT_TLS.0;
+    let next = symbols
+        .iter()
+        .map(|(_, it)| it)
+        .filter(behind)
+        .map(|it| it.value)
+        .min();
+    let boundary = function.end.next_multiple_of(PADDED_TO);
+    let end = next.map_or(boundary, |next| next.min(boundary));
+    let code = file_code(image, function.end..end, sites)?;
+    let mut decoder = Decoder::with_ip(64, &code, function.end, DecoderOptions::NONE);
+    let mut padding = 0;
+    while decoder.can_decode() {
+        let instruction = decoder.decode();
+        if !is_padding(&instruction) {
+            break;
+        }
+        padding += instruction.len() as u64;
+    }
+    Ok(size + padding)
+}
+
+fn is_padding(instruction: &Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3)
+}
+
+fn aliases(
+    image: &Image,
+    found: Found,
+    size: u64,
+    name: &str,
+) -> Result<Vec<String>, EntryRefusal> {
+    let symbols = image.symbols()?;
+    let mut aliases = Vec::new();
+    for symbol in symbols.functions_in(found.value..found.value.saturating_add(1)) {
+        let other = text(symbols.name(symbol));
+        if symbol.size != size && symbol.size != 0 {
+            return Err(EntryRefusal::OtherSize(other));
+        }
+        if other != name && !aliases.contains(&other) {
+            aliases.push(other);
+        }
+    }
+    Ok(aliases)
+}
+
+fn refuse_symbols(image: &Image, range: Range<u64>) -> Result<(), EntryRefusal> {
+    let symbols = image.symbols()?;
+    let inside =
+        |it: &&(&[u8], &Symbol)| range.contains(&it.1.value) && it.1.kind != elf::STT_TLS.0;
+    match symbols.iter().find(|it| inside(&it)) {
+        Some((name, _)) => Err(EntryRefusal::SymbolInside(text(name))),
+        None => Ok(()),
+    }
+}
+
+fn refuse_branches(
+    image: &Image,
+    branches: &Branches,
+    function: &Range<u64>,
+    jump: u64,
+) -> Result<(), EntryRefusal> {
+    // To the function's start, and to the jump itself, anyone may go.
+    let into = branches.into(function.start + 1..jump + JUMP).iter();
+    let mut foreign = into.filter(|it| it.to != jump && !function.contains(&it.from));
+    match foreign.next() {
+        Some(branch) => Err(EntryRefusal::BranchInto {
+            from: image.address(branch.from),
+            to: image.address(branch.to),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The addresses of a function's code in the process: its own, and the fragments that the compiler moved away
+/// (`NAME.cold`, `NAME.part.0`). Where the name is not unique, those that the function itself branches to.
+///
+/// # Errors
+/// Where the symbols or the code cannot be read.
+pub fn ranges(
+    image: &Image,
+    found: Found,
+    size: u64,
+    name: &str,
+) -> Result<Vec<Range<u64>>, ElfError> {
+    let symbols = image.symbols()?;
+    let own = found.value..found.value.saturating_add(size);
+    let unique = symbols
+        .find(&image.name, name, lp_klp::name::Sympos::UNIQUE)
+        .is_ok();
+    let targets = if unique {
+        Vec::new()
+    } else {
+        targets(image, &own)?
+    };
+    let mut ranges = vec![own];
+    for suffix in [".cold", ".part."] {
+        let prefix = format!("{name}{suffix}");
+        for (_, symbol) in symbols
+            .starting_with(prefix.as_bytes())
+            .filter(|it| it.1.size > 0)
+        {
+            let fragment = symbol.value..symbol.value.saturating_add(symbol.size);
+            if unique || targets.iter().any(|it| fragment.contains(it)) {
+                ranges.push(fragment);
+            }
+        }
+    }
+    let address = |it: Range<u64>| image.address(it.start)..image.address(it.end);
+    Ok(ranges.into_iter().map(address).collect())
+}
+
+fn targets(image: &Image, function: &Range<u64>) -> Result<Vec<u64>, ElfError> {
+    let code = image
+        .elf
+        .at(function.start, function.end - function.start)?;
+    let mut decoder = Decoder::with_ip(64, &code, function.start, DecoderOptions::NONE);
+    let mut targets = Vec::new();
+    while decoder.can_decode() {
+        targets.extend(super::branches::target(&decoder.decode()));
+    }
+    Ok(targets)
+}
+
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
