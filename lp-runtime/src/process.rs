@@ -6,6 +6,9 @@
 //! objects that it is for ([`groups`], [`layout`]), its symbols are resolved as those objects see them ([`resolve`]), a place
 //! is chosen ([`place`]), and its bytes are finished on our side ([`relocate`]). Whether a jump may be written at a function's
 //! start is [`entry`]'s question. [`plan`] puts it all together: what is to be done, or all the reasons why not.
+//!
+//! Then it is touched: [`threads`] stops it, [`unwind`] knows what runs, [`syscall`] and [`call`] have a thread do something for us
+//! with its [`registers`] as before, and [`write`] writes.
 
 pub mod branches;
 pub mod dynamic;
@@ -26,3 +29,11 @@ pub mod relocate;
 pub mod relocation;
 pub mod resolve;
 pub mod symbols;
+
+pub mod call;
+mod ptrace;
+pub mod registers;
+pub mod syscall;
+pub mod threads;
+pub mod unwind;
+pub mod write;

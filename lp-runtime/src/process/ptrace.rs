@@ -12,13 +12,12 @@
 use std::io::IoSliceMut;
 use std::ptr;
 
-use libc::{c_int, c_long, c_void, pid_t, siginfo_t, user_regs_struct};
+use libc::{c_int, c_long, c_void, siginfo_t, user_regs_struct};
 use nix::errno::Errno;
 use nix::sys::ptrace as nix_ptrace;
 use nix::unistd::Pid;
 
-/// A thread's id.
-pub type Tid = pid_t;
+use super::threads::Tid;
 
 /// More than any processor's extended state needs (AMX: 11 KiB).
 const XSTATE_MAX: usize = 64 << 10;
@@ -187,11 +186,6 @@ pub(crate) fn rseq_area(tid: Tid) -> u64 {
         )
     };
     if answer < 0 { 0 } else { configuration.area }
-}
-
-/// Whether a signal that the thread is about to get comes from the processor or the kernel (`si_code` above 0).
-pub(crate) fn signal_is_a_fault(tid: Tid) -> Result<bool, Errno> {
-    Ok(nix_ptrace::getsiginfo(Pid::from_raw(tid))?.si_code > 0)
 }
 
 /// Writes eight bytes, whatever the protection of their page.

@@ -1,0 +1,381 @@
+//! A system call made by the process for us, in one of its stopped threads.
+//!
+//! The thread is sent to a `syscall` instruction that is there already, in the vdso or else in any code, and stopped by the kernel
+//! at both borders of the call. No code is written, nothing is put on its stack, and no trap is raised, whose signal the program might
+//! block or ignore (the kernel then resets its handler). The tempting wrong ways: a poked `syscall; int3` over code that other
+//! threads may run, and PTRACE_SINGLESTEP, which raises SIGTRAP.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use thiserror::Error;
+
+use super::maps::{Mapping, Maps};
+use super::memory::ReadMemory;
+use super::ptrace::{self, Event};
+use super::registers::{self, Registers, Saved};
+use super::threads::task::Status;
+use super::threads::{StopError, Threads, Tid};
+
+const INSTRUCTION: [u8; 2] = [0x0f, 0x05];
+
+/// A call that we make does not wait for anything.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// `PR_SET_VMA` and `PR_SET_VMA_ANON_NAME` (include/uapi/linux/prctl.h).
+const PR_SET_VMA: u64 = 0x53564d41;
+const PR_SET_VMA_ANON_NAME: u64 = 0;
+
+/// Why a process did not do something for us.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InjectError {
+    /// A filter could deny it, or kill for it.
+    #[error(
+        "thread {tid} is under seccomp ({}), which might kill it for a system call: \
+         run lp-ctl with CAP_SYS_ADMIN, which suspends the filter", if *.mode == 1 { "strict" } else { "a filter" }
+    )]
+    Seccomp {
+        /// The thread.
+        tid: Tid,
+        /// The `Seccomp` line of its `status`.
+        mode: i32,
+    },
+    /// No thread can be used.
+    #[error(
+        "no thread of process {pid} can be sent elsewhere now (each ends, or is inside a restartable sequence): try again"
+    )]
+    NoThread {
+        /// The process.
+        pid: i32,
+    },
+    /// There is no `syscall` instruction.
+    #[error("process {pid} has no system call instruction in its vdso or in any code")]
+    NoInstruction {
+        /// The process.
+        pid: i32,
+    },
+    /// The call was made and failed.
+    #[error("{call} in the process failed: {errno}")]
+    Failed {
+        /// Which call.
+        call: &'static str,
+        /// Its error.
+        errno: Errno,
+    },
+    /// The thread did not come back.
+    #[error("thread {tid} did not come back from what it did for us")]
+    Lost {
+        /// The thread.
+        tid: Tid,
+    },
+    /// What the thread did for us raised a signal.
+    #[error("what thread {tid} did for us ended at {pc:#x} by signal {signal}")]
+    Crashed {
+        /// The thread.
+        tid: Tid,
+        /// The signal: SIGSEGV and its like.
+        signal: i32,
+        /// Where.
+        pc: u64,
+    },
+    /// A request failed.
+    #[error("thread {tid} cannot be directed: {errno}")]
+    Ptrace {
+        /// The thread.
+        tid: Tid,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// The process is not what it was.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+}
+
+/// What an area of the target's memory may be used for. There is none for both writing and executing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// Code: written by us, never by the process.
+    Text,
+    /// Constants: likewise.
+    ReadOnly,
+    /// Data.
+    Data,
+}
+
+impl Protection {
+    fn bits(self) -> u64 {
+        let bits = match self {
+            Self::Text => libc::PROT_READ | libc::PROT_EXEC,
+            Self::ReadOnly => libc::PROT_READ,
+            Self::Data => libc::PROT_READ | libc::PROT_WRITE,
+        };
+        bits as u64
+    }
+}
+
+/// A `syscall` instruction in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gate(u64);
+
+impl Gate {
+    /// Finds one, in the vdso first: that is never unmapped.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn find(pid: i32, maps: &Maps, memory: &dyn ReadMemory) -> Result<Self, InjectError> {
+        let code = |it: &&Mapping| it.perms.exec && it.perms.read;
+        let vdso = |it: &&Mapping| it.path.as_os_str() == "[vdso]";
+        let first = maps.iter().filter(code).filter(vdso);
+        let then = maps.iter().filter(code).filter(|it| !vdso(it));
+        let found = first.chain(then).find_map(|it| search(it, memory));
+        found.map(Self).ok_or(InjectError::NoInstruction { pid })
+    }
+}
+
+fn search(mapping: &Mapping, memory: &dyn ReadMemory) -> Option<u64> {
+    const CHUNK: u64 = 64 << 10;
+    let mut at = mapping.range.start;
+    while at < mapping.range.end {
+        let mut bytes = vec![0; (mapping.range.end - at).min(CHUNK) as usize];
+        memory.read(at, &mut bytes).ok()?;
+        if let Some(found) = bytes.windows(2).position(|two| two == INSTRUCTION) {
+            return Some(at + found as u64);
+        }
+        at += CHUNK;
+    }
+    None
+}
+
+impl Threads {
+    /// A stopped thread that can do something for us.
+    ///
+    /// # Errors
+    /// Where all of them are under seccomp, or none can be used at the moment.
+    pub fn helper(&self, memory: &dyn ReadMemory) -> Result<Tid, InjectError> {
+        let mut denied = None;
+        for tid in self.tids().filter(|tid| self.is_stopped(*tid)) {
+            let status = Status::of_thread(self.pid(), tid);
+            let mode = status.and_then(|it| it.number("Seccomp")).unwrap_or(0);
+            if mode != 0 && !can_suspend(tid) {
+                denied.get_or_insert(InjectError::Seccomp { tid, mode });
+                continue;
+            }
+            let Ok(registers) = Registers::of(tid) else {
+                continue;
+            };
+            if !registers::in_restartable_sequence(tid, registers.pc(), memory) {
+                return Ok(tid);
+            }
+        }
+        Err(denied.unwrap_or(InjectError::NoThread { pid: self.pid() }))
+    }
+
+    /// Maps anonymous memory at exactly this address.
+    ///
+    /// # Errors
+    /// Where something is mapped there already, or the process may not.
+    pub fn mmap(
+        &mut self,
+        gate: Gate,
+        tid: Tid,
+        address: u64,
+        size: u64,
+        protection: Protection,
+    ) -> Result<(), InjectError> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+        let args = [address, size, protection.bits(), flags as u64, u64::MAX, 0];
+        let mapped = self.syscall(gate, tid, "mmap", libc::SYS_mmap, args)?;
+        if mapped == address {
+            return Ok(());
+        }
+        // A kernel before 4.17 takes the address for a hint.
+        self.munmap(gate, tid, mapped, size)?;
+        Err(InjectError::Failed {
+            call: "mmap",
+            errno: Errno::EEXIST,
+        })
+    }
+
+    /// Unmaps.
+    ///
+    /// # Errors
+    /// Where the process may not.
+    pub fn munmap(
+        &mut self,
+        gate: Gate,
+        tid: Tid,
+        address: u64,
+        size: u64,
+    ) -> Result<(), InjectError> {
+        let args = [address, size, 0, 0, 0, 0];
+        self.syscall(gate, tid, "munmap", libc::SYS_munmap, args)
+            .map(drop)
+    }
+
+    /// Gives an anonymous mapping a name, which `/proc/PID/maps` shows as `[anon:NAME]`. The name is read from
+    /// `name_at` in the process, zero-terminated. Kernels before 5.17, and those without CONFIG_ANON_VMA_NAME, refuse.
+    ///
+    /// # Errors
+    /// Where the kernel has no such names.
+    pub fn name_mapping(
+        &mut self,
+        gate: Gate,
+        tid: Tid,
+        (address, size): (u64, u64),
+        name_at: u64,
+    ) -> Result<(), InjectError> {
+        let args = [PR_SET_VMA, PR_SET_VMA_ANON_NAME, address, size, name_at, 0];
+        self.syscall(gate, tid, "prctl", libc::SYS_prctl, args)
+            .map(drop)
+    }
+
+    /// Makes a system call in a stopped thread.
+    ///
+    /// # Errors
+    /// When the call fails, and when the thread cannot be directed.
+    pub fn syscall(
+        &mut self,
+        gate: Gate,
+        tid: Tid,
+        call: &'static str,
+        number: libc::c_long,
+        args: [u64; 6],
+    ) -> Result<u64, InjectError> {
+        let failed = |errno| InjectError::Ptrace { tid, errno };
+        let suspended = ptrace::suspend_seccomp(tid, true).is_ok();
+        let saved = Saved::for_syscall(tid).map_err(failed)?;
+        let mut registers = saved.elsewhere(gate.0);
+        registers.rax = number as u64;
+        [
+            registers.rdi,
+            registers.rsi,
+            registers.rdx,
+            registers.r10,
+            registers.r8,
+            registers.r9,
+        ] = args;
+        let answer = ptrace::set_registers(tid, &registers)
+            .map_err(failed)
+            .and_then(|()| self.through_syscall(tid, gate.0, Instant::now() + PATIENCE));
+        let back = self.to_the_border(tid, Instant::now() + PATIENCE);
+        let restored = saved.restore().map_err(failed);
+        if suspended {
+            ptrace::suspend_seccomp(tid, false).map_err(failed)?;
+        }
+        let answer = answer?;
+        back.and(restored)?;
+        match answer as i64 {
+            error @ -4095..0 => Err(InjectError::Failed {
+                call,
+                errno: Errno::from_raw(-error as i32),
+            }),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Lets a thread run until it has made the system call at `gate`, and gives its result. It then stands at the call's
+    /// end.
+    fn through_syscall(
+        &mut self,
+        tid: Tid,
+        gate: u64,
+        deadline: Instant,
+    ) -> Result<u64, InjectError> {
+        self.until_syscall(tid, gate, deadline)?;
+        self.until_syscall(tid, gate, deadline)
+    }
+
+    /// Lets a thread run to the next border of the system call at `gate`; gives `rax`.
+    pub(crate) fn until_syscall(
+        &mut self,
+        tid: Tid,
+        gate: u64,
+        deadline: Instant,
+    ) -> Result<u64, InjectError> {
+        let failed = |errno| InjectError::Ptrace { tid, errno };
+        let mut signal = 0;
+        loop {
+            ptrace::resume_to_syscall(tid, signal).map_err(failed)?;
+            signal = 0;
+            match self.next_event(tid, deadline)? {
+                Event::Syscall => {
+                    let registers = ptrace::registers(tid).map_err(failed)?;
+                    if registers.rip == gate + INSTRUCTION.len() as u64 {
+                        return Ok(registers.rax);
+                    }
+                }
+                Event::Signal(it) if registers::is_fault(it) => {
+                    let pc = ptrace::registers(tid).map_err(failed)?.rip;
+                    return Err(InjectError::Crashed {
+                        tid,
+                        signal: it,
+                        pc,
+                    });
+                }
+                // All others are blocked but SIGSTOP, which takes hold when the thread is let go.
+                Event::Signal(it) => signal = it,
+                Event::Stop { .. } | Event::Made(_) | Event::Other => {}
+                Event::Exec | Event::Gone => return Err(InjectError::Lost { tid }),
+            }
+        }
+    }
+
+    /// Brings a thread from wherever it stopped, or from its run, to the border to user space.
+    pub(crate) fn to_the_border(&mut self, tid: Tid, deadline: Instant) -> Result<(), InjectError> {
+        let failed = |errno| InjectError::Ptrace { tid, errno };
+        if ptrace::poll(tid).map_err(failed)?.is_none() {
+            ptrace::interrupt(tid).map_err(failed)?;
+        }
+        loop {
+            match self.next_event(tid, deadline)? {
+                Event::Stop { .. } => return Ok(()),
+                Event::Gone | Event::Exec => return Err(InjectError::Lost { tid }),
+                Event::Signal(signal) => {
+                    ptrace::interrupt(tid).map_err(failed)?;
+                    let pass = if registers::is_fault(signal) {
+                        0
+                    } else {
+                        signal
+                    };
+                    ptrace::resume(tid, pass).map_err(failed)?;
+                }
+                Event::Syscall | Event::Made(_) | Event::Other => {
+                    ptrace::interrupt(tid).map_err(failed)?;
+                    ptrace::resume(tid, 0).map_err(failed)?;
+                }
+            }
+        }
+    }
+
+    /// Waits for what a thread does next, and answers for those others that run.
+    fn next_event(&mut self, tid: Tid, deadline: Instant) -> Result<Event, InjectError> {
+        let mut turns = 0u32;
+        loop {
+            match ptrace::poll(tid) {
+                Ok(Some(event)) => {
+                    if let Event::Made(made) = event {
+                        self.adopt(made);
+                    }
+                    return Ok(event);
+                }
+                Ok(None) if Instant::now() > deadline => return Err(InjectError::Lost { tid }),
+                Ok(None) => {}
+                Err(errno) => return Err(InjectError::Ptrace { tid, errno }),
+            }
+            turns += 1;
+            if turns.is_multiple_of(16) {
+                self.take_events(false)?;
+            }
+            if turns > 1000 {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Whether we may take a thread's filters away for the time of a call. It is tried, and undone.
+fn can_suspend(tid: Tid) -> bool {
+    ptrace::suspend_seccomp(tid, true).is_ok() && ptrace::suspend_seccomp(tid, false).is_ok()
+}

@@ -1,0 +1,368 @@
+//! All threads of a process, held by ptrace: stopped together, let go together.
+//!
+//! Every stopped thread stands at the border to user space (`PTRACE_EVENT_STOP`), where its registers are whole, a system call
+//! that it was in will restart as if nothing had been, and no signal is in our hands: a thread that stops for
+//! anything else goes on at once, with its signal, and is asked again. The tempting wrong ways are SIGSTOP, which the program
+//! and its parent see, and to keep a thread where it happens to stop, half way through a signal or a `clone`.
+//!
+//! Whatever happens the threads are let go. A thread can be told to go only while it is stopped; one that will not stop
+//! (it waits for a vfork child) is freed by the kernel when the thread that traces ends. So [`with_threads`] traces from a
+//! thread of its own.
+
+mod denied;
+mod error;
+mod sharing;
+pub(crate) mod task;
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+pub use denied::Denial;
+pub use error::{SeizeError, StopError};
+
+use super::ptrace::{self, Event};
+
+/// A thread's number.
+pub type Tid = i32;
+
+/// How long the last threads may take until they are let go without being told.
+const LETTING_GO: Duration = Duration::from_millis(200);
+
+/// A thread that does not stop so fast is looked at: is it alive at all?
+const SUSPECT: Duration = Duration::from_millis(2);
+
+/// Every thread of a process, traced by this one. Dropped, all go on as if nothing had been.
+#[derive(Debug)]
+pub struct Threads {
+    pid: i32,
+    threads: BTreeMap<Tid, State>,
+    /// Processes that the target made while it was traced, until they are let go.
+    strangers: Vec<Tid>,
+    /// Those of them that had the target's memory when they were made.
+    sharers: Vec<i32>,
+    /// The target's main thread has ended and the others have not.
+    dead_leader: bool,
+    exec: bool,
+    /// Only the thread that seized may make requests, so this value stays with it.
+    stays: PhantomData<*const ()>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Stopped,
+    /// Stopped by a signal to its group, and left so.
+    Listening,
+}
+
+/// Runs `work` with the threads of a process seized, on a thread of its own, and lets them go in any case.
+///
+/// # Errors
+/// Where the process cannot be traced; what `work` returns is inside.
+pub fn with_threads<R: Send>(
+    pid: i32,
+    work: impl FnOnce(&mut Threads) -> R + Send,
+) -> Result<R, SeizeError> {
+    let tracer = || Threads::seize(pid).map(|mut threads| work(&mut threads));
+    let result = thread::scope(|scope| scope.spawn(tracer).join());
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl Threads {
+    /// Seizes every thread. They keep running.
+    ///
+    /// # Errors
+    /// Where the process cannot be traced, or others share its memory; nothing is traced then.
+    pub fn seize(pid: i32) -> Result<Self, SeizeError> {
+        task::check(pid)?;
+        let mut threads = Self {
+            pid,
+            threads: BTreeMap::new(),
+            strangers: Vec::new(),
+            sharers: Vec::new(),
+            dead_leader: false,
+            exec: false,
+            stays: PhantomData,
+        };
+        while threads.seize_new()? > 0 {}
+        match sharing::another_with_this_memory(pid) {
+            Some(other) => Err(SeizeError::SharedMemory { pid, other }),
+            None => Ok(threads),
+        }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The threads that are there, as far as known, by ascending number.
+    pub fn tids(&self) -> impl Iterator<Item = Tid> + '_ {
+        self.threads.keys().copied()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Whether this thread is stopped.
+    pub fn is_stopped(&self, tid: Tid) -> bool {
+        self.threads.get(&tid) == Some(&State::Stopped)
+    }
+
+    /// Stops all threads, those too that are made meanwhile.
+    ///
+    /// # Errors
+    /// When a thread does not stop in time, and when the process ends or becomes another program: all go on then.
+    pub fn stop_all(&mut self, timeout: Duration) -> Result<(), StopError> {
+        let stopped = self.try_stop_all(Instant::now() + timeout);
+        if stopped.is_err() {
+            self.resume_all();
+        }
+        stopped
+    }
+
+    fn try_stop_all(&mut self, deadline: Instant) -> Result<(), StopError> {
+        self.interrupt_all();
+        loop {
+            self.wait_until_stopped(deadline)?;
+            if self.threads.is_empty() {
+                return Err(StopError::Ended { pid: self.pid });
+            }
+            // A thread that was seized in the middle of a `clone` has made one that is not ours. Now that all stand at
+            // the border nothing is in the middle of anything.
+            if self.is_complete() || self.seize_new().map_err(StopError::Seize)? == 0 {
+                return self.check_sharers();
+            }
+            self.interrupt_all();
+        }
+    }
+
+    /// A vfork child has its memory to itself as soon as it runs another program.
+    fn check_sharers(&mut self) -> Result<(), StopError> {
+        let pid = self.pid;
+        self.sharers.retain(|other| sharing::shares(pid, *other));
+        match self.sharers.first() {
+            Some(&other) => Err(StopError::Seize(SeizeError::SharedMemory { pid, other })),
+            None => Ok(()),
+        }
+    }
+
+    fn interrupt_all(&mut self) {
+        for (tid, state) in &mut self.threads {
+            if *state != State::Stopped {
+                // It may be about to end; then waiting for it tells.
+                let _ = ptrace::interrupt(*tid);
+                *state = State::Running;
+            }
+        }
+    }
+
+    fn wait_until_stopped(&mut self, deadline: Instant) -> Result<(), StopError> {
+        let mut suspect = Instant::now() + SUSPECT;
+        loop {
+            self.take_events(true)?;
+            let running = |(_, state): &(&Tid, &State)| **state == State::Running;
+            let Some(late) = self.threads.iter().find(running).map(|(tid, _)| *tid) else {
+                return Ok(());
+            };
+            let now = Instant::now();
+            if now > deadline {
+                return Err(StopError::Timeout(task::Sluggish::of(self.pid, late)));
+            }
+            if now > suspect {
+                self.forget_the_dead();
+                suspect = now + SUSPECT;
+                thread::sleep(Duration::from_micros(100));
+            }
+            // The threads may need this processor to come to their stop.
+            thread::yield_now();
+        }
+    }
+
+    /// Lets all threads go on; they stay traced, and [`Threads::run_for`] must look after them.
+    pub fn resume_all(&mut self) {
+        self.resume_all_but(None);
+    }
+
+    /// Lets all threads go on but this one.
+    pub(crate) fn resume_all_but(&mut self, one: Option<Tid>) {
+        for (tid, state) in &mut self.threads {
+            let resumed = *state == State::Stopped && Some(*tid) != one;
+            if resumed && ptrace::resume(*tid, 0).is_ok() {
+                *state = State::Running;
+            }
+        }
+    }
+
+    /// Lets the threads run for a while, and answers for those that stop by themselves.
+    ///
+    /// # Errors
+    /// When the process becomes another program.
+    pub fn run_for(&mut self, time: Duration) -> Result<(), StopError> {
+        let end = Instant::now() + time;
+        self.resume_all();
+        loop {
+            self.take_events(false)?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            thread::sleep(left.min(Duration::from_millis(1)));
+        }
+    }
+
+    /// Takes what every running thread has to tell. With `stopping`, a thread that stops for something else is asked again.
+    pub(crate) fn take_events(&mut self, stopping: bool) -> Result<(), StopError> {
+        let running = |(tid, state): (&Tid, &State)| (*state != State::Stopped).then_some(*tid);
+        let mut waiting: Vec<Tid> = self.threads.iter().filter_map(running).collect();
+        while let Some(tid) = waiting.pop() {
+            match ptrace::poll(tid) {
+                Ok(None) => {}
+                Ok(Some(event)) => waiting.extend(self.take(tid, event, stopping)),
+                // A thread whose number went to another by exec, or that was waited for before.
+                Err(Errno::ECHILD) => drop(self.threads.remove(&tid)),
+                Err(errno) => return Err(StopError::Wait { tid, errno }),
+            }
+        }
+        self.let_strangers_go();
+        if self.exec {
+            return Err(StopError::Exec { pid: self.pid });
+        }
+        Ok(())
+    }
+
+    /// Answers one event; a new thread is returned.
+    fn take(&mut self, tid: Tid, event: Event, stopping: bool) -> Option<Tid> {
+        let mut new = None;
+        match event {
+            Event::Stop { .. } if stopping => {
+                self.threads.insert(tid, State::Stopped);
+                return None;
+            }
+            Event::Stop { signal } if signal != libc::SIGTRAP => {
+                let _ = ptrace::listen(tid);
+                self.threads.insert(tid, State::Listening);
+                return None;
+            }
+            Event::Gone => {
+                self.threads.remove(&tid);
+                return None;
+            }
+            Event::Made(made) => new = self.adopt(made).then_some(made),
+            Event::Exec => self.exec = true,
+            Event::Stop { .. } | Event::Signal(_) | Event::Syscall | Event::Other => {}
+        }
+        if stopping {
+            // This stop has used up our request.
+            let _ = ptrace::interrupt(tid);
+        }
+        let signal = if let Event::Signal(signal) = event {
+            signal
+        } else {
+            0
+        };
+        // A thread that was killed at its stop tells so when it is waited for.
+        let _ = ptrace::resume(tid, signal);
+        new
+    }
+
+    /// Takes in what a thread made, which is traced from its start; says whether it is a thread.
+    pub(crate) fn adopt(&mut self, made: Tid) -> bool {
+        let thread = task::is_thread_of(self.pid, made);
+        if thread {
+            self.threads.entry(made).or_insert(State::Running);
+        } else {
+            self.strangers.push(made);
+            if sharing::shares(self.pid, made) {
+                self.sharers.push(made);
+            }
+        }
+        thread
+    }
+
+    /// Detaches from processes that the target made: they are not the target.
+    fn let_strangers_go(&mut self) {
+        self.strangers.retain(|tid| match ptrace::poll(*tid) {
+            Ok(None) => true,
+            Ok(Some(Event::Gone)) | Err(_) => false,
+            Ok(Some(_)) => ptrace::detach(*tid).is_err(),
+        });
+    }
+
+    /// Seizes the threads that are not ours yet, and counts them.
+    fn seize_new(&mut self) -> Result<usize, SeizeError> {
+        let mut new = 0;
+        for tid in task::tids(self.pid)? {
+            if self.threads.contains_key(&tid) {
+                continue;
+            }
+            match ptrace::seize(tid) {
+                Ok(()) => {
+                    self.threads.insert(tid, State::Running);
+                    new += 1;
+                }
+                Err(Errno::ESRCH) => {}
+                // The kernel says EPERM of the dead, too, and of a thread that became ours with its parent's `clone`.
+                Err(_) if task::is_dead(self.pid, tid) => self.dead_leader |= tid == self.pid,
+                Err(Errno::EPERM) if task::is_ours(self.pid, tid) => {
+                    self.threads.insert(tid, State::Running);
+                    new += 1;
+                }
+                Err(errno) => return Err(denied::explain(self.pid, tid, errno)),
+            }
+        }
+        Ok(new)
+    }
+
+    fn is_complete(&self) -> bool {
+        let dead = usize::from(self.dead_leader);
+        task::count(self.pid) == Some(self.threads.len() + dead)
+    }
+
+    fn forget_the_dead(&mut self) {
+        let pid = self.pid;
+        // The main thread of a process whose other threads live on is dead without an event.
+        let dead = |(tid, state): (&Tid, &State)| {
+            (*state == State::Running && task::is_dead(pid, *tid)).then_some(*tid)
+        };
+        let dead: Vec<Tid> = self.threads.iter().filter_map(dead).collect();
+        for tid in dead {
+            self.threads.remove(&tid);
+            self.dead_leader |= tid == pid;
+        }
+    }
+
+    fn let_go(&mut self) {
+        let deadline = Instant::now() + LETTING_GO;
+        loop {
+            self.detach_stopped();
+            if (self.threads.is_empty() && self.strangers.is_empty()) || Instant::now() > deadline {
+                return;
+            }
+            self.interrupt_all();
+            thread::yield_now();
+            // After an exec what is left is the new program's only thread.
+            let _ = self.take_events(true);
+            self.forget_the_dead();
+        }
+    }
+
+    fn detach_stopped(&mut self) {
+        self.threads.retain(|tid, state| {
+            // A thread that is gone needs no letting go.
+            *state != State::Stopped || !matches!(ptrace::detach(*tid), Ok(()) | Err(Errno::ESRCH))
+        });
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}

@@ -1,0 +1,114 @@
+//! A thread that sleeps in a system call does not notice that it was stopped, nor what it did for us meanwhile.
+
+use super::support::{memory_and_gate, stopped};
+use crate::program::{Folder, Program};
+use lp_runtime::process::threads::Threads;
+use std::time::Duration;
+
+/// Threads in calls of every way to restart; each says what it got and waited, when it is done.
+const SLEEPERS: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+static int word, ends[2];
+static const struct timespec half = { 0, 500000000 };
+static int by_nanosleep(void) { return nanosleep(&half, NULL); }
+static int by_clock(void) { return clock_nanosleep(CLOCK_MONOTONIC, 0, &half, NULL); }
+static int by_poll(void) { return poll(NULL, 0, 500); }
+static int by_ppoll(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	return ppoll(NULL, 0, &half, &none);
+}
+static int by_select(void)
+{
+	struct timeval time = { 0, 500000 };
+	return select(0, NULL, NULL, NULL, &time);
+}
+static int by_futex(void)
+{
+	int got = syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &half, NULL, 0);
+	return got == -1 && errno == ETIMEDOUT ? 0 : -1;
+}
+static int by_read(void) { char it; return read(ends[0], &it, 1) - 1; }
+static int (*const ways[])(void) = {
+	by_nanosleep, by_clock, by_poll, by_ppoll, by_select, by_futex, by_read,
+};
+#define WAYS (sizeof ways / sizeof *ways)
+static long waited[WAYS];
+static int got[WAYS];
+static long now(void)
+{
+	struct timespec it;
+	clock_gettime(CLOCK_MONOTONIC, &it);
+	return it.tv_sec * 1000 + it.tv_nsec / 1000000;
+}
+static void *go(void *it)
+{
+	long i = (long)it, start = now();
+	errno = 0;
+	got[i] = ways[i]() ? errno : 0;
+	waited[i] = now() - start;
+	return NULL;
+}
+static void on_signal(int it) { }
+void answer(const char *q, char *r)
+{
+	pthread_t threads[WAYS];
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	sigaction(SIGUSR1, &action, NULL);
+	pipe(ends);
+	for (long i = 0; i < WAYS; i++)
+		pthread_create(&threads[i], NULL, go, (void *)i);
+	puts("asleep");
+	fflush(stdout);
+	for (int i = 0; i < WAYS - 1; i++)
+		pthread_join(threads[i], NULL);
+	pthread_kill(threads[WAYS - 1], SIGUSR1);
+	usleep(20000);
+	write(ends[1], "x", 1);
+	pthread_join(threads[WAYS - 1], NULL);
+	for (int i = 0; i < WAYS; i++)
+		r += sprintf(r, "%d:%d ", got[i], waited[i] >= 499 && waited[i] < 1500);
+}
+"#;
+
+/// What a program says whose sleepers were not disturbed: no error, and about the time that was asked for.
+const UNDISTURBED: &str = "0:1 0:1 0:1 0:1 0:1 0:1 0:1 ";
+
+fn disturb(each: impl Fn(&mut Threads) + Sync) {
+    let folder = Folder::new();
+    let mut program = Program::start(&folder.server("sleepers", SLEEPERS, &["-pthread"]));
+    let pid = program.pid();
+    program.send("sleep");
+    assert_eq!(program.line(), "asleep");
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(20));
+        stopped(pid, |threads| each(threads));
+    }
+    assert_eq!(program.line(), UNDISTURBED);
+}
+
+#[test]
+fn sleepers_are_not_disturbed_by_a_stop() {
+    disturb(|_| ());
+}
+
+#[test]
+fn sleepers_are_not_disturbed_by_a_system_call_of_ours() {
+    disturb(|threads| {
+        let (_, gate) = memory_and_gate(threads.pid());
+        for tid in threads.tids().collect::<Vec<_>>() {
+            let pid = threads.syscall(gate, tid, "getpid", 39, [0; 6]);
+            assert_eq!(pid.ok(), u64::try_from(threads.pid()).ok());
+        }
+    });
+}

@@ -1,0 +1,291 @@
+//! Threads are stopped all together and let go, whatever they do.
+
+use super::support::{PATIENCE, states, stopped};
+use crate::program::{Folder, Program};
+use lp_runtime::process::threads::{SeizeError, StopError, Threads, with_threads};
+use std::process::Command;
+use std::time::Duration;
+
+/// Threads that count, and the sum of what they count.
+const COUNTERS: &str = r#"
+#include <pthread.h>
+#include <stdlib.h>
+static volatile unsigned long counts[600];
+static void *count(void *it) { for (;;) ++*(volatile unsigned long *)it; }
+void answer(const char *q, char *r)
+{
+	unsigned long sum = 0;
+	pthread_t thread;
+	if (!strncmp(q, "start ", 6))
+		for (int i = 0; i < atoi(q + 6); i++)
+			pthread_create(&thread, NULL, count, (void *)&counts[i]);
+	for (int i = 0; i < 600; i++)
+		sum += counts[i];
+	sprintf(r, "%lu", sum);
+}
+"#;
+
+/// A thread that makes a thread that makes a thread, each ending at once.
+const STORM: &str = r#"
+#include <pthread.h>
+static void *next(void *it)
+{
+	pthread_t thread;
+	while (pthread_create(&thread, NULL, next, it)) ;
+	pthread_detach(thread);
+	__atomic_fetch_add((unsigned long *)it, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+void answer(const char *q, char *r)
+{
+	static unsigned long made[8];
+	if (!strcmp(q, "start"))
+		for (int i = 0; i < 8; i++)
+			next(&made[i]);
+	sprintf(r, "%lu", made[0]);
+}
+"#;
+
+/// Waits until its threads have counted on.
+fn counts(program: &mut Program) {
+    let before = program.ask("sum");
+    while program.ask("sum") == before {}
+}
+
+#[test]
+fn all_threads_stop_and_go_on() {
+    let folder = Folder::new();
+    let path = folder.server("counters", COUNTERS, &["-pthread"]);
+    for threads in [0, 16, 128] {
+        let mut program = Program::start(&path);
+        program.ask(&format!("start {threads}"));
+        let pid = program.pid();
+        let count = stopped(pid, |it| {
+            assert!(states(pid).iter().all(|state| *state == 't'));
+            it.count()
+        });
+        assert_eq!(count, threads + 1);
+        assert!(states(pid).iter().all(|state| *state != 't'));
+        if threads > 0 {
+            counts(&mut program);
+        }
+    }
+}
+
+#[test]
+fn a_storm_of_threads_stops_too() {
+    let folder = Folder::new();
+    let mut program = Program::start(&folder.server("storm", STORM, &["-pthread"]));
+    program.ask("start");
+    let pid = program.pid();
+    for _ in 0..20 {
+        let before = program.ask("made");
+        stopped(pid, |threads| {
+            let running = states(pid).into_iter().filter(|it| !"tZX".contains(*it));
+            assert_eq!(running.count(), 0);
+            assert!(threads.count() >= 1);
+        });
+        while program.ask("made") == before {}
+    }
+}
+
+#[test]
+fn threads_that_run_while_traced_can_make_threads_and_processes() {
+    let folder = Folder::new();
+    let answer = r#"
+#include <pthread.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+extern char **environ;
+static void *nothing(void *it) { return it; }
+void answer(const char *q, char *r)
+{
+	pthread_t thread;
+	pid_t pid;
+	int status = 1;
+	char *argv[] = { "true", NULL };
+	pthread_create(&thread, NULL, nothing, NULL);
+	pthread_join(thread, NULL);
+	if (!posix_spawnp(&pid, "true", NULL, NULL, argv, environ))
+		waitpid(pid, &status, 0);
+	if (!(pid = fork()))
+		_exit(0);
+	sprintf(r, "%d %d", status, waitpid(pid, &status, 0) == pid);
+}
+"#;
+    let mut program = Program::start(&folder.server("maker", answer, &["-pthread"]));
+    let pid = program.pid();
+    program.send("make");
+    let run = |threads: &mut Threads| threads.run_for(Duration::from_millis(300));
+    // At the moment between its `vfork` and `execve` it is refused.
+    let mut ran = with_threads(pid, run);
+    while let Err(SeizeError::SharedMemory { .. }) = ran {
+        ran = with_threads(pid, run);
+    }
+    ran.expect("it can be traced").expect("it runs");
+    assert_eq!(program.line(), "0 1");
+}
+
+#[test]
+fn no_signal_is_lost() {
+    let folder = Folder::new();
+    let answer = r#"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+static volatile int got;
+static void on_signal(int it) { got++; }
+static void *raise_many(void *it)
+{
+	union sigval value = { 0 };
+	for (int sent = 0; sent < 3000; )
+		sent += !sigqueue(getpid(), SIGRTMIN + 3, value);
+	return NULL;
+}
+void answer(const char *q, char *r)
+{
+	pthread_t thread;
+	signal(SIGRTMIN + 3, on_signal);
+	pthread_create(&thread, NULL, raise_many, NULL);
+	pthread_join(thread, NULL);
+	while (got < 3000)
+		usleep(1000);
+	sprintf(r, "%d", got);
+}
+"#;
+    let mut program = Program::start(&folder.server("signals", answer, &["-pthread"]));
+    let pid = program.pid();
+    program.send("go");
+    for _ in 0..100 {
+        stopped(pid, |_| ());
+    }
+    assert_eq!(program.line(), "3000");
+}
+
+#[test]
+fn a_process_stopped_by_a_signal_stays_so() {
+    let folder = Folder::new();
+    let mut program = Program::start(&folder.server("counters", COUNTERS, &["-pthread"]));
+    program.ask("start 3");
+    let pid = program.pid();
+    let kill = |signal: &str| {
+        let done = Command::new("kill")
+            .args([signal, &pid.to_string()])
+            .status();
+        assert!(done.expect("kill runs").success());
+    };
+    kill("-STOP");
+    while states(pid) != ['T'; 4] {}
+    stopped(pid, |_| assert_eq!(states(pid), ['t'; 4]));
+    while states(pid).contains(&'t') {}
+    assert_eq!(states(pid), ['T'; 4]);
+    kill("-CONT");
+    counts(&mut program);
+}
+
+#[test]
+fn a_process_that_has_ended_its_main_thread_is_refused_and_lives() {
+    let folder = Folder::new();
+    let answer = r#"
+#include <pthread.h>
+#include <unistd.h>
+static void *later(void *it) { usleep(200000); puts("alive"); fflush(stdout); _exit(0); }
+void answer(const char *q, char *r)
+{
+	pthread_t thread;
+	pthread_create(&thread, NULL, later, NULL);
+	pthread_exit(NULL);
+}
+"#;
+    let mut program = Program::start(&folder.server("headless", answer, &["-pthread"]));
+    let pid = program.pid();
+    program.send("go");
+    while !states(pid).contains(&'Z') {}
+    let error = with_threads(pid, |_| ()).expect_err("it is refused");
+    assert!(matches!(error, SeizeError::Zombie { .. }), "{error}");
+    assert_eq!(program.line(), "alive");
+}
+
+#[test]
+fn a_vfork_child_shares_the_memory_until_it_ends() {
+    let folder = Folder::new();
+    let answer = r#"
+#include <unistd.h>
+void answer(const char *q, char *r)
+{
+	if (!vfork()) {
+		usleep(300000);
+		_exit(0);
+	}
+	strcpy(r, "ended");
+}
+"#;
+    let mut program = Program::start(&folder.server("vfork", answer, &[]));
+    let pid = program.pid();
+    program.send("go");
+    while states(pid) != ['D'] {}
+    let error = with_threads(pid, |_| ()).expect_err("it is refused");
+    assert!(matches!(error, SeizeError::SharedMemory { .. }), "{error}");
+    assert_eq!(program.line(), "ended");
+    stopped(pid, |_| ());
+}
+
+#[test]
+fn a_process_that_becomes_another_program_is_let_go() {
+    let folder = Folder::new();
+    let answer = r#"
+#include <unistd.h>
+void answer(const char *q, char *r) { execlp("echo", "echo", "another", NULL); }
+"#;
+    let mut program = Program::start(&folder.server("exec", answer, &[]));
+    let pid = program.pid();
+    let ran = with_threads(pid, |threads| {
+        program.send("go");
+        threads.run_for(PATIENCE)
+    });
+    let error = ran
+        .expect("it can be traced")
+        .expect_err("it is another program");
+    assert!(matches!(error, StopError::Exec { .. }), "{error}");
+    assert_eq!(program.line(), "another");
+}
+
+#[test]
+fn a_panic_lets_the_process_go() {
+    let folder = Folder::new();
+    let mut program = Program::start(&folder.server("counters", COUNTERS, &["-pthread"]));
+    let pid = program.pid();
+    program.ask("start 4");
+    let work = || stopped(pid, |_| std::panic::resume_unwind(Box::new("a bug")));
+    assert!(std::panic::catch_unwind(work).is_err());
+    counts(&mut program);
+}
+
+#[test]
+fn who_cannot_be_traced_is_refused_with_the_reason() {
+    let folder = Folder::new();
+    let mut program = Program::start(&folder.server("counters", COUNTERS, &["-pthread"]));
+    program.ask("start 1");
+    let pid = program.pid();
+    let error = |pid: i32| Threads::seize(pid).expect_err("it is refused");
+    let ours = i32::try_from(std::process::id()).expect("a pid fits");
+    assert!(matches!(error(ours), SeizeError::Ourselves { .. }));
+    assert!(matches!(error(i32::MAX), SeizeError::NoSuchProcess { .. }));
+    let is_thread = |tid: &i32| *tid != pid;
+    let tids = with_threads(pid, |threads| threads.tids().find(is_thread));
+    let tid = tids.expect("it can be traced").expect("it has two threads");
+    assert!(matches!(error(tid), SeizeError::NotAProcess { .. }));
+    let traced = with_threads(pid, |_| error(pid));
+    let traced = traced.expect("it can be traced");
+    assert!(
+        matches!(traced, SeizeError::AlreadyTraced { .. }),
+        "{traced}"
+    );
+    let mut dead = Command::new("true").spawn().expect("true starts");
+    let pid = i32::try_from(dead.id()).expect("a pid fits");
+    while states(pid) != ['Z'] {}
+    assert!(matches!(error(pid), SeizeError::Zombie { .. }));
+    dead.wait().expect("it has ended");
+}
