@@ -31,6 +31,8 @@ pub mod resolve;
 pub mod symbols;
 
 pub mod call;
+pub mod check;
+pub mod jump;
 mod ptrace;
 pub mod registers;
 pub mod syscall;

@@ -69,7 +69,7 @@ impl Threads {
             .map_err(failed)
             .and_then(|()| self.until_syscall(tid, site.stub + STUB_SYSCALL, deadline))
             .and_then(|_| ptrace::registers(tid).map_err(failed));
-        let back = self.to_the_border(tid, Instant::now() + BACK);
+        let back = self.bring_to_the_border(tid, Instant::now() + BACK);
         let restored = saved.restore().map_err(failed);
         if suspended {
             ptrace::suspend_seccomp(tid, false).map_err(failed)?;

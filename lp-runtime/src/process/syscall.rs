@@ -258,7 +258,7 @@ impl Threads {
         let answer = ptrace::set_registers(tid, &registers)
             .map_err(failed)
             .and_then(|()| self.through_syscall(tid, gate.0, Instant::now() + PATIENCE));
-        let back = self.to_the_border(tid, Instant::now() + PATIENCE);
+        let back = self.bring_to_the_border(tid, Instant::now() + PATIENCE);
         let restored = saved.restore().map_err(failed);
         if suspended {
             ptrace::suspend_seccomp(tid, false).map_err(failed)?;
@@ -322,7 +322,11 @@ impl Threads {
     }
 
     /// Brings a thread from wherever it stopped, or from its run, to the border to user space.
-    pub(crate) fn to_the_border(&mut self, tid: Tid, deadline: Instant) -> Result<(), InjectError> {
+    pub(crate) fn bring_to_the_border(
+        &mut self,
+        tid: Tid,
+        deadline: Instant,
+    ) -> Result<(), InjectError> {
         let failed = |errno| InjectError::Ptrace { tid, errno };
         if ptrace::poll(tid).map_err(failed)?.is_none() {
             ptrace::interrupt(tid).map_err(failed)?;

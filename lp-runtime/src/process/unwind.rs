@@ -130,36 +130,33 @@ impl<'a> Unwinder<'a> {
                 return unreliable(frames, Why::Invalid);
             };
             match step {
-                Ok(Step::Caller {
-                    known: next,
-                    cfa,
-                    interrupted,
-                }) => {
-                    frame.cfa = cfa;
-                    known = next;
-                    exact = interrupted;
+                Ok(Some(caller)) => {
+                    frame.cfa = caller.cfa;
+                    known = caller.known;
+                    exact = caller.interrupted;
                 }
-                Ok(Step::End) => return Ok(frames),
+                Ok(None) => return Ok(frames),
                 Err(why) => return unreliable(frames, why),
             }
         }
     }
 
+    /// The caller's registers; none at the end of the stack.
     fn step(
         &mut self,
         known: &Known,
         pc: u64,
         exact: bool,
         stack: &mut Stack<'_>,
-    ) -> Result<Step, Why> {
+    ) -> Result<Option<Caller>, Why> {
         let Some(row) = self.row(pc, exact) else {
             // The C libraries that have no unwind information for it return from a signal by these bytes all the same.
             let known = signal::interrupted(known, pc, stack).ok_or(Why::NoInformation)?;
-            return Ok(Step::Caller {
+            return Ok(Some(Caller {
                 cfa: known[RSP].unwrap_or_default(),
                 known,
                 interrupted: true,
-            });
+            }));
         };
         row.caller(self.tables, known, stack)
     }
@@ -173,12 +170,9 @@ impl<'a> Unwinder<'a> {
 }
 
 /// What a step leads to.
-enum Step {
-    Caller {
-        known: Known,
-        cfa: u64,
-        /// The caller did not call: a signal came between two of its instructions.
-        interrupted: bool,
-    },
-    End,
+struct Caller {
+    known: Known,
+    cfa: u64,
+    /// It did not call: a signal came between two of its instructions.
+    interrupted: bool,
 }

@@ -5,7 +5,7 @@ use gimli::{
 };
 
 use super::tables::UnwindTables;
-use super::{Known, REGISTERS, RETURN_ADDRESS, RSP, Stack, Step, Why, expression};
+use super::{Caller, Known, REGISTERS, RETURN_ADDRESS, RSP, Stack, Why, expression};
 
 /// Registers that a function keeps for its caller (System V ABI, figure 3.4): rbx, rbp, r12 to r15.
 const CALLEE_SAVED: [usize; 6] = [3, 6, 12, 13, 14, 15];
@@ -44,13 +44,13 @@ impl Row {
         })?
     }
 
-    /// The caller's registers.
+    /// The caller's registers; none at the end of the stack.
     pub(super) fn caller(
         &self,
         tables: &UnwindTables,
         known: &Known,
         stack: &mut Stack<'_>,
-    ) -> Result<Step, Why> {
+    ) -> Result<Option<Caller>, Why> {
         let section = tables.section(self.module);
         let cfa = match &self.cfa {
             CfaRule::RegisterAndOffset { register, offset } => {
@@ -59,7 +59,7 @@ impl Row {
             CfaRule::Expression(it) => evaluate(&section, *it, None, known, stack)?,
         };
         if self.rules[RETURN_ADDRESS] == Some(RegisterRule::Undefined) {
-            return Ok(Step::End);
+            return Ok(None);
         }
         let mut next: Known = [None; REGISTERS];
         for (number, rule) in self.rules.iter().enumerate() {
@@ -76,11 +76,11 @@ impl Row {
         if pc == 0 || (!self.signal && !upwards) {
             return Err(Why::NoProgress);
         }
-        Ok(Step::Caller {
+        Ok(Some(Caller {
             known: next,
             cfa,
             interrupted: self.signal,
-        })
+        }))
     }
 }
 

@@ -62,7 +62,7 @@ impl UnwindTables {
         for mapping in heads.filter(|it| it.file.is_some() || it.path.as_os_str() == "[vdso]") {
             // What cannot be read adds nothing.
             if let Some((module, code)) = of_object(pid, mapping, memory) {
-                tables.push(module, &code);
+                tables.push(module, Some(&code));
             }
         }
         tables
@@ -75,7 +75,7 @@ impl UnwindTables {
             bytes: eh_frame,
             bases: BaseAddresses::default().set_eh_frame(address),
         };
-        self.push(module, &[0..u64::MAX]);
+        self.push(module, None);
     }
 
     /// How many functions are covered.
@@ -126,7 +126,7 @@ impl UnwindTables {
         Some(look(row, fde.is_signal_trampoline(), column))
     }
 
-    fn push(&mut self, module: Module, code: &[Range<u64>]) {
+    fn push(&mut self, module: Module, code: Option<&[Range<u64>]>) {
         let number = self.modules.len();
         self.entries.extend(module.entries(number, code));
         self.modules.push(Arc::new(module));
@@ -142,8 +142,8 @@ impl Module {
         section
     }
 
-    /// Its entries for this code, up to the first one that cannot be read.
-    fn entries(&self, module: usize, code: &[Range<u64>]) -> Vec<Entry> {
+    /// Its entries for this code, or for any, up to the first one that cannot be read.
+    fn entries(&self, module: usize, code: Option<&[Range<u64>]>) -> Vec<Entry> {
         let section = self.section();
         let mut all = section.entries(&self.bases);
         let mut found = Vec::new();
@@ -163,8 +163,9 @@ impl Module {
             });
             let Ok(fde) = fde else { break };
             let (start, end) = (fde.initial_address(), fde.end_address());
+            let inside = |it: &Range<u64>| it.start <= start && end <= it.end;
             // Those of functions that the linker dropped begin at 0.
-            if start < end && code.iter().any(|it| it.start <= start && end <= it.end) {
+            if start < end && code.is_none_or(|code| code.iter().any(inside)) {
                 found.push(Entry {
                     start,
                     end,

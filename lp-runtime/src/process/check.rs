@@ -1,0 +1,212 @@
+//! Which of the stopped threads is inside code that is about to change.
+//!
+//! A thread is free when its stack is known to its end and no frame of it is inside a busy range. One whose stack is not known is as
+//! good as inside. All stacks are read by one call when the threads have stopped, and what the unwinder learns of one
+//! thread's code serves all: threads of a pool wait at the same places.
+
+use std::fmt;
+use std::ops::Range;
+
+use nix::errno::Errno;
+use thiserror::Error;
+
+use super::maps::Maps;
+use super::memory::ReadMemory;
+use super::registers::Registers;
+use super::threads::{Threads, Tid};
+use super::unwind::{Frame, Stack, Unreliable, UnwindTables, Unwinder, Why};
+use super::write::read_many;
+
+/// Bytes of a stack that are read at once: most waiting threads need no more.
+const WINDOW: u64 = 8 << 10;
+
+const PAGE: u64 = 4096;
+
+/// Code that no thread may be inside, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusyRange {
+    /// Its addresses.
+    pub range: Range<u64>,
+    /// The function that it belongs to.
+    pub function: String,
+}
+
+/// All code that no thread may be inside, by address.
+#[derive(Debug, Clone, Default)]
+pub struct Busy {
+    ranges: Vec<BusyRange>,
+    /// For each range the highest end of it and those before: ranges may lie inside others.
+    ends: Vec<u64>,
+}
+
+impl Busy {
+    /// Functions with all their fragments, and the bytes that will be written.
+    pub fn new(ranges: impl IntoIterator<Item = BusyRange>) -> Self {
+        let mut ranges: Vec<BusyRange> = ranges.into_iter().collect();
+        ranges.sort_by_key(|it| (it.range.start, it.range.end));
+        let highest = |highest: &mut u64, it: &BusyRange| {
+            *highest = it.range.end.max(*highest);
+            Some(*highest)
+        };
+        let ends = ranges.iter().scan(0, highest).collect();
+        Self { ranges, ends }
+    }
+
+    /// The function that an address is inside.
+    pub fn function_at(&self, address: u64) -> Option<&str> {
+        let after = self.ranges.partition_point(|it| it.range.start <= address);
+        let before = self.ranges.iter().zip(&self.ends).take(after).rev();
+        let possible = before.take_while(|(_, end)| **end > address);
+        let mut found = possible.filter(|(it, _)| it.range.contains(&address));
+        found.next().map(|(it, _)| it.function.as_str())
+    }
+}
+
+/// What keeps a thread from being free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InTheWay {
+    /// It is inside a function that changes.
+    Inside {
+        /// The function.
+        function: String,
+        /// How many frames are above, the thread's own code having none.
+        frame: usize,
+        /// All its frames.
+        frames: Vec<Frame>,
+    },
+    /// Nobody knows.
+    Unreliable {
+        /// What is known of its stack, and what is wrong with it.
+        stack: Unreliable,
+        /// The object that the last known frame's code is in, where that is known.
+        object: String,
+    },
+}
+
+/// A thread that is in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct BusyThread {
+    /// Which one.
+    pub tid: Tid,
+    /// Why.
+    pub why: InTheWay,
+}
+
+impl fmt::Display for BusyThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tid = self.tid;
+        match &self.why {
+            InTheWay::Inside {
+                function, frame: 0, ..
+            } => write!(f, "thread {tid} runs {function}"),
+            InTheWay::Inside {
+                function, frame, ..
+            } => write!(f, "thread {tid} will return to {function} (frame {frame})"),
+            InTheWay::Unreliable { stack, object } if object.is_empty() => {
+                write!(f, "thread {tid}: {stack}")
+            }
+            InTheWay::Unreliable { stack, object } => {
+                write!(f, "thread {tid}: {stack}, in {object}")
+            }
+        }
+    }
+}
+
+/// Looks at stacks; made before the threads are stopped.
+pub struct Checker<'a> {
+    pid: i32,
+    maps: &'a Maps,
+    memory: &'a dyn ReadMemory,
+    tables: &'a UnwindTables,
+    unwinder: Unwinder<'a>,
+}
+
+impl<'a> Checker<'a> {
+    /// For a process with these mappings; where they have changed since, a stack is read in pieces, or is not reliable.
+    pub fn new(
+        pid: i32,
+        maps: &'a Maps,
+        memory: &'a dyn ReadMemory,
+        tables: &'a UnwindTables,
+    ) -> Self {
+        Self {
+            pid,
+            maps,
+            memory,
+            tables,
+            unwinder: Unwinder::new(tables),
+        }
+    }
+
+    /// All threads that are in the way, of those that are there. None: all may switch.
+    ///
+    /// # Errors
+    /// When a thread's registers cannot be read: it is not stopped.
+    pub fn in_the_way(
+        &mut self,
+        threads: &Threads,
+        busy: &Busy,
+    ) -> Result<Vec<BusyThread>, (Tid, Errno)> {
+        let tids = threads.tids();
+        let registers =
+            tids.map(|tid| Ok((tid, Registers::of(tid).map_err(|errno| (tid, errno))?)));
+        let registers: Vec<_> = registers.collect::<Result<_, _>>()?;
+        let windows: Vec<_> = registers.iter().map(|it| self.window(&it.1)).collect();
+        let stacks = read_many(self.pid, &windows);
+        let all = registers.iter().zip(windows).zip(stacks);
+        let busy_thread = |(((tid, registers), (start, _)), bytes): ((&(Tid, Registers), _), _)| {
+            let stack = Stack::new(self.memory, start, bytes);
+            let why = self.look(registers, stack, busy)?;
+            Some(BusyThread { tid: *tid, why })
+        };
+        Ok(all.filter_map(busy_thread).collect())
+    }
+
+    /// The stack of one stopped thread, from its innermost frame.
+    ///
+    /// # Errors
+    /// Where it is not known to its end.
+    pub fn frames(&mut self, registers: &Registers) -> Result<Vec<Frame>, Unreliable> {
+        let mut stack = Stack::new(self.memory, registers.sp(), Vec::new());
+        self.unwinder.unwind(registers, &mut stack)
+    }
+
+    /// What is read of a stack at first: nothing beyond its mapping, where all reading would end.
+    fn window(&self, registers: &Registers) -> (u64, usize) {
+        let start = registers.sp();
+        let page_end = (start / PAGE + 1).saturating_mul(PAGE);
+        let end = self.maps.at(start).map_or(page_end, |it| it.range.end);
+        (start, end.saturating_sub(start).min(WINDOW) as usize)
+    }
+
+    fn look(
+        &mut self,
+        registers: &Registers,
+        mut stack: Stack<'_>,
+        busy: &Busy,
+    ) -> Option<InTheWay> {
+        let (frames, unreliable) = match self.unwinder.unwind(registers, &mut stack) {
+            Ok(frames) => (frames, None),
+            Err(stack) => (stack.frames, Some(stack.why)),
+        };
+        let inside = |(at, frame): (usize, &Frame)| Some((at, busy.function_at(frame.inside())?));
+        if let Some((frame, function)) = frames.iter().enumerate().find_map(inside) {
+            return Some(InTheWay::Inside {
+                function: function.to_owned(),
+                frame,
+                frames,
+            });
+        }
+        unreliable.map(|why| self.unreliable(frames, why))
+    }
+
+    fn unreliable(&self, frames: Vec<Frame>, why: Why) -> InTheWay {
+        let last = frames.last().map_or(0, |it| it.pc);
+        let object = self.tables.object_at(last).map(str::to_owned);
+        let mapped = || Some(self.maps.at(last)?.path.to_string_lossy().into_owned());
+        InTheWay::Unreliable {
+            object: object.or_else(mapped).unwrap_or_default(),
+            stack: Unreliable { frames, why },
+        }
+    }
+}
