@@ -259,12 +259,9 @@ impl Writer<'_> {
         address: u64,
     ) -> Result<(), Reason> {
         let direct = signed(address.wrapping_sub(4).wrapping_sub(here));
-        let in_code =
-            area == Area::Text && relocation.kind != Kind::GotPcRel && relocation.addend == -4;
-        if let (Ok(distance), true) = (direct, in_code) {
-            let start = (at as usize).saturating_sub(2);
-            let bytes = &mut self.area(area).bytes[start..at as usize + 4];
-            if instruction::relax(bytes, distance as u32) {
+        if let (Ok(distance), true) = (direct, area == Area::Text && self.may_relax(relocation)) {
+            let at = at as usize;
+            if instruction::relax(&mut self.area(area).bytes[at - 2..at + 4], distance as u32) {
                 return Ok(());
             }
         }
@@ -273,6 +270,14 @@ impl Writer<'_> {
         let distance = signed(slot.wrapping_add(addend).wrapping_sub(here))?;
         self.write(area, at, distance, 4);
         Ok(())
+    }
+
+    /// Whether an instruction may be changed. The call of `__tls_get_addr` has prefixes that mean nothing there (psABI, "General
+    /// Dynamic"), but would make a direct call one of 16 bits.
+    fn may_relax(&self, relocation: &Relocation) -> bool {
+        let relaxed = matches!(relocation.kind, Kind::GotPcRelX | Kind::RexGotPcRelX);
+        let resolver = self.patch.symbol(relocation.symbol).name == "__tls_get_addr";
+        relaxed && !resolver && relocation.addend == -4 && relocation.offset >= 2
     }
 
     /// Fills a slot; its address.

@@ -6,3 +6,4 @@ mod patch_file;
 mod plan;
 mod relocate;
 mod resolve;
+mod run;

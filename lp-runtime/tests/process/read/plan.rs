@@ -15,16 +15,16 @@ use lp_runtime::process::plan::{Inputs, Plan, PlannedArea, Refusal, Warning};
 use std::collections::BTreeMap;
 
 /// A program that was read.
-struct Seen {
+pub(super) struct Seen {
     images: Images,
     maps: Maps,
     memory: ProcessMemory,
-    sites: Sites,
+    pub(super) sites: Sites,
     reserved: BTreeMap<String, u64>,
 }
 
 impl Seen {
-    fn of(program: &Program) -> Self {
+    pub(super) fn of(program: &Program) -> Self {
         Self {
             images: images_of(program),
             maps: Maps::read(program.pid()).expect("they can be read"),
@@ -52,12 +52,17 @@ impl Seen {
         }
     }
 
-    fn plan(&self, patch: &PatchFile) -> Result<Plan, Vec<Refusal>> {
+    pub(super) fn plan(&self, patch: &PatchFile) -> Result<Plan, Vec<Refusal>> {
         Plan::new(self.inputs(patch))
     }
 }
 
-fn patch(folder: &Folder, source: &str, args: &[&str], objects: Vec<Object>) -> PatchFile {
+pub(super) fn patch(
+    folder: &Folder,
+    source: &str,
+    args: &[&str],
+    objects: Vec<Object>,
+) -> PatchFile {
     let manifest = Manifest {
         objects,
         ..manifest("fix")

@@ -413,3 +413,39 @@ fn each_object_has_its_part_with_its_own_unwind_table() {
         "{refused:?}"
     );
 }
+
+/// Each byte of a patch changed in two ways: an error somewhere on the way, or other bytes, never a panic.
+#[test]
+fn a_damaged_patch_is_laid_out_and_relocated_or_refused() {
+    let source = "extern int counter; static int mine[4]; int helper(int);
+        int value(int x) { mine[x & 3] += counter; return helper(x); }";
+    let bytes = make(
+        &Folder::new(),
+        source,
+        &["-fPIC"],
+        &patching(&[("prog", "value")]),
+    );
+    let mut damaged = bytes.clone();
+    let mut survived = 0;
+    for at in 0..bytes.len() {
+        for value in [0xff, bytes[at] ^ 0x08] {
+            damaged[at] = value;
+            let Ok(patch) = PatchFile::parse(&damaged) else {
+                continue;
+            };
+            let Ok(parts) = lay_out(&patch, &[true]) else {
+                continue;
+            };
+            let values =
+                (0..patch.symbols.len()).map(|index| (SymbolId(index), Value::Address(0x7000)));
+            let values = values.collect();
+            for part in &parts {
+                let sections = sections_of(part, 0x10_0000);
+                survived +=
+                    usize::from(relocate(&patch, part, 0x10_0000, &values, &sections).is_ok());
+            }
+        }
+        damaged[at] = bytes[at];
+    }
+    assert!(survived > 1000, "only {survived} came so far");
+}
