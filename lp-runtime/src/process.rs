@@ -8,7 +8,8 @@
 //! start is [`entry`]'s question. [`plan`] puts it all together: what is to be done, or all the reasons why not.
 //!
 //! Then it is touched: [`threads`] stops it, [`unwind`] knows what runs, [`syscall`] and [`call`] have a thread do something for us
-//! with its [`registers`] as before, and [`write`] writes.
+//! with its [`registers`] as before, [`write`] writes. [`check`] says who is in the way of a [`jump`]. What is installed is kept in
+//! the process ([`control`]), and each step is announced there, so that the next loader can end what a killed one began ([`journal`]).
 
 pub mod branches;
 pub mod dynamic;
@@ -32,6 +33,8 @@ pub mod symbols;
 
 pub mod call;
 pub mod check;
+pub mod control;
+pub mod journal;
 pub mod jump;
 mod ptrace;
 pub mod registers;

@@ -4,6 +4,7 @@
 //! below. The tempting wrong ways: fourteen bytes (`ff 25` and an address) over whatever follows, and to write what was
 //! read a while ago.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::memory::{MemoryError, ReadMemory};
@@ -14,7 +15,7 @@ use super::write::{WriteError, WriteMemory};
 pub const JUMP_SIZE: usize = 5;
 
 /// A change of bytes in the process's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextChange {
     /// Where.
     pub address: u64,

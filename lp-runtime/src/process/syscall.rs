@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::maps::{Mapping, Maps};
@@ -93,7 +94,8 @@ pub enum InjectError {
 }
 
 /// What an area of the target's memory may be used for. There is none for both writing and executing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Protection {
     /// Code: written by us, never by the process.
     Text,
@@ -183,7 +185,11 @@ impl Threads {
         size: u64,
         protection: Protection,
     ) -> Result<(), InjectError> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+        // Without reserved swap space, which is rare, so that a later loader knows it again (`journal/evidence`).
+        let flags = libc::MAP_PRIVATE
+            | libc::MAP_ANONYMOUS
+            | libc::MAP_FIXED_NOREPLACE
+            | libc::MAP_NORESERVE;
         let args = [address, size, protection.bits(), flags as u64, u64::MAX, 0];
         let mapped = self.syscall(gate, tid, "mmap", libc::SYS_mmap, args)?;
         if mapped == address {

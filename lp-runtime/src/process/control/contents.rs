@@ -1,0 +1,114 @@
+//! What a control area's record says, as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::jump::{JUMP_SIZE, TextChange};
+use crate::process::syscall::Protection;
+
+/// What is installed in a process, and what was being done to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// The patches, in the order in which they were installed.
+    #[serde(default)]
+    pub patches: Vec<InstalledPatch>,
+    /// What a loader has begun and not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Journal>,
+    /// How many patches have ever been installed: a number is not used twice.
+    #[serde(default)]
+    pub next_patch: u64,
+}
+
+/// A patch in a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledPatch {
+    /// Its number in this process.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Its manifest: the JSON of `lp_klp::manifest::Manifest`.
+    pub manifest: String,
+    /// Whether its functions are in use; a patch that was replaced stays mapped until no one can be inside.
+    pub enabled: bool,
+    /// What was mapped for it.
+    pub areas: Vec<AreaRecord>,
+    /// The functions that it redirects.
+    pub sites: Vec<SiteRecord>,
+    /// Its callbacks by object and kind, and their addresses.
+    #[serde(default)]
+    pub callbacks: Vec<(String, String, u64)>,
+}
+
+/// Memory that was mapped in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AreaRecord {
+    /// Where.
+    pub address: u64,
+    /// Bytes, whole pages.
+    pub size: u64,
+    /// What for.
+    pub protection: Protection,
+}
+
+/// A function that a patch redirects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteRecord {
+    /// Its number among the functions of the manifest, counted over all objects.
+    pub number: u32,
+    /// Where the jump is.
+    pub address: u64,
+    /// The bytes that the program came with there.
+    pub original: [u8; JUMP_SIZE],
+    /// The new code, and its size.
+    pub new_address: u64,
+    /// Bytes of it.
+    pub new_size: u64,
+    /// The old code.
+    pub old_address: u64,
+    /// Bytes of it.
+    pub old_size: u64,
+}
+
+/// Which way a patch goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// It is being installed. Left half done, it is undone.
+    Load,
+    /// It is being taken out. Left half done, that is finished.
+    Unload,
+}
+
+/// What a loader has begun: written before it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// The patch's name.
+    pub patch: String,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// What is mapped for it.
+    #[serde(default)]
+    pub areas: Vec<AreaRecord>,
+    /// What is being mapped, or is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<AreaRecord>,
+    /// The text that is being changed.
+    #[serde(default)]
+    pub changes: Vec<TextChange>,
+}
+
+impl Contents {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        // Numbers, strings and lists: there is nothing that JSON could not hold.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// An installed patch.
+    pub fn patch(&self, name: &str) -> Option<&InstalledPatch> {
+        self.patches.iter().find(|it| it.name == name)
+    }
+}

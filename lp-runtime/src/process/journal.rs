@@ -1,0 +1,311 @@
+//! Changing a process so that whoever comes later can finish or undo it: every step is announced in the control area before it is done.
+//!
+//! A loader may be killed between any two steps ([`Step`]). Then a patch that was on its way in is taken out, and one on its way out
+//! is taken out as well: [`recover`] ends with the text as it was, the patch's memory unmapped and no journal. What is not
+//! known is whether the step that was announced last was done. Text tells by its bytes, memory by what it is like
+//! (`evidence`), and where that is in doubt it stays mapped. The tempting wrong way is to unmap by the address: the program may have
+//! mapped something of its own there.
+
+mod evidence;
+mod recover;
+
+use thiserror::Error;
+
+use super::check::{Busy, BusyRange};
+use super::control::{
+    AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, Journal,
+};
+use super::jump::{JumpError, TextChange, change_text};
+use super::syscall::{Gate, InjectError, Protection};
+use super::threads::{Threads, Tid};
+use super::write::{WriteError, WriteMemory};
+
+pub use recover::recover;
+
+/// Something that has just been done to a process or to its control area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The journal says which patch, and which way.
+    Begun,
+    /// The journal says what will be mapped.
+    MapAnnounced,
+    /// It is mapped.
+    Mapped,
+    /// The journal says that it is.
+    MapNoted,
+    /// An area has its bytes.
+    Filled,
+    /// The journal says which text will be changed.
+    TextAnnounced,
+    /// It is changed.
+    TextChanged,
+    /// The patch is among those installed, and there is no journal.
+    Installed,
+    /// The patch is no more among those installed; the journal has its memory.
+    Removed,
+    /// The journal says what will be unmapped.
+    UnmapAnnounced,
+    /// It is unmapped.
+    Unmapped,
+    /// There is no journal.
+    Ended,
+}
+
+/// Who is told of each step: nobody, or a test that ends the loader there.
+#[derive(Default)]
+pub struct Steps<'a>(Option<&'a mut (dyn FnMut(Step) + Send)>);
+
+impl<'a> Steps<'a> {
+    /// Tells `hook` of each step that was done.
+    pub fn told_to(hook: &'a mut (dyn FnMut(Step) + Send)) -> Self {
+        Self(Some(hook))
+    }
+
+    fn done(&mut self, step: Step) {
+        if let Some(hook) = &mut self.0 {
+            hook(step);
+        }
+    }
+}
+
+/// Why a process was not changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TransactionError {
+    /// A loader was killed, or is at it.
+    #[error(
+        "patch {patch} was left half way by another loader: it must be finished or undone first"
+    )]
+    Unfinished {
+        /// The patch.
+        patch: String,
+    },
+    /// The control area.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A system call.
+    #[error(transparent)]
+    Inject(#[from] InjectError),
+    /// The text.
+    #[error(transparent)]
+    Jump(#[from] JumpError),
+    /// The memory.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// What is used to change a process: its threads, all stopped, and one of them to do it.
+pub struct Hands<'a> {
+    /// All threads.
+    pub threads: &'a mut Threads,
+    /// The one that makes system calls.
+    pub tid: Tid,
+    /// Where it makes them.
+    pub gate: Gate,
+    /// The memory.
+    pub memory: &'a WriteMemory,
+}
+
+/// A patch on its way in or out. Given up without an end, the journal stays for [`recover`].
+pub struct Transaction<'a, 's> {
+    control: &'a mut Control,
+    steps: &'a mut Steps<'s>,
+    journal: Journal,
+}
+
+impl<'a, 's> Transaction<'a, 's> {
+    /// Begins: from now on the next loader knows.
+    ///
+    /// # Errors
+    /// Where something was left half way.
+    pub fn begin(
+        control: &'a mut Control,
+        memory: &WriteMemory,
+        steps: &'a mut Steps<'s>,
+        patch: &str,
+        direction: Direction,
+    ) -> Result<Self, TransactionError> {
+        if let Some(journal) = &control.contents().journal {
+            let patch = journal.patch.clone();
+            return Err(TransactionError::Unfinished { patch });
+        }
+        let mut transaction = Self {
+            control,
+            steps,
+            journal: Journal {
+                patch: patch.to_owned(),
+                direction,
+                areas: Vec::new(),
+                mapping: None,
+                changes: Vec::new(),
+            },
+        };
+        transaction.note(memory)?;
+        transaction.steps.done(Step::Begun);
+        Ok(transaction)
+    }
+
+    /// Maps an area for the patch.
+    ///
+    /// # Errors
+    /// Where it cannot be mapped there.
+    pub fn map(&mut self, hands: &mut Hands<'_>, area: AreaRecord) -> Result<(), TransactionError> {
+        self.journal.mapping = Some(area);
+        self.note(hands.memory)?;
+        self.steps.done(Step::MapAnnounced);
+        if let Err(error) = hands.map(area) {
+            self.journal.mapping = None;
+            self.note(hands.memory)?;
+            return Err(error.into());
+        }
+        // Kernels without such names refuse. They are for who reads `/proc/PID/maps`.
+        let _ = hands.name(area, self.control.name());
+        self.steps.done(Step::Mapped);
+        self.journal.mapping = None;
+        self.journal.areas.push(area);
+        self.note(hands.memory)?;
+        self.steps.done(Step::MapNoted);
+        Ok(())
+    }
+
+    /// Writes an area's bytes.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn fill(
+        &mut self,
+        hands: &Hands<'_>,
+        area: AreaRecord,
+        bytes: &[u8],
+    ) -> Result<(), TransactionError> {
+        match area.protection {
+            Protection::Data => hands.memory.write_data(area.address, bytes)?,
+            Protection::Text | Protection::ReadOnly => {
+                hands.memory.write_text(hands.tid, area.address, bytes)?;
+            }
+        }
+        self.steps.done(Step::Filled);
+        Ok(())
+    }
+
+    /// Changes the program's text, all or nothing. No thread may be inside what changes.
+    ///
+    /// # Errors
+    /// Where something else is there, or it cannot be written; the text is then as it was.
+    pub fn change_text(
+        &mut self,
+        hands: &Hands<'_>,
+        changes: Vec<TextChange>,
+    ) -> Result<(), TransactionError> {
+        self.journal.changes = changes;
+        self.note(hands.memory)?;
+        self.steps.done(Step::TextAnnounced);
+        change_text(hands.memory, hands.tid, &self.journal.changes)?;
+        self.steps.done(Step::TextChanged);
+        Ok(())
+    }
+
+    /// Ends it with the patch among those that are installed, on top of them; `replaced` are in use no more.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn install(
+        self,
+        memory: &WriteMemory,
+        patch: InstalledPatch,
+        replaced: &[u64],
+    ) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        for old in &mut contents.patches {
+            old.enabled &= !replaced.contains(&old.id);
+        }
+        contents.next_patch = contents.next_patch.max(patch.id.saturating_add(1));
+        contents.patches.push(patch);
+        contents.journal = None;
+        self.control.commit(memory, contents)?;
+        self.steps.done(Step::Installed);
+        Ok(())
+    }
+
+    /// Ends it with the patch gone from those that are installed, and its memory unmapped. No thread may be inside it.
+    ///
+    /// # Errors
+    /// Where it cannot be unmapped, or that cannot be written.
+    pub fn remove(self, hands: &mut Hands<'_>, id: u64) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        let mut journal = self.journal;
+        let gone = contents.patches.iter().position(|it| it.id == id);
+        if let Some(patch) = gone.map(|at| contents.patches.remove(at)) {
+            journal.areas.extend(patch.areas);
+        }
+        journal.changes.clear();
+        contents.journal = Some(journal);
+        self.control.commit(hands.memory, contents)?;
+        self.steps.done(Step::Removed);
+        recover::unmap_areas(self.control, hands, self.steps)
+    }
+
+    /// The patches and the journal as they are in the control area.
+    pub fn contents(&self) -> &Contents {
+        self.control.contents()
+    }
+
+    fn note(&mut self, memory: &WriteMemory) -> Result<(), ControlError> {
+        let mut contents = self.control.contents().clone();
+        contents.journal = Some(self.journal.clone());
+        self.control.commit(memory, contents)
+    }
+}
+
+impl Journal {
+    /// Where no thread may be when the journal is recovered: the patch's text.
+    pub fn busy(&self, contents: &Contents) -> Busy {
+        let patch = contents.patch(&self.patch);
+        let installed = patch.into_iter().flat_map(|it| &it.areas);
+        let text = |it: &&AreaRecord| it.protection == Protection::Text;
+        let areas = self.areas.iter().chain(&self.mapping).chain(installed);
+        Busy::new(areas.filter(text).map(|it| BusyRange {
+            range: it.address..it.address.saturating_add(it.size),
+            function: format!("patch {}", self.patch),
+        }))
+    }
+}
+
+impl Hands<'_> {
+    fn map(&mut self, area: AreaRecord) -> Result<(), InjectError> {
+        let AreaRecord {
+            address,
+            size,
+            protection,
+        } = area;
+        self.threads
+            .mmap(self.gate, self.tid, address, size, protection)
+    }
+
+    fn name(&mut self, area: AreaRecord, name_at: u64) -> Result<(), InjectError> {
+        let range = (area.address, area.size);
+        self.threads
+            .name_mapping(self.gate, self.tid, range, name_at)
+    }
+
+    fn unmap(&mut self, area: AreaRecord) -> Result<(), InjectError> {
+        self.threads
+            .munmap(self.gate, self.tid, area.address, area.size)
+    }
+
+    /// Maps and begins a control area at an address where nothing is.
+    ///
+    /// # Errors
+    /// Where it cannot be mapped there.
+    pub fn create_control(&mut self, address: u64) -> Result<Control, TransactionError> {
+        let area = AreaRecord {
+            address,
+            size: super::control::SIZE,
+            protection: Protection::Data,
+        };
+        self.map(area)?;
+        let control = Control::create(address, self.memory)?;
+        let _ = self.name(area, control.name());
+        Ok(control)
+    }
+}

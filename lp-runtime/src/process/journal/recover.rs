@@ -1,0 +1,104 @@
+//! Ends what a loader that was killed has begun.
+
+use super::{Hands, Step, Steps, TransactionError, evidence};
+use crate::process::control::{Control, Direction, Journal};
+use crate::process::jump::{JUMP_SIZE, JumpError, TextChange};
+use crate::process::memory::ReadMemory;
+
+/// Takes the patch out that the journal is about; without a journal does nothing. All threads must be stopped and none inside
+/// [`Journal::busy`].
+///
+/// # Errors
+/// Where the text is neither as it was nor as it would be, and where something cannot be written or unmapped.
+pub fn recover(
+    control: &mut Control,
+    hands: &mut Hands<'_>,
+    steps: &mut Steps<'_>,
+) -> Result<(), TransactionError> {
+    let mut contents = control.contents().clone();
+    let Some(journal) = &mut contents.journal else {
+        return Ok(());
+    };
+    let text = out(journal, hands)?;
+    for change in &text {
+        hands
+            .memory
+            .write_text(hands.tid, change.address, &change.new)?;
+    }
+    steps.done(Step::TextChanged);
+    // What is not known to be ours stays.
+    let pid = hands.threads.pid();
+    journal.mapping = journal
+        .mapping
+        .filter(|area| evidence::is_ours(pid, area, hands.memory));
+    journal.changes.clear();
+    if journal.direction == Direction::Unload && !text.is_empty() {
+        let name = journal.patch.clone();
+        if let Some(at) = contents.patches.iter().position(|it| it.name == name) {
+            let patch = contents.patches.remove(at);
+            journal.areas.extend(patch.areas);
+        }
+    }
+    control.commit(hands.memory, contents)?;
+    steps.done(Step::Removed);
+    unmap_areas(control, hands, steps)
+}
+
+/// The changes that bring the text to where the patch is out, from whatever mixture of old and new it is.
+fn out(journal: &Journal, hands: &Hands<'_>) -> Result<Vec<TextChange>, TransactionError> {
+    let change = |change: &TextChange| {
+        let mut found = [0; JUMP_SIZE];
+        hands
+            .memory
+            .read(change.address, &mut found)
+            .map_err(JumpError::from)?;
+        let both = change.old.iter().zip(&change.new);
+        if !(found.iter().zip(both)).all(|(it, (old, new))| it == old || it == new) {
+            return Err(TransactionError::Jump(JumpError::Unexpected {
+                address: change.address,
+                expected: change.old,
+                found,
+            }));
+        }
+        let new = match journal.direction {
+            Direction::Load => change.old,
+            Direction::Unload => change.new,
+        };
+        Ok(TextChange {
+            address: change.address,
+            old: found,
+            new,
+        })
+    };
+    journal.changes.iter().map(change).collect()
+}
+
+/// Unmaps what the journal has, each announced before, and ends the journal.
+pub(super) fn unmap_areas(
+    control: &mut Control,
+    hands: &mut Hands<'_>,
+    steps: &mut Steps<'_>,
+) -> Result<(), TransactionError> {
+    loop {
+        let mut contents = control.contents().clone();
+        let Some(journal) = &mut contents.journal else {
+            return Ok(());
+        };
+        let Some(area) = journal.mapping.or_else(|| journal.areas.pop()) else {
+            contents.journal = None;
+            control.commit(hands.memory, contents)?;
+            steps.done(Step::Ended);
+            return Ok(());
+        };
+        journal.mapping = Some(area);
+        evidence::mark(hands, area)?;
+        control.commit(hands.memory, contents.clone())?;
+        steps.done(Step::UnmapAnnounced);
+        hands.unmap(area)?;
+        steps.done(Step::Unmapped);
+        if let Some(journal) = &mut contents.journal {
+            journal.mapping = None;
+        }
+        control.commit(hands.memory, contents)?;
+    }
+}
