@@ -13,6 +13,7 @@ mod denied;
 mod error;
 mod sharing;
 pub(crate) mod task;
+mod uninterrupted;
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -193,8 +194,11 @@ impl Threads {
     /// Lets all threads go on but this one.
     pub(crate) fn resume_all_but(&mut self, one: Option<Tid>) {
         for (tid, state) in &mut self.threads {
-            let resumed = *state == State::Stopped && Some(*tid) != one;
-            if resumed && ptrace::resume(*tid, 0).is_ok() {
+            if *state != State::Stopped || Some(*tid) == one {
+                continue;
+            }
+            uninterrupted::begin_again(self.pid, *tid);
+            if ptrace::resume(*tid, 0).is_ok() {
                 *state = State::Running;
             }
         }
@@ -354,9 +358,14 @@ impl Threads {
     }
 
     fn detach_stopped(&mut self) {
+        let pid = self.pid;
         self.threads.retain(|tid, state| {
+            if *state != State::Stopped {
+                return true;
+            }
+            uninterrupted::begin_again(pid, *tid);
             // A thread that is gone needs no letting go.
-            *state != State::Stopped || !matches!(ptrace::detach(*tid), Ok(()) | Err(Errno::ESRCH))
+            !matches!(ptrace::detach(*tid), Ok(()) | Err(Errno::ESRCH))
         });
     }
 }

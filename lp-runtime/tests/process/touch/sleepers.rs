@@ -13,7 +13,11 @@ const SLEEPERS: &str = r#"
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/ipc.h>
 #include <sys/select.h>
+#include <sys/sem.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,9 +42,41 @@ static int by_futex(void)
 	int got = syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &half, NULL, 0);
 	return got == -1 && errno == ETIMEDOUT ? 0 : -1;
 }
+/* These the kernel does not restart. */
+static int by_epoll(void)
+{
+	struct epoll_event event;
+	return epoll_wait(epoll_create1(0), &event, 1, 500);
+}
+static int by_semaphore(void)
+{
+	struct sembuf down = { 0, -1, 0 };
+	int id = semget(IPC_PRIVATE, 1, 0600);
+	int got = semtimedop(id, &down, 1, &half), error = errno;
+	semctl(id, 0, IPC_RMID);
+	errno = error;
+	return got == -1 && errno == EAGAIN ? 0 : -1;
+}
+static int by_sigtimedwait(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	return sigtimedwait(&set, NULL, &half) == -1 && errno == EAGAIN ? 0 : -1;
+}
+static int by_socket(void)
+{
+	struct timeval time = { 0, 500000 };
+	int pair[2];
+	char it;
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+	return recv(pair[0], &it, 1, 0) == -1 && errno == EAGAIN ? 0 : -1;
+}
 static int by_read(void) { char it; return read(ends[0], &it, 1) - 1; }
 static int (*const ways[])(void) = {
-	by_nanosleep, by_clock, by_poll, by_ppoll, by_select, by_futex, by_read,
+	by_nanosleep, by_clock, by_poll, by_ppoll, by_select, by_futex,
+	by_epoll, by_semaphore, by_sigtimedwait, by_socket, by_read,
 };
 #define WAYS (sizeof ways / sizeof *ways)
 static long waited[WAYS];
@@ -82,7 +118,54 @@ void answer(const char *q, char *r)
 "#;
 
 /// What a program says whose sleepers were not disturbed: no error, and about the time that was asked for.
-const UNDISTURBED: &str = "0:1 0:1 0:1 0:1 0:1 0:1 0:1 ";
+const UNDISTURBED: &str = "0:1 0:1 0:1 0:1 0:1 0:1 0:1 0:1 0:1 0:1 0:1 ";
+
+/// The kernel ends such a call with EINTR when a thread is stopped; a signal's EINTR is another thing.
+#[test]
+fn a_signal_still_ends_a_call_that_the_kernel_does_not_restart() {
+    let folder = Folder::new();
+    let answer = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+static volatile int done;
+static void on_signal(int it) { }
+static void *wait_long(void *it)
+{
+	struct epoll_event event;
+	errno = 0;
+	epoll_wait(epoll_create1(0), &event, 1, 5000);
+	done = errno == EINTR ? 1 : 2;
+	return NULL;
+}
+void answer(const char *q, char *r)
+{
+	static pthread_t thread;
+	signal(SIGUSR1, on_signal);
+	if (!strcmp(q, "wait"))
+		pthread_create(&thread, NULL, wait_long, NULL);
+	else
+		pthread_kill(thread, SIGUSR1);
+	for (int turn = 0; turn < 1000 && strcmp(q, "wait") && !done; turn++)
+		usleep(1000);
+	sprintf(r, "%d", done);
+}
+"#;
+    let mut program = Program::start(&folder.server("epoll", answer, &["-pthread"]));
+    let pid = program.pid();
+    program.ask("wait");
+    for _ in 0..5 {
+        stopped(pid, |_| ());
+    }
+    program.send("signal");
+    for _ in 0..5 {
+        stopped(pid, |_| ());
+    }
+    assert_eq!(program.line(), "1");
+}
 
 fn disturb(each: impl Fn(&mut Threads) + Sync) {
     let folder = Folder::new();
