@@ -16,6 +16,7 @@ mod kernels;
 mod patch_build;
 mod patched_tree;
 mod paths;
+mod real;
 mod selftests;
 mod sequence;
 mod smoke;
@@ -56,6 +57,8 @@ enum Command {
     Smoke(smoke::Args),
     /// Every source file that a kernel update changes, as a patch of its own in the virtual machine
     Sweep(sweep::Args),
+    /// Real programs, patched and reverted under load
+    Real(real::Args),
     /// Fetch and unpack the pinned kernels into target/kernels
     Kernels(kernels::Args),
     /// Measure, beside the last run's numbers
@@ -87,6 +90,7 @@ fn run(command: Command) -> Result<()> {
         Command::Selftests(args) => selftests::run(&args),
         Command::Smoke(args) => smoke::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Real(args) => real::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),

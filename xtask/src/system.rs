@@ -33,7 +33,12 @@ const PACKAGES: [&str; 19] = [
 
 /// Sees to it that all packages are installed.
 pub(crate) fn ensure_packages() -> Result<()> {
-    let missing = missing()?;
+    ensure(&PACKAGES)
+}
+
+/// Sees to it that these packages are installed.
+pub(crate) fn ensure(packages: &[&'static str]) -> Result<()> {
+    let missing = missing(packages)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -71,7 +76,7 @@ fn install(packages: &[&str]) -> Result<()> {
     command::run(&mut apt)
 }
 
-fn missing() -> Result<Vec<&'static str>> {
+fn missing(packages: &[&'static str]) -> Result<Vec<&'static str>> {
     let mut query = Command::new("dpkg-query");
     query
         .args([
@@ -79,7 +84,7 @@ fn missing() -> Result<Vec<&'static str>> {
             "--showformat",
             "${binary:Package} ${db:Status-Abbrev}\n",
         ])
-        .args(PACKAGES);
+        .args(packages);
     // It fails as soon as one of them is unknown; what it knows it prints all the same.
     let output = command::output(&mut query)?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -89,8 +94,9 @@ fn missing() -> Result<Vec<&'static str>> {
         .filter_map(|line| line.trim_end().strip_suffix(" ii"))
         .map(|name| name.split(':').next().unwrap_or(name))
         .collect();
-    Ok(PACKAGES
-        .into_iter()
+    Ok(packages
+        .iter()
+        .copied()
         .filter(|name| !installed.contains(name))
         .collect())
 }

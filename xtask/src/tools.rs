@@ -34,6 +34,12 @@ pub(crate) fn lp_diff() -> Result<PathBuf> {
     Ok(paths::cargo_output().join("release").join("lp-diff"))
 }
 
+/// Builds `lp-ctl` in release; its path.
+pub(crate) fn lp_ctl() -> Result<PathBuf> {
+    command::run(cargo().args(["build", "--release", "--quiet", "--bin", "lp-ctl"]))?;
+    Ok(paths::cargo_output().join("release").join("lp-ctl"))
+}
+
 /// Builds the guest's programs.
 pub(crate) fn guest(arch: &Arch) -> Result<GuestTools> {
     let mut build = cargo();
