@@ -127,6 +127,18 @@ impl IncludeGraph {
         Self { files, by_name }
     }
 
+    /// The files that were read, but for some, with where they are: below the first of `folders` that has them.
+    pub fn texts(&self, folders: &[&Path], without: &[String]) -> Vec<(String, PathBuf)> {
+        let paths = self.files.iter().map(|file| &file.path);
+        let paths = paths.filter(|path| !without.contains(path));
+        let place = |path: &String| {
+            let mut places = folders.iter().map(|folder| folder.join(path));
+            let found = places.find(|place| place.exists());
+            (path.clone(), found.unwrap_or_default())
+        };
+        paths.map(place).collect()
+    }
+
     /// The files that can include `target`, in the order of their paths.
     pub fn includers(&self, target: &str) -> BTreeSet<&str> {
         let name = target.rsplit('/').next().unwrap_or(target);

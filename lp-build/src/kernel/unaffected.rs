@@ -65,7 +65,7 @@ fn items_differ_harmlessly(ours: &str, theirs: &str) -> Option<bool> {
 
 /// The items that both have, in the same order, and those that only one has; none where that takes too long to find.
 #[allow(clippy::type_complexity, reason = "two lists of items")]
-fn split<'a, 't>(
+pub(super) fn split<'a, 't>(
     ours: &[&'a [&'t str]],
     theirs: &[&'a [&'t str]],
 ) -> Option<(Vec<&'a [&'t str]>, Vec<&'a [&'t str]>)> {
@@ -108,7 +108,7 @@ fn split<'a, 't>(
 }
 
 /// The name of a declaration or a `static inline` function; none for anything that may leave a trace in the object.
-fn declared<'t>(item: &[&'t str]) -> Option<&'t str> {
+pub(super) fn declared<'t>(item: &[&'t str]) -> Option<&'t str> {
     let body = item.iter().position(|word| *word == "{");
     let head = item.get(..body.unwrap_or(item.len()))?;
     let leaves = |word: &&str| {
@@ -199,12 +199,12 @@ fn takes_list(word: &str) -> bool {
     .contains(&word)
 }
 
-fn is_identifier(word: &str) -> bool {
+pub(super) fn is_identifier(word: &str) -> bool {
     word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_' || first == '$')
 }
 
 /// What stands at the top level: up to a `;`, or to the end of a function's body.
-fn items<'a, 't>(tokens: &'a [&'t str]) -> Vec<&'a [&'t str]> {
+pub(super) fn items<'a, 't>(tokens: &'a [&'t str]) -> Vec<&'a [&'t str]> {
     let mut items = Vec::new();
     let (mut start, mut depth, mut is_body) = (0, 0_usize, false);
     for (at, word) in tokens.iter().enumerate() {
@@ -235,7 +235,7 @@ fn items<'a, 't>(tokens: &'a [&'t str]) -> Vec<&'a [&'t str]> {
 
 /// The words of a text: names and numbers, literals, brackets and semicolons one by one, and other signs as they stand together:
 /// equal words mean equal tokens of C, and unequal ones only that the compiler is asked.
-fn tokens(text: &str) -> Vec<&str> {
+pub(super) fn tokens(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
     let mut tokens = Vec::with_capacity(bytes.len() / 4);
     let mut at = 0;

@@ -20,6 +20,7 @@ use super::include_graph::IncludeGraph;
 use super::kinds::RefusedKind;
 use super::make::Make;
 use super::makefile::{Makefiles, folder};
+use super::named::Named;
 use super::pairs;
 use super::prepare::Prepared;
 use crate::report::{Plan, PlannedUnit, RefusalReport};
@@ -154,7 +155,7 @@ pub fn find(
     }
     kernel.rebuild(sources, &mut found, &mut roots)?;
     if !roots.is_empty() {
-        kernel.add_reached(&roots, &sources.files, &mut found)?;
+        kernel.add_reached(&roots, sources, &mut found)?;
         found.climbs = kernel.graph().climbing(&roots);
     }
     let silent = kernel.silent.take();
@@ -276,13 +277,19 @@ impl Kernel<'_> {
     }
 
     /// Adds what `roots` reach.
-    fn add_reached(&self, roots: &[String], sources: &[String], found: &mut Units) -> Result<()> {
+    fn add_reached(&self, roots: &[String], sources: &Sources, found: &mut Units) -> Result<()> {
         let built = Built::new(self.makefiles(), &self.config);
-        let own: BTreeSet<&str> = sources.iter().map(String::as_str).collect();
+        let own: BTreeSet<&str> = sources.files.iter().map(String::as_str).collect();
         let mut candidates: BTreeMap<String, &str> = BTreeMap::new();
+        let folders = [self.tree, self.build.prepared.folder.as_path()];
+        let patched = self.build.patched.tree;
+        let named = Named::find(self.graph(), roots, &sources.headers, &folders, patched);
         for (path, root) in self.graph().reached(roots) {
             let code = path.ends_with(".c") || path.ends_with(".S");
             if !code || own.contains(path) {
+                continue;
+            }
+            if named.as_ref().is_some_and(|named| !named.can_reach(path)) {
                 continue;
             }
             if self.is_other_image(path) {

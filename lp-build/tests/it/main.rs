@@ -13,6 +13,7 @@ mod elsewhere;
 mod external;
 mod followed;
 mod guide;
+mod header_names;
 mod host_program;
 mod include_graph;
 mod kinds;

@@ -1,0 +1,219 @@
+//! By which names what a header changed can be used at all: then only who says one of them can be affected, which is found
+//! without the preprocessor. A header that half of the kernel includes takes a second instead of half an hour.
+//!
+//! Read as it is written, with its directives. That is possible where all that came, went or changed are macros, function
+//! declarations and `static inline` functions that stand at the top level, and whatever stayed and uses one is of these kinds,
+//! too: its name is then one of them. Anything else has no such names: a type's change reaches who never says its name. The tempting
+//! wrong way is to look at the changed lines alone: a line inside a struct looks like a declaration.
+
+use super::unaffected::{declared, is_identifier, items, split, tokens};
+use std::collections::BTreeSet;
+
+/// More names than this are not worth looking for.
+const MOST: usize = 24;
+/// Stands before an item that is not whole, or not at the top level: no item of its own begins so.
+const OPEN: &str = "#open";
+
+/// Words that may stand before a function's name beside the names of types, which are in lower case.
+const SPECIFIERS: [&str; 12] = [
+    "__always_inline",
+    "__must_check",
+    "__maybe_unused",
+    "__pure",
+    "__attribute_const__",
+    "__user",
+    "__iomem",
+    "__rcu",
+    "__inline",
+    "__inline__",
+    "__const",
+    "__signed__",
+];
+/// Kinds of storage: no type is named by them.
+const STORAGE: [&str; 6] = [
+    "static",
+    "extern",
+    "inline",
+    "const",
+    "volatile",
+    "__always_inline",
+];
+/// What the compiler calls of itself.
+const CALLED_BY_COMPILER: [&str; 4] = ["memcpy", "memmove", "memset", "memcmp"];
+
+/// The names, from the texts of headers before and after; none where one changed in another way.
+pub fn names(headers: &[(String, String)]) -> Option<BTreeSet<String>> {
+    let (mut names, mut stayed) = (BTreeSet::new(), Vec::new());
+    for (before, after) in headers {
+        let (before, after) = (without_comments(before), without_comments(after));
+        let (before, after) = (top_level(&before), top_level(&after));
+        let (before, after) = (slices(&before), slices(&after));
+        let (same, moved) = split(&before, &after)?;
+        for item in moved {
+            names.insert(name(item)?.to_owned());
+        }
+        stayed.extend(same.into_iter().map(owned));
+    }
+    close(&mut names, &stayed)?;
+    let special = CALLED_BY_COMPILER.iter().any(|name| names.contains(*name));
+    (names.len() <= MOST && !special).then_some(names)
+}
+
+/// Adds what stayed and uses a name, until nothing more does.
+fn close(names: &mut BTreeSet<String>, stayed: &[Vec<String>]) -> Option<()> {
+    loop {
+        let before = names.len();
+        for item in stayed {
+            if item.iter().any(|word| names.contains(word)) {
+                let item: Vec<&str> = item.iter().map(String::as_str).collect();
+                names.insert(name(&item)?.to_owned());
+            }
+        }
+        if names.len() == before {
+            return Some(());
+        }
+        if names.len() > MOST {
+            return None;
+        }
+    }
+}
+
+/// The name that an item has for others.
+fn name<'t>(item: &[&'t str]) -> Option<&'t str> {
+    if let ["#", "define", name, ..] = item {
+        return is_identifier(name).then_some(*name);
+    }
+    let name = declared(item)?;
+    let at = item.iter().position(|word| *word == name)?;
+    let before = item.get(..at)?;
+    // In capitals it may be a macro that makes something else of what stands in its parentheses.
+    let is_plain = |word: &&str| {
+        SPECIFIERS.contains(word)
+            || *word == "*"
+            || word.starts_with(|first: char| first.is_ascii_lowercase())
+                && !word.contains(|letter: char| letter.is_ascii_uppercase())
+            || is_fixed_width(word)
+    };
+    let names_type = before.iter().any(|word| {
+        word.starts_with(|first: char| first.is_ascii_lowercase()) && !STORAGE.contains(word)
+            || is_fixed_width(word)
+    });
+    let is_lower = name.contains(|letter: char| letter.is_ascii_lowercase());
+    let plain = is_lower && names_type && before.iter().all(|word| is_plain(word));
+    (plain && ends_plainly(item)).then_some(name)
+}
+
+/// Whether nothing stands between the parameters and the end or the body.
+fn ends_plainly(item: &[&str]) -> bool {
+    let body = item.iter().position(|word| *word == "{");
+    let end = body.unwrap_or(item.len().saturating_sub(1));
+    let before = end.checked_sub(1).and_then(|before| item.get(before));
+    before == Some(&")")
+}
+
+/// `__u32`, `__be16` and their like.
+fn is_fixed_width(word: &str) -> bool {
+    let kind = word.trim_end_matches(|last: char| last.is_ascii_digit());
+    kind.len() < word.len() && ["__u", "__s", "__le", "__be"].contains(&kind)
+}
+
+fn owned(item: &[&str]) -> Vec<String> {
+    item.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn slices<'a, 't>(items: &'a [Vec<&'t str>]) -> Vec<&'a [&'t str]> {
+    items.iter().map(Vec::as_slice).collect()
+}
+
+/// What stands at the top level: directives, each alone, and the items of the code between them. What a directive cuts through is
+/// marked as open, in all its parts.
+fn top_level(text: &str) -> Vec<Vec<&str>> {
+    let mut found = Vec::new();
+    let mut depth = 0_i64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (code, directive, after) = next_directive(rest);
+        let words = tokens(code);
+        let outside = depth == 0;
+        depth += balance(&words);
+        let whole = outside && depth == 0;
+        let ends = words.last().is_none_or(|last| [";", "}"].contains(last));
+        let code = items(&words);
+        let last = code.len();
+        for (at, item) in code.into_iter().enumerate() {
+            let is_open = !whole || at + 1 == last && !ends;
+            let mark = is_open.then_some(OPEN);
+            found.push(mark.into_iter().chain(item.iter().copied()).collect());
+        }
+        found.extend(Some(tokens(directive)).filter(|words| !words.is_empty()));
+        rest = after;
+    }
+    found
+}
+
+/// Opened brackets less closed ones.
+fn balance(words: &[&str]) -> i64 {
+    let of = |word: &&str| match *word {
+        "{" | "(" | "[" => 1,
+        "}" | ")" | "]" => -1,
+        _ => 0,
+    };
+    words.iter().map(of).sum()
+}
+
+/// The code before the next directive, the directive, and what follows it. Lines are joined already.
+fn next_directive(text: &str) -> (&str, &str, &str) {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with('#') {
+            let end = at + line.len();
+            return (&text[..at], &text[at..end], &text[end..]);
+        }
+        at += line.len();
+    }
+    (text, "", "")
+}
+
+/// The text without comments and joined lines.
+fn without_comments(text: &str) -> String {
+    let text = text.replace("\\\n", " ");
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(['/', '"', '\'']) {
+        code.push_str(&rest[..at]);
+        let (here, after) = rest.split_at(at);
+        let _ = here;
+        let end = if after.starts_with("/*") {
+            code.push(' ');
+            after.find("*/").map_or(after.len(), |end| end + 2)
+        } else if after.starts_with("//") {
+            after.find('\n').unwrap_or(after.len())
+        } else if after.starts_with('/') {
+            code.push('/');
+            1
+        } else {
+            let end = literal(after);
+            code.push_str(&after[..end]);
+            end
+        };
+        rest = &after[end..];
+    }
+    code.push_str(rest);
+    code
+}
+
+/// Bytes of the literal at the start; one without an end on its line is an apostrophe in a message.
+fn literal(text: &str) -> usize {
+    let quote = text.as_bytes().first();
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            b'\n' => return 1,
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            _ if Some(&byte) == quote => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}

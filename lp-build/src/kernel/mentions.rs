@@ -1,0 +1,188 @@
+//! Which files say one of some names, or can put one together.
+//!
+//! A name is also said where a macro pastes it (`##`) from pieces: those in the macro, and those where it is used. So a file
+//! counts where the name can be made of at most four words that are its own or that stand in a macro which pastes. That errs on
+//! the side of too many: words of comments count. The tempting wrong way is to search for the name alone.
+
+use rayon::prelude::*;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+
+/// A macro that pastes more words than this into one name is not known.
+const PIECES: usize = 4;
+/// What a macro's line has that pastes, by itself or by another macro.
+const PASTES: [&str; 4] = ["##", "PASTE", "CONCAT", "CAT("];
+const BUILTIN: &str = "__builtin_";
+
+/// The files among `paths` that say or can make one of `names`. A file that cannot be read counts.
+pub fn mention(paths: &[(String, PathBuf)], names: &BTreeSet<String>) -> BTreeSet<String> {
+    let wanted = Wanted::new(names);
+    let said: Vec<(&String, Option<Said>)> = paths
+        .par_iter()
+        .map(|(path, file)| {
+            let text = std::fs::read(file).ok();
+            (path, text.map(|text| wanted.said(&text)))
+        })
+        .collect();
+    let pasting: HashSet<&[u8]> = said
+        .iter()
+        .filter_map(|(_, said)| said.as_ref())
+        .flat_map(|said| &said.pasting)
+        .map(|word| wanted.piece(*word))
+        .collect();
+    let mentions = |said: &Said| {
+        let own: HashSet<&[u8]> = said.pieces.iter().map(|word| wanted.piece(*word)).collect();
+        said.whole
+            || !own.is_empty()
+                && names
+                    .iter()
+                    .any(|name| is_made_of(name.as_bytes(), &own, &pasting, PIECES, false))
+    };
+    said.into_par_iter()
+        .filter(|(_, said)| said.as_ref().is_none_or(mentions))
+        .map(|(path, _)| path.clone())
+        .collect()
+}
+
+/// The words that matter: the names, and every part of one.
+struct Wanted {
+    ids: HashMap<Vec<u8>, Word>,
+    pieces: Vec<Vec<u8>>,
+    longest: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Word {
+    Whole,
+    Piece(u32),
+}
+
+/// What one file says.
+#[derive(Default)]
+struct Said {
+    whole: bool,
+    pieces: HashSet<u32>,
+    pasting: HashSet<u32>,
+}
+
+impl Wanted {
+    fn new(names: &BTreeSet<String>) -> Self {
+        let mut wanted = Self {
+            ids: HashMap::new(),
+            pieces: Vec::new(),
+            longest: 0,
+        };
+        for name in names {
+            let bytes = name.as_bytes();
+            for start in 0..bytes.len() {
+                for end in start + 1..=bytes.len() {
+                    wanted.add(&bytes[start..end]);
+                }
+            }
+        }
+        for name in names {
+            let builtin = format!("{BUILTIN}{name}").into_bytes();
+            wanted.longest = wanted.longest.max(builtin.len());
+            wanted.ids.insert(builtin, Word::Whole);
+            wanted.ids.insert(name.clone().into_bytes(), Word::Whole);
+        }
+        wanted
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        if !self.ids.contains_key(piece) {
+            let id = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+            self.ids.insert(piece.to_vec(), Word::Piece(id));
+            self.pieces.push(piece.to_vec());
+        }
+    }
+
+    fn piece(&self, id: u32) -> &[u8] {
+        self.pieces.get(id as usize).map_or(&[], Vec::as_slice)
+    }
+
+    fn said(&self, text: &[u8]) -> Said {
+        let mut said = Said::default();
+        for line in logical_lines(text) {
+            let pastes = is_define(line) && pastes(line);
+            for word in words(line).filter(|word| word.len() <= self.longest) {
+                match self.ids.get(word) {
+                    None => {}
+                    Some(Word::Whole) => said.whole = true,
+                    Some(Word::Piece(id)) => {
+                        said.pieces.insert(*id);
+                        if pastes {
+                            said.pasting.insert(*id);
+                        }
+                    }
+                }
+            }
+        }
+        said
+    }
+}
+
+/// Whether a name is made of so many words, one of them the file's `own`.
+fn is_made_of(
+    name: &[u8],
+    own: &HashSet<&[u8]>,
+    pasting: &HashSet<&[u8]>,
+    most: usize,
+    has_own: bool,
+) -> bool {
+    if name.is_empty() {
+        return has_own;
+    }
+    if most == 0 {
+        return false;
+    }
+    (1..=name.len()).any(|end| {
+        let (piece, rest) = name.split_at(end);
+        let is_own = own.contains(piece);
+        (is_own || pasting.contains(piece))
+            && is_made_of(rest, own, pasting, most - 1, has_own || is_own)
+    })
+}
+
+/// Lines, those that a backslash ends together with the next.
+fn logical_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut end = 0;
+        loop {
+            match memchr::memchr(b'\n', rest.get(end..)?) {
+                None => end = rest.len(),
+                Some(at) => {
+                    end += at + 1;
+                    let before = end.checked_sub(2).and_then(|at| rest.get(at));
+                    if before == Some(&b'\\') && end < rest.len() {
+                        continue;
+                    }
+                }
+            }
+            let (line, after) = rest.split_at(end);
+            rest = after;
+            return Some(line);
+        }
+    })
+}
+
+fn is_define(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    let rest = line.strip_prefix(b"#").map(<[u8]>::trim_ascii_start);
+    rest.is_some_and(|rest| rest.starts_with(b"define"))
+}
+
+fn pastes(line: &[u8]) -> bool {
+    let upper = line.to_ascii_uppercase();
+    let has = |sign: &&str| memchr::memmem::find(&upper, sign.as_bytes()).is_some();
+    PASTES.iter().any(|sign| has(&sign))
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'$')
+        .filter(|word| !word.is_empty())
+}

@@ -1,0 +1,63 @@
+//! Whom the changed headers can reach, where some of them changed in ways that only reach who says a name.
+//!
+//! A file is reached through such a header if it says one of the names, or includes a file that does ([`super::mentions`]); through
+//! any other header if it includes it. The tempting wrong way is to ask for the names in the files that include the
+//! header: a macro of a third header says them for others.
+
+use super::header_names::names;
+use super::include_graph::IncludeGraph;
+use super::mentions::mention;
+use crate::tree::{Change, ChangeKind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Who can be reached.
+pub struct Named(BTreeSet<String>);
+
+impl Named {
+    /// Finds them; none where no header changed so. The graph's files are below the first of `folders` that has them, of
+    /// which the first is the original tree.
+    pub fn find(
+        graph: &IncludeGraph,
+        roots: &[String],
+        headers: &[Change],
+        folders: &[&Path; 2],
+        patched: &Path,
+    ) -> Option<Self> {
+        let changed = headers
+            .iter()
+            .filter(|header| header.kind == ChangeKind::Changed && roots.contains(&header.path));
+        let read = |tree: &Path, path: &str| std::fs::read_to_string(tree.join(path)).ok();
+        let texts = changed.filter_map(|header| {
+            let texts = (
+                read(folders[0], &header.path)?,
+                read(patched, &header.path)?,
+            );
+            // Of what each may be alone, all must be together.
+            names(std::slice::from_ref(&texts)).map(|_| (header.path.clone(), texts))
+        });
+        let (named, texts): (Vec<String>, Vec<_>) = texts.unzip();
+        let names = names(&texts).filter(|_| !named.is_empty())?;
+        tracing::debug!("{named:?} changed these names only: {names:?}");
+        let others: Vec<String> = roots
+            .iter()
+            .filter(|root| !named.contains(root))
+            .cloned()
+            .collect();
+        let said: Vec<String> = mention(&graph.texts(folders, &named), &names)
+            .into_iter()
+            .collect();
+        let owned = |reached: BTreeMap<&str, &str>| -> BTreeSet<String> {
+            reached.into_keys().map(str::to_owned).collect()
+        };
+        let mut can = owned(graph.reached(&said));
+        can.extend(owned(graph.reached(&others)));
+        can.extend(said);
+        Some(Self(can))
+    }
+
+    /// Whether it can be reached.
+    pub fn can_reach(&self, path: &str) -> bool {
+        self.0.contains(path)
+    }
+}

@@ -1,0 +1,129 @@
+//! By which names a header's change can be used, and who says them.
+
+use crate::folder;
+use lp_build::kernel::header_names::names;
+use lp_build::kernel::mentions::mention;
+use std::collections::BTreeSet;
+
+const HEADER: &str = "#ifndef _H
+#define _H
+/* int gone(void); isn't here */
+struct one { int a; };
+#define OLD(x) \\
+	((x) + 1)
+int stays(struct one *one);
+#ifdef CONFIG_X
+static inline int helper(int a)
+{
+	return stays(0) + a;
+}
+#else
+static inline int helper(int a) { return 0; }
+#endif
+#endif
+";
+
+fn changed(from: &str, to: &str) -> Option<Vec<String>> {
+    assert!(HEADER.contains(from), "{from}");
+    let after = HEADER.replace(from, to);
+    names(&[(HEADER.to_owned(), after)]).map(|names| names.into_iter().collect())
+}
+
+fn by(names: &[&str]) -> Option<Vec<String>> {
+    Some(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+#[test]
+fn functions_and_macros_are_used_by_their_names() {
+    let end = "int stays";
+    let added = |text: &str| changed(end, &format!("{text}\n{end}"));
+    assert_eq!(added("int fresh(int, struct one *);"), by(&["fresh"]));
+    assert_eq!(added("#define FRESH (1 << 3)"), by(&["FRESH"]));
+    assert_eq!(
+        added("static inline __u32 f(void) { return 1; }"),
+        by(&["f"])
+    );
+    assert_eq!(added("/* nothing\n * at all */"), by(&[]));
+    assert_eq!(changed("((x) + 1)", "((x) + 2)"), by(&["OLD"]));
+    assert_eq!(changed("return 0; }", "return a; }"), by(&["helper"]));
+}
+
+#[test]
+fn what_uses_one_of_them_is_one_of_them() {
+    let both = by(&["helper", "stays"]);
+    assert_eq!(
+        changed("int stays(struct one *one)", "long stays(void)"),
+        both
+    );
+}
+
+#[test]
+fn what_acts_in_another_way_has_no_names() {
+    assert_eq!(changed("int a; }", "long a; }"), None);
+    assert_eq!(changed("#ifdef CONFIG_X", "#ifdef CONFIG_Y"), None);
+    assert_eq!(
+        changed("#define _H\n", "#define _H\n#include \"y.h\"\n"),
+        None
+    );
+    assert_eq!(changed("int a; }", "int a; int f(void); }"), None);
+    let end = "int stays";
+    for text in [
+        "DEFINE_THING(x);",
+        "static DEFINE_MUTEX(x);",
+        "int DECLARE(x);",
+        "extern int datum;\nenum { A };",
+        "static int f(void) { return 1; }",
+        "__init int f(void);",
+        "int f(void) __section(\".x\");",
+        "static __used inline int f(void) { return 1; }",
+        "void *memcpy(void *, const void *, unsigned long);",
+        "EXPORT_SYMBOL(stays);",
+        "#undef OLD",
+        "int f(\n#ifdef X\nint a\n#endif\n);",
+    ] {
+        let found = changed(end, &format!("{text}\n{end}"));
+        assert_eq!(found, None, "{text}");
+    }
+    let conditional = "#define _H2\n#if FRESH\n#endif\n";
+    let before = format!("{conditional}{HEADER}");
+    let after = format!("#define FRESH 1\n{before}");
+    assert_eq!(names(&[(before, after)]), None, "a condition says the name");
+}
+
+const FILES: [(&str, &str); 8] = [
+    ("says.c", "int f(void) { return do_the_thing(1); }"),
+    (
+        "builtin.c",
+        "int f(void) { return __builtin_do_the_thing(1); }",
+    ),
+    (
+        "near.c",
+        "int f(void) { return do_the_thing2(1) + redo_the_thing(); }",
+    ),
+    ("pastes.h", "#define CALL(x) \\\n\tdo_##x(1)\n"),
+    ("pasted.c", "int f(void) { return CALL(the_thing); }"),
+    ("apart.c", "int f(void) { return the_; }"),
+    ("both.c", "int f(void) { return PASTE(do_the_, thing); }"),
+    ("comment.c", "/* do_the_thing is not used here */"),
+];
+
+#[test]
+fn who_says_a_name_or_can_paste_it() {
+    let tree = folder(&FILES);
+    let paths: Vec<_> = FILES
+        .iter()
+        .map(|(path, _)| ((*path).to_owned(), tree.path().join(path)))
+        .chain([("missing.c".to_owned(), tree.path().join("missing.c"))])
+        .collect();
+    let names = BTreeSet::from(["do_the_thing".to_owned()]);
+    let found: Vec<String> = mention(&paths, &names).into_iter().collect();
+    let expected = [
+        "both.c",
+        "builtin.c",
+        "comment.c",
+        "missing.c",
+        "pasted.c",
+        "says.c",
+    ];
+    assert_eq!(found, expected);
+}
