@@ -5,7 +5,8 @@
 //! the side of too many: words of comments count. The tempting wrong way is to search for the name alone.
 
 use rayon::prelude::*;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// A macro that pastes more words than this into one name is not known.
@@ -24,14 +25,14 @@ pub fn mention(paths: &[(String, PathBuf)], names: &BTreeSet<String>) -> BTreeSe
             (path, text.map(|text| wanted.said(&text)))
         })
         .collect();
-    let pasting: HashSet<&[u8]> = said
+    let pasting: FxHashSet<&[u8]> = said
         .iter()
         .filter_map(|(_, said)| said.as_ref())
         .flat_map(|said| &said.pasting)
         .map(|word| wanted.piece(*word))
         .collect();
     let mentions = |said: &Said| {
-        let own: HashSet<&[u8]> = said.pieces.iter().map(|word| wanted.piece(*word)).collect();
+        let own: FxHashSet<&[u8]> = said.pieces.iter().map(|word| wanted.piece(*word)).collect();
         said.whole
             || !own.is_empty()
                 && names
@@ -46,7 +47,7 @@ pub fn mention(paths: &[(String, PathBuf)], names: &BTreeSet<String>) -> BTreeSe
 
 /// The words that matter: the names, and every part of one.
 struct Wanted {
-    ids: HashMap<Vec<u8>, Word>,
+    ids: FxHashMap<Vec<u8>, Word>,
     pieces: Vec<Vec<u8>>,
     longest: usize,
 }
@@ -61,14 +62,14 @@ enum Word {
 #[derive(Default)]
 struct Said {
     whole: bool,
-    pieces: HashSet<u32>,
-    pasting: HashSet<u32>,
+    pieces: FxHashSet<u32>,
+    pasting: FxHashSet<u32>,
 }
 
 impl Wanted {
     fn new(names: &BTreeSet<String>) -> Self {
         let mut wanted = Self {
-            ids: HashMap::new(),
+            ids: FxHashMap::default(),
             pieces: Vec::new(),
             longest: 0,
         };
@@ -125,8 +126,8 @@ impl Wanted {
 /// Whether a name is made of so many words, one of them the file's `own`.
 fn is_made_of(
     name: &[u8],
-    own: &HashSet<&[u8]>,
-    pasting: &HashSet<&[u8]>,
+    own: &FxHashSet<&[u8]>,
+    pasting: &FxHashSet<&[u8]>,
     most: usize,
     has_own: bool,
 ) -> bool {
