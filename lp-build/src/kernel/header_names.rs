@@ -99,7 +99,7 @@ fn name<'t>(item: &[&'t str]) -> Option<&'t str> {
             || is_fixed_width(word)
     });
     let is_lower = name.contains(|letter: char| letter.is_ascii_lowercase());
-    let plain = is_lower && names_type && before.iter().all(|word| is_plain(word));
+    let plain = is_lower && names_type && before.iter().all(is_plain);
     (plain && ends_plainly(item)).then_some(name)
 }
 
