@@ -180,7 +180,7 @@ fn is_define(line: &[u8]) -> bool {
 fn pastes(line: &[u8]) -> bool {
     let upper = line.to_ascii_uppercase();
     let has = |sign: &&str| memchr::memmem::find(&upper, sign.as_bytes()).is_some();
-    PASTES.iter().any(|sign| has(sign))
+    PASTES.iter().any(has)
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
