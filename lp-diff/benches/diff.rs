@@ -68,6 +68,7 @@ fn real_pair(bencher: Bencher<'_, '_>, name: &str) {
 fn whole((orig, patched): &(Vec<u8>, Vec<u8>)) -> Outcome {
     let symbols = SymbolTable::from_elf(&orig[..]).expect("its symbols");
     let config = Config {
+        flavour: Default::default(),
         object: ObjName::vmlinux(),
         entry_sizes: EntrySizes::from_elf(&orig[..]),
         unit: "bench".into(),

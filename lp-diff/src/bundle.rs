@@ -286,7 +286,7 @@ impl Cutter<'_, '_> {
     }
 
     fn data_cuts(&self) -> Vec<(u64, Option<SymbolId>)> {
-        let mut cuts = self.owner_cuts(|symbol| matches!(symbol.kind, kind if kind == elf::STT_OBJECT.0 || (kind == elf::STT_NOTYPE.0 && !symbol.is_local())));
+        let mut cuts = self.owner_cuts(|symbol| matches!(symbol.kind, kind if kind == elf::STT_OBJECT.0 || kind == elf::STT_TLS.0 || (kind == elf::STT_NOTYPE.0 && !symbol.is_local())));
         if cuts.first().is_none_or(|(start, _)| *start > 0) {
             cuts.insert(0, (0, None));
         }

@@ -14,6 +14,7 @@ use crate::exports::Exports;
 use crate::include::Selection;
 use crate::modinfo;
 use crate::object::{Object, ParseError};
+use crate::process::{Flavour, start};
 use crate::reference::View;
 use crate::reloc::{Places, Resolver};
 use crate::report::{Callback, Datum, Function, Report, StateCode, Status, Verdict};
@@ -28,8 +29,10 @@ use thiserror::Error;
 /// How to diff.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The kernel image or module that the objects belong to.
+    /// The kernel image, module, program or library that the objects belong to.
     pub object: ObjName,
+    /// Which of these kinds it is.
+    pub flavour: Flavour,
     /// Sizes of the entries of special sections.
     pub entry_sizes: EntrySizes,
     /// What makes the aliases of this object's functions unique in a patch of several objects: its path with dots.
@@ -169,7 +172,7 @@ fn diff_views<T>(
         (orig, &orig_entries, &orig_debug),
         (patched, &patched_entries, &patched_debug),
         &twins,
-        arch,
+        (arch, &config.flavour),
     );
     let comparison = comparer.compare(&author.ignores);
     let resolver = Resolver::new(
@@ -177,6 +180,7 @@ fn diff_views<T>(
         symbols,
         exports,
         (&config.object, &config.places),
+        &config.flavour,
     );
     let mut selection = Selection::select(
         &comparer,
@@ -186,6 +190,10 @@ fn diff_views<T>(
     );
 
     selection.refusals.extend(misdeclared);
+    if config.flavour.is_process() {
+        let lists = start::refusals(orig, patched, &twins);
+        selection.refusals.extend(lists);
+    }
     let changed = changed_functions(&comparer, &comparison, &selection);
     let unchanged = selection.bundles.is_empty() && selection.refusals.is_empty();
     let explanations = Explanations::find(
@@ -221,6 +229,7 @@ fn diff_views<T>(
         comparison: &comparison,
         resolver: &resolver,
         arch,
+        flavour: &config.flavour,
         aliases: &aliases,
         roots: &roots,
     };

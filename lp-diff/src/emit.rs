@@ -7,12 +7,15 @@
 
 mod lay_out;
 mod pool;
+mod unwind;
 
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparison;
 use crate::compare::Status;
 use crate::include::Selection;
+use crate::process::unwind::Record;
+use crate::process::{Flavour, is_thread_local};
 use crate::object::{Place, SectionId, Symbol};
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
@@ -50,6 +53,8 @@ pub struct Source<'s, 'd> {
     pub resolver: &'s Resolver<'s, 'd>,
     /// Relocation kinds.
     pub arch: &'s dyn Arch,
+    /// What runs the code.
+    pub flavour: &'s Flavour,
     /// The alias of each changed function.
     pub aliases: &'s BTreeMap<BundleId, String>,
     /// The alias of what else the module's tables refer to: callbacks and the operations of states.
@@ -61,6 +66,7 @@ pub fn emit(source: &Source<'_, '_>) -> Result<Emitted, Vec<Refusal>> {
     let mut emitter = Emitter::new(source);
     emitter.lay_out_bundles();
     emitter.lay_out_entries();
+    emitter.lay_out_unwinding();
     emitter.define_symbols();
     emitter.relocate();
     emitter.finish()
@@ -80,6 +86,8 @@ struct Emitter<'s, 'd> {
     pool_of: HashMap<(SectionId, Option<BundleId>), usize>,
     spots: BTreeMap<BundleId, Spot>,
     entry_spots: Vec<(Entry, Spot, Option<Spot>)>,
+    /// Where the entries of the unwind table went that have relocations.
+    unwinding: Vec<(Record, Spot)>,
     /// Where each entry went, with its size, by its place in the input.
     by_place: BTreeMap<(SectionId, u64), (Spot, u64)>,
     section_symbols: Vec<OutSymbol>,
@@ -108,6 +116,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             pool_of: HashMap::new(),
             spots: BTreeMap::new(),
             entry_spots: Vec::new(),
+            unwinding: Vec::new(),
             by_place: BTreeMap::new(),
             section_symbols: Vec::new(),
             owners: BTreeMap::new(),
@@ -229,6 +238,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 }
             }
         }
+        self.relocate_unwinding();
     }
 
     /// Sends the short branches of a function to its stubs, and those on.
@@ -266,7 +276,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
         let at = spot.offset + (reference.offset - start);
         let in_entry = inside.is_none();
         let found = self
-            .symbol_for(reference, in_entry)
+            .check_kind(reference)
+            .and_then(|()| self.symbol_for(reference, in_entry))
             .and_then(|found| self.check_read_early(spot.pool, in_entry, found));
         match found {
             Ok((symbol, addend)) => {
@@ -287,6 +298,20 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 }
             }
         }
+    }
+
+    /// The kernel's loader refuses kinds that it does not know by itself; that of a process is ours.
+    fn check_kind(&self, reference: &Ref) -> Result<(), Refusal> {
+        let kind = reference.kind;
+        if !self.source.flavour.is_process() || self.source.arch.is_for_process(kind) {
+            return Ok(());
+        }
+        let target = match reference.target {
+            Target::Bundle { id, .. } => self.source.view.name(id),
+            Target::Symbol { id, .. } => self.source.view.object.symbol(id).name(),
+            Target::Section { id, .. } => self.source.view.object.section_name(id),
+        };
+        Err(Refusal::new(RefusalCode::RelocationKind, target, format!("the patch refers to it by a relocation of type {kind}, which cannot be made in a running process: compile without -mcmodel=large, -mcmodel=medium and -mtls-dialect=gnu2")))
     }
 
     /// What the kernel reads as it loads the patch must be complete by then. The symbols of a module are filled in
@@ -347,7 +372,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
                     return Ok((self.absolute(), offset));
                 }
                 let reach = self.source.resolver.undefined(id)?;
-                Ok((self.outer(reach), offset))
+                let is_tls = symbol.kind == elf::STT_TLS.0;
+                Ok((self.outer(reach, is_tls), offset))
             }
             Target::Section { id, offset } => {
                 if let Some(found) = self.inside_entry(id, offset) {
@@ -420,10 +446,12 @@ impl<'s, 'd> Emitter<'s, 'd> {
 
     fn outside(&mut self, id: BundleId, offset: i64) -> Result<(OutSymbol, i64), Refusal> {
         let (reach, value) = self.source.resolver.bundle(id)?;
-        Ok((self.outer(reach), offset.wrapping_sub(value)))
+        let section = self.source.view.bundles.get(id).section;
+        let is_tls = is_thread_local(self.source.view.object.section(section));
+        Ok((self.outer(reach, is_tls), offset.wrapping_sub(value)))
     }
 
-    fn outer(&mut self, reach: Reach) -> OutSymbol {
+    fn outer(&mut self, reach: Reach, is_tls: bool) -> OutSymbol {
         let (name, bind) = match reach {
             Reach::Export {
                 name,
@@ -449,7 +477,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
         }
         let symbol = self.out.symbols.add();
         symbol.name = name.clone().into_bytes().into();
-        symbol.set_st_info(bind, elf::STT_NOTYPE);
+        let kind = if is_tls { elf::STT_TLS } else { elf::STT_NOTYPE };
+        symbol.set_st_info(bind, kind);
         let id = symbol.id();
         self.outer.insert(name, id);
         id

@@ -12,6 +12,7 @@ use crate::ends::Ends;
 use crate::moved_name;
 use crate::name::{self, canonical};
 use crate::object::Section;
+use crate::process::{is_chooser, is_thread_local, start};
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::Resolver;
@@ -51,6 +52,10 @@ impl Selection {
             resolver,
             overridden,
             author,
+            constructors: match comparer.flavour.is_process() {
+                true => start::constructors(comparer.patched),
+                false => BTreeSet::new(),
+            },
             selection: Self::default(),
             refused: BTreeSet::new(),
             work: Vec::new(),
@@ -82,6 +87,8 @@ struct Selector<'s, 'v, 'd> {
     resolver: &'s Resolver<'s, 'd>,
     overridden: &'s BTreeSet<usize>,
     author: &'s Author,
+    /// Those of a program or library.
+    constructors: BTreeSet<BundleId>,
     selection: Selection,
     /// The refusals of the selection.
     refused: BTreeSet<Refusal>,
@@ -102,6 +109,11 @@ impl Selector<'_, '_, '_> {
                 }
                 (Kind::Data, Status::Changed(reason)) => {
                     self.refuse_changed_data(id, &reason.clone())
+                }
+                (Kind::Data, Status::New)
+                    if is_thread_local(view.object.section(bundle.section)) =>
+                {
+                    self.refuse(RefusalCode::ThreadLocal, view.name(id), "it is a new thread-local variable, and the threads that run have no room for it: keep it as a shadow variable of something that each thread has, or with pthread_key_create()");
                 }
                 (Kind::Function | Kind::Data, Status::New)
                     if global && is_carried(view.object.section(bundle.section)) =>
@@ -179,6 +191,10 @@ impl Selector<'_, '_, '_> {
             );
         } else if let Some(parent) = bundle.parent {
             self.include(id, || format!("cold part of {}", view.name(parent)));
+        } else if self.constructors.contains(&id) {
+            self.refuse(RefusalCode::InitCode, name, "its code changed, but it is a constructor, which has run already: do in a callback what it would do now");
+        } else if self.comparer.flavour.is_process() && is_chooser(view, id) {
+            self.refuse(RefusalCode::InitCode, name, "its code changed, but it chooses an implementation as the program is linked (ifunc), which it has done: change the implementations");
         } else if !self.comparer.has_fentry(id) {
             let mcount = self.comparer.calls_mcount(id);
             let advice = untraceable::advice(name, view.section_name(id), mcount);
@@ -273,7 +289,12 @@ impl Selector<'_, '_, '_> {
         for field in stubs.out_of_reach {
             self.refuse(RefusalCode::ShortBranch, &format!("{}+{field:#x}", view.name(id)), "a short branch goes into another function of the same section, and the patch has no place that it reaches: make a change that moves it nearer to the function's end, or take the function out of its section");
         }
-        for entry in self.comparer.patched_entries.of(id) {
+        // A process has no use for the kernel's tables.
+        let entries = match self.comparer.flavour.is_process() {
+            true => None,
+            false => Some(self.comparer.patched_entries.of(id)),
+        };
+        for entry in entries.into_iter().flatten() {
             if self.keep_entry(id, &entry) {
                 self.selection.entries.push(entry);
                 for reference in &refs_of(view, &entry) {
@@ -389,6 +410,7 @@ impl Selector<'_, '_, '_> {
             }
             let listed = bundle.kind == Kind::Data
                 && *self.comparison.status(id) == Status::New
+                && !is_thread_local(view.object.section(bundle.section))
                 && (is_list(view.object.section(bundle.section)) || is_start_list(section));
             let needless = listed && is_convenience(section);
             if needless {
@@ -397,7 +419,7 @@ impl Selector<'_, '_, '_> {
                 && !self.selection.bundles.contains_key(&id)
                 && !self.leave_alone(section)
             {
-                self.refuse(RefusalCode::ChangedSection, &format!("{} in {section}", view.name(id)), "the running kernel has read this list already: nothing can be added to it by a patch");
+                self.refuse(RefusalCode::ChangedSection, &format!("{} in {section}", view.name(id)), &format!("the running {} has read this list already: nothing can be added to it by a patch", self.comparer.flavour.noun()));
             }
             if !matches!(bundle.kind, Kind::Anonymous | Kind::Fragment)
                 || bundle.len == 0
@@ -407,7 +429,7 @@ impl Selector<'_, '_, '_> {
                 continue;
             }
             if self.comparison.anonymous_differs(id) && !self.leave_alone(section) {
-                self.refuse(RefusalCode::ChangedSection, section, "the section differs, but the running kernel has read it already: leave what it lists as it is");
+                self.refuse(RefusalCode::ChangedSection, section, &format!("the section differs, but the running {} has read it already: leave what it lists as it is", self.comparer.flavour.noun()));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! [`object`] (parse) → [`bundle`] (cut into pieces) → [`reference`] (what each relocation means) → [`correlate`]
 //! (twins) → [`compare`] (same, changed, new) → [`include`] (what must come along) → [`reloc`] (how the target's own
 //! symbols are reached) → [`emit`] (write). [`author`] reads what the source says to the tool; [`special`] is the table of special sections, [`arch`] what depends on the
-//! architecture.
+//! architecture. What differs for a process is in [`process`].
 
 pub mod arch;
 pub mod author;
@@ -25,6 +25,7 @@ pub mod moved_name;
 pub mod name;
 pub mod object;
 mod packed;
+pub mod process;
 pub mod reference;
 pub mod refusal;
 pub mod reloc;
@@ -40,6 +41,7 @@ pub use diff::{Config, DiffError, Outcome, diff, diff_and_show};
 pub use entry_size::EntrySizes;
 pub use exports::Exports;
 pub use refusal::{Refusal, RefusalCode};
+pub use process::Flavour;
 pub use reloc::Places;
 pub use report::{Callback, Datum, Function, Report, Status, Verdict};
 pub use symbols::SymbolTable;

@@ -40,6 +40,14 @@ pub enum RefusalCode {
     MovedName,
     /// A callback is declared that the livepatch core cannot be given.
     Callback,
+    /// Data of which each thread has its own is new.
+    ThreadLocal,
+    /// A function has landing pads for exceptions.
+    LandingPads,
+    /// A function has no entry in the unwind table.
+    NoUnwind,
+    /// A relocation of a kind that a patch for a process cannot have.
+    RelocationKind,
 }
 
 /// One thing that cannot be done.

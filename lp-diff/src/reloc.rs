@@ -11,6 +11,7 @@ use crate::correlate::Twins;
 use crate::exports::Exports;
 use crate::name::canonical;
 use crate::object::{Object, Place, SymbolId};
+use crate::process::Flavour;
 use crate::reference::{Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::source_file::{FileIndex, SourceFiles};
@@ -64,6 +65,7 @@ pub struct Resolver<'r, 'd> {
     exports: &'r Exports,
     places: &'r Places,
     object: &'r ObjName,
+    flavour: &'r Flavour,
     files: TargetFiles<'r, 'd>,
     /// The modules that the original imports from.
     imported: OnceCell<BTreeSet<ObjName>>,
@@ -76,6 +78,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
         symbols: &'r SymbolTable,
         exports: &'r Exports,
         (object, places): (&'r ObjName, &'r Places),
+        flavour: &'r Flavour,
     ) -> Self {
         Self {
             orig,
@@ -85,6 +88,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
             exports,
             places,
             object,
+            flavour,
             files: TargetFiles::new(&orig.object, symbols),
             imported: OnceCell::new(),
         }
@@ -103,7 +107,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
             return Err(Refusal::new(
                 RefusalCode::Unresolved,
                 place,
-                "the patch refers to it, but it has no symbol that the kernel could be asked for",
+                format!("the patch refers to it, but it has no symbol that the {} could be asked for", self.flavour.noun()),
             ));
         };
         let value = self.patched.object.symbol(owner).value as i64
@@ -126,8 +130,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
         let symbol = self.orig.object.symbol(id);
         if !symbol.is_local() {
             return self
-                .symbols
-                .global(symbol.name())
+                .defined(symbol.name())
                 .ok_or_else(|| self.missing(symbol.name()));
         }
         if let Some(position) = self.places.get(&(id.0 as usize)) {
@@ -169,6 +172,17 @@ impl<'r, 'd> Resolver<'r, 'd> {
 
     /// How to reach a global symbol by name.
     pub fn global(&self, name: &str, weak: bool) -> Result<Reach, Refusal> {
+        if let Flavour::Process { interposed } = self.flavour {
+            let own = self.defined(name).filter(|_| !interposed.contains(name));
+            return Ok(match own {
+                Some(found) => Reach::Klp(self.klp(&found)),
+                None => Reach::Export {
+                    name: name.to_owned(),
+                    namespace: String::new(),
+                    weak,
+                },
+            });
+        }
         // A module's own definition goes before an export of the same name.
         if let (false, Some(found)) = (self.object.is_vmlinux(), self.symbols.global(name)) {
             return Ok(Reach::Klp(self.klp(&found)));
@@ -231,7 +245,14 @@ impl<'r, 'd> Resolver<'r, 'd> {
 
     /// Whether the target defines a global symbol of this name.
     pub fn target_has(&self, name: &str) -> bool {
-        self.symbols.global(name).is_some()
+        self.defined(name).is_some()
+    }
+
+    /// The target's symbol that other files of it mean by a name. In a program the linker has made the hidden ones local.
+    fn defined(&self, name: &str) -> Option<TargetSymbol<'r>> {
+        let hidden = || self.symbols.made_local(name);
+        let global = self.symbols.global(name);
+        global.or_else(|| self.flavour.is_process().then(hidden).flatten())
     }
 
     /// How to reach what the patched object does not define.
@@ -288,8 +309,9 @@ impl<'r, 'd> Resolver<'r, 'd> {
             RefusalCode::Unresolved,
             name,
             format!(
-                "{} has no such symbol: is this the source, configuration and compiler of that kernel?",
-                self.object
+                "{} has no such symbol: is this the source, configuration and compiler of that {}?",
+                self.object,
+                self.flavour.noun()
             ),
         )
     }

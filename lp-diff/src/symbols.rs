@@ -213,6 +213,18 @@ impl SymbolTable {
         self.lookup(name).next().filter(|symbol| symbol.global)
     }
 
+    /// The symbol of a name that the linker made local: a hidden one, or one that a version script hides. It comes after
+    /// those of all source files, behind a FILE symbol without a name (`elf_link_output_extsym`, bfd/elflink.c).
+    pub fn made_local(&self, name: &str) -> Option<TargetSymbol<'_>> {
+        let is_made = |symbol: &TargetSymbol<'_>| {
+            let file = symbol.file.map(|file| self.files[file.0 as usize].as_str());
+            !symbol.global && file.is_none_or(str::is_empty)
+        };
+        let mut made = self.lookup(name).filter(is_made);
+        let symbol = made.next()?;
+        made.next().is_none().then_some(symbol)
+    }
+
     /// The symbols at a position.
     pub fn at(&self, position: u64) -> impl Iterator<Item = TargetSymbol<'_>> {
         let first = self.rows.partition_point(|row| row.position < position);

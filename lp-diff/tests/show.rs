@@ -191,6 +191,7 @@ fn try_all(orig: &[u8], patched: &[u8]) -> Option<Vec<u8>> {
         entry_sizes.set(name, bytes);
     }
     let config = Config {
+        flavour: Default::default(),
         object: ObjName::vmlinux(),
         entry_sizes,
         unit: "x".into(),

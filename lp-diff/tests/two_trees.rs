@@ -57,6 +57,7 @@ fn verdict(patched: &str) -> Verdict {
     let orig = compile(root.path(), "kernels/source/1.0", SOURCE);
     let patched = compile(root.path(), "cache/runs/run-1/patched", patched);
     let config = Config {
+        flavour: Default::default(),
         object: "vmlinux".parse().expect("a name"),
         entry_sizes: EntrySizes::default(),
         unit: "a".into(),

@@ -60,6 +60,7 @@ fn a_stub_has_the_stack_of_the_branch_that_goes_there() {
     let mut entry_sizes = EntrySizes::default();
     entry_sizes.set("orc_entry", 6);
     let config = Config {
+        flavour: Default::default(),
         object: "vmlinux".parse().expect("a name"),
         entry_sizes,
         unit: "case".into(),

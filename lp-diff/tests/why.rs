@@ -86,6 +86,7 @@ fn diff_of(compiler: &str, debug: &str, source: &str) -> Outcome {
     let patched = object(&["-DLIMIT=2000", "-DPATCHED"]);
     let symbols = SymbolTable::from_elf(&orig[..]).expect("symbols");
     let config = Config {
+        flavour: Default::default(),
         object: ObjName::vmlinux(),
         entry_sizes: EntrySizes::default(),
         unit: "tcp".into(),

@@ -82,6 +82,7 @@ fn diff(
     options: &Options,
 ) -> Result<(Outcome, Option<SideBySide>)> {
     let config = lp_diff::Config {
+        flavour: Default::default(),
         object: pair.unit.object.clone(),
         entry_sizes: targets.entry_sizes.clone(),
         unit: unit_stem(&pair.unit),

@@ -38,6 +38,7 @@ fn compile(tree: &Path, file: &str) -> Vec<u8> {
 fn judged(orig: &Path, patched: &Path, file: &str) -> Judged {
     let (before, after) = (compile(orig, file), compile(patched, file));
     let config = Config {
+        flavour: Default::default(),
         object: ObjName::vmlinux(),
         entry_sizes: Default::default(),
         unit: file.replace('/', "."),

@@ -31,6 +31,8 @@ pub struct Branch {
 pub trait Arch: Sync {
     /// Whether the field holds a distance from itself rather than an address.
     fn is_pc_relative(&self, kind: u32) -> bool;
+    /// Whether a patch for a process can have relocations of this kind.
+    fn is_for_process(&self, kind: u32) -> bool;
     /// Whether relocations of these two kinds write the same value: a call through a linkage table that the kernel
     /// does not have is a call.
     fn same_kind(&self, one: u32, other: u32) -> bool;

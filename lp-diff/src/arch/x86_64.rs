@@ -32,6 +32,33 @@ impl Arch for X86_64 {
             elf::R_X86_64_GOTPCREL,
             elf::R_X86_64_GOTPCRELX,
             elf::R_X86_64_REX_GOTPCRELX,
+            elf::R_X86_64_GOTTPOFF,
+            elf::R_X86_64_TLSGD,
+            elf::R_X86_64_TLSLD,
+        ]
+        .iter()
+        .any(|known| known.0 == kind)
+    }
+
+    fn is_for_process(&self, kind: u32) -> bool {
+        [
+            elf::R_X86_64_NONE,
+            elf::R_X86_64_64,
+            elf::R_X86_64_32,
+            elf::R_X86_64_32S,
+            elf::R_X86_64_PC64,
+            elf::R_X86_64_PC32,
+            elf::R_X86_64_PLT32,
+            elf::R_X86_64_GOTPCREL,
+            elf::R_X86_64_GOTPCRELX,
+            elf::R_X86_64_REX_GOTPCRELX,
+            elf::R_X86_64_GOTTPOFF,
+            elf::R_X86_64_TPOFF32,
+            elf::R_X86_64_TPOFF64,
+            elf::R_X86_64_TLSGD,
+            elf::R_X86_64_TLSLD,
+            elf::R_X86_64_DTPOFF32,
+            elf::R_X86_64_DTPOFF64,
         ]
         .iter()
         .any(|known| known.0 == kind)
@@ -59,7 +86,11 @@ impl Arch for X86_64 {
         let is = |known: elf::RelocationType| known.0 == kind;
         if is(elf::R_X86_64_NONE) {
             0
-        } else if is(elf::R_X86_64_64) || is(elf::R_X86_64_PC64) {
+        } else if is(elf::R_X86_64_64)
+            || is(elf::R_X86_64_PC64)
+            || is(elf::R_X86_64_TPOFF64)
+            || is(elf::R_X86_64_DTPOFF64)
+        {
             8
         } else if is(elf::R_X86_64_16) || is(elf::R_X86_64_PC16) {
             2

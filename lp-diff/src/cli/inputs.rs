@@ -1,7 +1,9 @@
 //! The files a diff reads besides the two objects: symbols, entry sizes, exports.
 
 use anyhow::{Context, Result, bail};
-use lp_diff::{EntrySizes, Exports, SymbolTable};
+use super::options::{Options, TargetKind};
+use lp_diff::process::interposed;
+use lp_diff::{EntrySizes, Exports, Flavour, SymbolTable};
 use lp_klp::name::ObjName;
 use object::read::ReadCache;
 use std::fs::{self, File};
@@ -15,6 +17,19 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 /// The symbols of an ELF file that is read already.
 pub(super) fn symbols_of(elf: &[u8]) -> Result<(SymbolTable, EntrySizes)> {
     Ok((SymbolTable::from_elf(elf)?, EntrySizes::from_elf(elf)))
+}
+
+/// What runs the code; of a process the symbol file is the binary.
+pub(super) fn flavour(options: &Options, symbols: Option<&Path>) -> Result<Flavour> {
+    Ok(match options.target_kind {
+        TargetKind::Kernel => Flavour::Kernel,
+        TargetKind::Process => Flavour::Process {
+            interposed: match symbols {
+                Some(path) => interposed::names(&read(path)?),
+                None => Default::default(),
+            },
+        },
+    })
 }
 
 /// A vmlinux has hundreds of megabytes of which a few are needed: it is read piece by piece.

@@ -18,7 +18,7 @@ pub(crate) use options::{Format, Options};
 use anyhow::{Context, Result, bail};
 use lp_diff::explain::layout;
 use lp_diff::show::SideBySide;
-use lp_diff::{Config, EntrySizes, Exports, Outcome, Verdict, diff, diff_and_show};
+use lp_diff::{Config, EntrySizes, Exports, Flavour, Outcome, Verdict, diff, diff_and_show};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,7 +49,13 @@ fn run_one(options: &Options) -> Result<Verdict> {
         .symvers
         .as_deref()
         .map_or(Ok(Exports::default()), inputs::read_exports)?;
-    let config = config(options, entry_sizes, unit(options.output.as_deref()));
+    let flavour = inputs::flavour(options, Some(symbols_file))?;
+    let config = config(
+        options,
+        flavour,
+        entry_sizes,
+        unit(options.output.as_deref()),
+    );
     let wanted = show::wanted(options)?;
     let outcome = match &wanted {
         None => diff(&orig, &patched, &symbols, &exports, &config).map(|outcome| (outcome, None)),
@@ -70,12 +76,18 @@ fn run_one(options: &Options) -> Result<Verdict> {
     Ok(outcome.report.verdict)
 }
 
-fn config(options: &Options, mut entry_sizes: EntrySizes, unit: String) -> Config {
+fn config(
+    options: &Options,
+    flavour: Flavour,
+    mut entry_sizes: EntrySizes,
+    unit: String,
+) -> Config {
     for (name, bytes) in &options.entry_size {
         entry_sizes.set(name, *bytes);
     }
     Config {
         object: options.object.clone(),
+        flavour,
         entry_sizes,
         unit,
         places: Default::default(),

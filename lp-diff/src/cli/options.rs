@@ -1,7 +1,7 @@
 //! What may be said on the command line.
 
 use clap::{Args, Parser, ValueEnum};
-use lp_klp::name::ObjName;
+use lp_klp::name::{NameError, ObjName};
 use std::path::PathBuf;
 
 /// Diffs two relocatable objects and writes an object with the changed functions.
@@ -34,9 +34,13 @@ pub(crate) struct Options {
     /// ORIG and PATCHED are folders: compare all objects in them, pair by pair; OUT is a folder, if given.
     #[arg(long, conflicts_with_all = ["show", "html"])]
     pub(crate) pairs: bool,
-    /// The kernel image (vmlinux) or module that the objects belong to.
-    #[arg(long, value_name = "vmlinux|MODULE", default_value = "vmlinux")]
+    /// The kernel image (vmlinux) or module that the objects belong to; of a process the file name of the executable, or the
+    /// library's soname.
+    #[arg(long, value_name = "vmlinux|MODULE|FILE", default_value = "vmlinux", value_parser = parse_object)]
     pub(crate) object: ObjName,
+    /// What runs the code.
+    #[arg(long, value_enum, default_value_t = TargetKind::Kernel)]
+    pub(crate) target_kind: TargetKind,
     /// Symbols of the target: an ELF file, a System.map or a kallsyms text. Default: the original object's own.
     #[arg(long, value_name = "FILE")]
     pub(crate) symbols: Option<PathBuf>,
@@ -78,6 +82,14 @@ pub(crate) struct View {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TargetKind {
+    /// The kernel.
+    Kernel,
+    /// A program or library in a process.
+    Process,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Spelling {
     /// Source first, as objdump and the kernel have it.
     Att,
@@ -98,6 +110,10 @@ pub(crate) enum Format {
     Text,
     /// For machines.
     Json,
+}
+
+fn parse_object(text: &str) -> Result<ObjName, NameError> {
+    text.parse().or_else(|_| ObjName::of_file(text))
 }
 
 fn parse_entry_size(text: &str) -> Result<(String, u64), String> {

@@ -7,7 +7,7 @@
 use super::{Format, Options, config, inputs, output};
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use lp_diff::{EntrySizes, Exports, Report, Status, SymbolTable, Verdict, diff};
+use lp_diff::{EntrySizes, Exports, Flavour, Report, Status, SymbolTable, Verdict, diff};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -23,6 +23,7 @@ struct Target<'o> {
     /// Of `--symbols`; else each pair's original is asked.
     symbols: Option<(SymbolTable, EntrySizes)>,
     exports: Exports,
+    flavour: Flavour,
 }
 
 /// What came of one pair.
@@ -52,6 +53,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
             .symvers
             .as_deref()
             .map_or(Ok(Exports::default()), inputs::read_exports)?,
+        flavour: inputs::flavour(options, options.symbols.as_deref())?,
     };
     let paths = objects(&options.orig)?;
     let paths: Vec<PathBuf> = paths.union(&objects(&options.patched)?).cloned().collect();
@@ -103,7 +105,12 @@ impl Target<'_> {
                 &own
             }
         };
-        let config = config(self.options, entry_sizes.clone(), unit(path));
+        let config = config(
+            self.options,
+            self.flavour.clone(),
+            entry_sizes.clone(),
+            unit(path),
+        );
         let outcome = diff(&orig, &patched, symbols, &self.exports, &config)?;
         if let (Some(object), Some(folder)) = (&outcome.object, &self.options.output) {
             self.write(&folder.join(path), object)?;

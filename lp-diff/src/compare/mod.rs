@@ -16,6 +16,7 @@ use crate::author::Ignores;
 use crate::bundle::{BundleId, Kind};
 use crate::correlate::Twins;
 use crate::dwarf::LazyDebugInfo;
+use crate::process::Flavour;
 use crate::reference::{Ref, Target, View};
 use crate::special::table::is_init;
 use crate::special::{Entries, refs_of};
@@ -74,6 +75,8 @@ pub struct Comparer<'v, 'd> {
     pub patched_debug: &'v LazyDebugInfo<'v>,
     /// Instruction knowledge.
     pub arch: &'v dyn Arch,
+    /// What runs the code.
+    pub flavour: &'v Flavour,
     /// Patched bundles that have a twin but may be copied into the patch all the same.
     replaceable: HashSet<BundleId>,
     /// Functions that are written down in another way.
@@ -118,7 +121,7 @@ impl<'v, 'd> Comparer<'v, 'd> {
             &'v LazyDebugInfo<'v>,
         ),
         twins: &'v Twins,
-        arch: &'v dyn Arch,
+        (arch, flavour): (&'v dyn Arch, &'v Flavour),
     ) -> Self {
         let mut comparer = Self {
             orig,
@@ -129,6 +132,7 @@ impl<'v, 'd> Comparer<'v, 'd> {
             orig_debug,
             patched_debug,
             arch,
+            flavour,
             replaceable: HashSet::new(),
             reencoded: Reencoded::find(
                 (orig, orig_entries),
@@ -246,11 +250,15 @@ impl<'v, 'd> Comparer<'v, 'd> {
         lone_function || self.is_constant(id)
     }
 
-    /// Whether the original of a function has a site at its entry that ftrace can use.
+    /// Whether the original of a function can be redirected: it has a site at its entry that ftrace can use, or it is
+    /// of a process.
     pub fn has_fentry(&self, id: BundleId) -> bool {
         let Some(twin) = self.twins.orig(id) else {
             return false;
         };
+        if self.flavour.is_process() {
+            return true;
+        }
         let (view, arch) = (self.orig, self.arch);
         let bundle = view.bundles.get(twin);
         let section = view.object.section(bundle.section);

@@ -69,7 +69,7 @@ impl Emitter<'_, '_> {
         pool
     }
 
-    fn new_pool(&mut self, like: SectionId, name: String) -> usize {
+    pub(super) fn new_pool(&mut self, like: SectionId, name: String) -> usize {
         let section = self.source.view.object.section(like);
         // What is kept of a pool is needed as it is: no linker shall merge it again.
         let dropped = elf::SHF_GROUP.0
@@ -96,7 +96,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Appends bytes, or zeros that take no bytes, at the next aligned offset.
-    fn append(&mut self, pool: usize, bytes: &[u8], zeros: u64, align: u64) -> u64 {
+    pub(super) fn append(&mut self, pool: usize, bytes: &[u8], zeros: u64, align: u64) -> u64 {
         let (offset, grown) = self.pools[pool].append(bytes, zeros, align, self.written);
         self.written += grown;
         offset

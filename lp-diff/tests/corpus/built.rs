@@ -140,6 +140,7 @@ impl Built {
             entry_sizes.set(name, *bytes);
         }
         let config = Config {
+            flavour: Default::default(),
             object,
             entry_sizes,
             unit: "case".into(),

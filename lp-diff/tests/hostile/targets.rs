@@ -81,6 +81,7 @@ pub(crate) fn show(orig: &[u8], patched: &[u8]) {
 
 fn config(target: &str) -> Option<Config> {
     Some(Config {
+        flavour: Default::default(),
         object: target.parse::<ObjName>().ok()?,
         entry_sizes: entry_sizes(),
         unit: "x".into(),
