@@ -38,6 +38,9 @@ pub enum Command {
     /// A patch module for a Linux kernel
     #[command(after_help = EXAMPLES)]
     Kernel(Box<KernelArgs>),
+    /// A patch file for a program or library that runs in processes
+    #[command(after_help = PROCESS_EXAMPLES)]
+    Process(Box<ProcessArgs>),
     /// What changes from one patch module to the next
     Changelog(ChangelogArgs),
     /// Print source for a patch's author to fill in
@@ -59,6 +62,81 @@ Example:
   lp-build watch --orig linux-6.1 --patched linux-6.1-fixed --kernel \"$(uname -r)\" -o livepatch_fix.ko
 
 It takes what `lp-build kernel` takes, and ends with Ctrl-C.";
+
+const PROCESS_EXAMPLES: &str = "\
+Examples:
+  A program that is built by make:
+    lp-build process --orig redis-7.0.15 --patched redis-fixed --build 'make -j2' --binary /usr/bin/redis-server -o fix.lp
+
+  A library that must be configured first:
+    lp-build process --orig zlib-1.3 --patched zlib-fixed --configure ./configure --build 'make -j2' --binary /usr/lib/libz.so.1 -o fix.lp
+
+Exit status: 0 built, 1 error, 2 refused, 3 nothing changed.";
+
+/// The options of `lp-build process`.
+#[derive(Debug, Clone, Args)]
+pub struct ProcessArgs {
+    /// Source tree that the binary was built from; it is only read
+    #[arg(long, value_name = "DIR")]
+    pub orig: PathBuf,
+    /// Source tree with the fix; it is only read
+    #[arg(long, value_name = "DIR")]
+    pub patched: PathBuf,
+    /// A command for the shell to run before the build, in a copy of each tree
+    #[arg(long, value_name = "COMMAND")]
+    pub configure: Vec<String>,
+    /// The command that builds a tree, for the shell
+    #[arg(long, value_name = "COMMAND", default_value = "make")]
+    pub build: String,
+    /// The executable or shared library that processes run
+    #[arg(long, value_name = "FILE")]
+    pub binary: PathBuf,
+    /// Where in the tree the build puts that file, if several or none have its name
+    #[arg(long, value_name = "PATH")]
+    pub built: Option<PathBuf>,
+    /// The patch to write
+    #[arg(long, short, value_name = "NAME.lp")]
+    pub output: PathBuf,
+    /// The patch's description [default: livepatch.toml in the current folder]
+    #[arg(long, value_name = "FILE")]
+    pub describe: Option<PathBuf>,
+    /// The patch's name [default: the output's]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The patch's version
+    #[arg(long)]
+    pub version: Option<String>,
+    /// What the patch is for
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Whether it replaces all patches that are installed before it [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub replace: Option<bool>,
+    /// A state that the patch changes, instead of those in the description
+    #[arg(long, value_name = "ID:VERSION[:NAME]")]
+    pub state: Vec<String>,
+    /// Go on where our build of the original differs from the binary
+    #[arg(long)]
+    pub allow_mismatch: bool,
+    /// Go on where a struct or union of this name has another layout than in the binary, besides those in the description
+    #[arg(long, value_name = "NAME", value_parser = lp_diff::explain::layout::parse_allowed)]
+    pub allow_layout_change: Vec<String>,
+    /// Where what is made on the way is kept while the run lasts [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// What the result is for: people or machines
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub report: ReportFormat,
+    /// Leave everything that is made on the way in this new folder
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Say which files differ, and stop before anything is built
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show each command that is run
+    #[arg(long, short)]
+    pub verbose: bool,
+}
 
 /// The options of `lp-build new`.
 #[derive(Debug, Args)]

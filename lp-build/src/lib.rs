@@ -8,6 +8,7 @@
 //! | [`describe`] | `livepatch.toml` |
 //! | [`tree`] | two source trees, or one and patches; what differs |
 //! | [`kernel`] | the kernel that runs, its build folder, compiling, and the road through all phases |
+//! | [`process`] | a program or library: its build under shims, and the road to a patch file |
 //! | [`fidelity`] | does our build of the original reproduce the running binary? |
 //! | [`module`] | the patch module: template, Kbuild, klp relocations |
 //! | [`progress`] | what is being done and for how long |
@@ -23,6 +24,7 @@ pub mod lineage;
 pub mod module;
 pub mod new;
 pub mod options;
+pub mod process;
 pub mod progress;
 pub mod report;
 pub mod tree;

@@ -5,11 +5,15 @@ use clap::Parser;
 use lp_build::cli::{Cli, Command, KernelArgs, ReportFormat};
 use lp_build::progress::{Progress, say};
 use lp_build::report::{Report, Verdict, error_text, json, text};
-use lp_build::{cache, doctor, kernel, lineage, new, options, watch};
+use lp_build::{cache, doctor, kernel, lineage, new, options, process, watch};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A compiler's command line is none of ours: it comes before everything else.
+    if let Some(done) = process::shim::entered() {
+        return done;
+    }
     if let Some(done) = lp_cli::generate::<Cli>() {
         return done;
     }
@@ -21,6 +25,14 @@ fn main() -> ExitCode {
         Command::Kernel(args) => {
             log(args.verbose);
             build(*args)
+        }
+        Command::Process(args) => {
+            log(args.verbose);
+            let format = args.report;
+            reported(format, |progress, report| {
+                let options = process::options::interpret(*args)?;
+                process::build(&options, progress, report)
+            })
         }
         Command::Watch(args) => {
             log(args.verbose);
@@ -42,10 +54,20 @@ fn main() -> ExitCode {
 
 /// One run of `lp-build kernel`.
 fn build(args: KernelArgs) -> ExitCode {
-    let format = args.report;
+    reported(args.report, |progress, report| {
+        let options = options::interpret(args)?;
+        kernel::build(&options, progress, report)
+    })
+}
+
+/// A run that ends with a report, whatever came of it.
+fn reported(
+    format: ReportFormat,
+    run: impl FnOnce(&Progress, &mut Report) -> Result<Verdict>,
+) -> ExitCode {
     let mut report = Report::default();
     let progress = Progress::on_stderr();
-    match run(args, &progress, &mut report) {
+    match run(&progress, &mut report) {
         Ok(verdict) => report.verdict = verdict,
         Err(error) => {
             let text = error_text(&error);
@@ -68,11 +90,6 @@ fn log(verbose: bool) {
         .log_internal_errors(false)
         .with_target(false);
     format.with_env_filter(filter).init();
-}
-
-fn run(args: KernelArgs, progress: &Progress, report: &mut Report) -> Result<Verdict> {
-    let options = options::interpret(args)?;
-    kernel::build(&options, progress, report)
 }
 
 /// Shows what came out; who does not read to the end still learns the verdict.

@@ -124,7 +124,21 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
     if !args.state.is_empty() {
         state_lines.clear();
     }
-    let identity = identity(&args, described)?;
+    let said = Said {
+        name: args.name.clone(),
+        version: args.version.clone(),
+        description: args.description.clone(),
+        replace: args.replace,
+        state: args.state.clone(),
+    };
+    let stem = output_stem(&args.output, ".ko")?;
+    let identity = identity(said, described, &stem)?;
+    // The kernel takes a module's name from inside the file, people and modprobe from its file name.
+    ensure!(
+        identity.name.as_str() == stem.replace('-', "_"),
+        "the patch's name is '{0}' but the output is '{stem}.ko': give -o {0}.ko or --name {stem}",
+        identity.name
+    );
     let cache = match args.cache {
         Some(cache) => cache,
         None => default_cache()?,
@@ -190,38 +204,34 @@ fn describe_path(args: &KernelArgs) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-fn identity(args: &KernelArgs, described: Describe) -> Result<Identity> {
-    let stem = output_stem(&args.output)?;
-    let name = args
-        .name
-        .clone()
-        .or(described.name)
-        .unwrap_or_else(|| stem.clone());
-    let states = match args.state.is_empty() {
+/// What the options say of the patch, each before the description.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) name: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) replace: Option<bool>,
+    pub(crate) state: Vec<String>,
+}
+
+/// What the patch says of itself; its name is the output's if nobody gave one.
+pub(crate) fn identity(said: Said, described: Describe, stem: &str) -> Result<Identity> {
+    let name = said.name.or(described.name);
+    let states = match said.state.is_empty() {
         true => described.states,
-        false => describe::parse_states(&args.state)?,
+        false => describe::parse_states(&said.state)?,
     };
     let identity = Identity {
-        name: module_name(&name)?,
-        version: args
-            .version
-            .clone()
-            .or(described.version)
-            .unwrap_or_default(),
-        description: args
+        name: module_name(name.as_deref().unwrap_or(stem))?,
+        version: said.version.or(described.version).unwrap_or_default(),
+        description: said
             .description
-            .clone()
             .or(described.description)
             .unwrap_or_default(),
-        replace: args.replace.or(described.replace).unwrap_or(true),
+        replace: said.replace.or(described.replace).unwrap_or(true),
         states,
         shadows: described.shadows,
     };
-    // The kernel takes a module's name from inside the file, people and modprobe from its file name.
-    ensure!(
-        identity.name.as_str() == stem.replace('-', "_"),
-        "the patch's name is '{name}' but the output is '{stem}.ko': give -o {name}.ko or --name {stem}"
-    );
     check_text("version", &identity.version)?;
     check_text("description", &identity.description)?;
     for state in &identity.states {
@@ -230,15 +240,20 @@ fn identity(args: &KernelArgs, described: Describe) -> Result<Identity> {
     Ok(identity)
 }
 
-fn output_stem(output: &Path) -> Result<String> {
+/// The output's name without what it must end with.
+pub(crate) fn output_stem(output: &Path, extension: &str) -> Result<String> {
     let name = output
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    let stem = name.strip_suffix(".ko").filter(|stem| !stem.is_empty());
+    let stem = name.strip_suffix(extension).filter(|stem| !stem.is_empty());
     let stem = stem.with_context(|| {
+        let kind = match extension {
+            ".ko" => "a kernel module",
+            _ => "a patch for processes",
+        };
         format!(
-            "the output '{}' must be named NAME.ko, as a kernel module is",
+            "the output '{}' must be named NAME{extension}, as {kind} is",
             output.display()
         )
     })?;

@@ -14,9 +14,9 @@ use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparison;
 use crate::compare::Status;
 use crate::include::Selection;
+use crate::object::{Place, SectionId, Symbol};
 use crate::process::unwind::Record;
 use crate::process::{Flavour, is_thread_local};
-use crate::object::{Place, SectionId, Symbol};
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::{Reach, Resolver};
@@ -311,7 +311,13 @@ impl<'s, 'd> Emitter<'s, 'd> {
             Target::Symbol { id, .. } => self.source.view.object.symbol(id).name(),
             Target::Section { id, .. } => self.source.view.object.section_name(id),
         };
-        Err(Refusal::new(RefusalCode::RelocationKind, target, format!("the patch refers to it by a relocation of type {kind}, which cannot be made in a running process: compile without -mcmodel=large, -mcmodel=medium and -mtls-dialect=gnu2")))
+        Err(Refusal::new(
+            RefusalCode::RelocationKind,
+            target,
+            format!(
+                "the patch refers to it by a relocation of type {kind}, which cannot be made in a running process: compile without -mcmodel=large, -mcmodel=medium and -mtls-dialect=gnu2"
+            ),
+        ))
     }
 
     /// What the kernel reads as it loads the patch must be complete by then. The symbols of a module are filled in
@@ -477,7 +483,11 @@ impl<'s, 'd> Emitter<'s, 'd> {
         }
         let symbol = self.out.symbols.add();
         symbol.name = name.clone().into_bytes().into();
-        let kind = if is_tls { elf::STT_TLS } else { elf::STT_NOTYPE };
+        let kind = if is_tls {
+            elf::STT_TLS
+        } else {
+            elf::STT_NOTYPE
+        };
         symbol.set_st_info(bind, kind);
         let id = symbol.id();
         self.outer.insert(name, id);

@@ -107,7 +107,10 @@ impl<'r, 'd> Resolver<'r, 'd> {
             return Err(Refusal::new(
                 RefusalCode::Unresolved,
                 place,
-                format!("the patch refers to it, but it has no symbol that the {} could be asked for", self.flavour.noun()),
+                format!(
+                    "the patch refers to it, but it has no symbol that the {} could be asked for",
+                    self.flavour.noun()
+                ),
             ));
         };
         let value = self.patched.object.symbol(owner).value as i64

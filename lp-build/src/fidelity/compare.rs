@@ -5,6 +5,7 @@
 //! content). References to other local things are returned for `solve`, which sees whether all functions agree.
 
 use super::insn::{self, Field, FieldKind, Insn};
+use super::linked::{self, Found};
 use super::orig::{Function, Kind, Orig, Referent};
 use super::symbols::Place;
 use super::target::{Relocation, Target};
@@ -45,12 +46,6 @@ pub(super) struct Theirs<'a> {
     pub(super) start: Place,
     pub(super) code: Vec<u8>,
     relocations: &'a [Relocation],
-}
-
-/// What a field of theirs refers to.
-enum Found<'a> {
-    Place(Place),
-    Global(&'a [u8], i64),
 }
 
 impl<'a> Theirs<'a> {
@@ -171,6 +166,7 @@ impl Pair<'_> {
             same_branch(ours, other)
         } else {
             same_bytes(bytes(self.code, ours), self.theirs.bytes(other), &fields)
+                || is_relaxed(ours, other, &fields)
         };
         if !same {
             return None;
@@ -213,7 +209,10 @@ impl Pair<'_> {
     }
 
     /// What the field of their instruction refers to that corresponds to one of ours.
-    fn found(&self, insn: &Insn, ours: Field) -> Option<Found<'_>> {
+    fn found(&self, insn: &Insn, ours: Field) -> Option<Found> {
+        if let FieldKind::Slot(slot) = ours.kind {
+            return linked::through(self.target, insn, slot);
+        }
         let relative = ours.kind == FieldKind::PcRelative;
         let field = if relative {
             insn.relative_field()?
@@ -231,13 +230,28 @@ impl Pair<'_> {
         }
         // A module's absolute field without a relocation is a literal, and ours is none.
         let value = insn::value(self.theirs.bytes(insn), field)?;
+        match field.kind {
+            FieldKind::ThreadPointer => {
+                let linked = self.target.linked()?;
+                return Some(Found::Place(linked.from_thread_pointer(value)));
+            }
+            FieldKind::ThreadBlock => {
+                return self.target.linked().map(|_| {
+                    Found::Place(Place {
+                        section: linked::THREAD,
+                        offset: value,
+                    })
+                });
+            }
+            _ => {}
+        }
         (!self.target.is_module()).then_some(Found::Place(Place {
             section: 0,
             offset: value,
         }))
     }
 
-    fn relocated(&self, insn: &Insn, ours: Field, relocation: &Relocation) -> Option<Found<'_>> {
+    fn relocated(&self, insn: &Insn, ours: Field, relocation: &Relocation) -> Option<Found> {
         let field =
             insn::field(relocation.kind, ours.at).filter(|field| field.kind == ours.kind)?;
         let offset = relocation.addend.checked_add(correction(insn, field))?;
@@ -245,7 +259,7 @@ impl Pair<'_> {
         match symbol.place.filter(|_| symbol.is_local()) {
             Some(place) => Some(Found::Place(place.minus(offset.checked_neg()?))),
             None => Some(Found::Global(
-                self.target.symbols.name(relocation.symbol),
+                self.target.symbols.name(relocation.symbol).to_vec(),
                 offset,
             )),
         }
@@ -257,7 +271,7 @@ impl Pair<'_> {
         insn: &Insn,
         referent: Referent<'_>,
         offset: i64,
-        found: Found<'_>,
+        found: Found,
         references: &mut Vec<Reference>,
     ) -> Option<()> {
         let same = match (referent, found) {
@@ -288,6 +302,7 @@ impl Pair<'_> {
                     references,
                 );
             }
+            (_, Found::Module) => true,
             (Referent::Local { .. } | Referent::Absolute(_), Found::Global(..)) => false,
         };
         same.then_some(())
@@ -298,7 +313,14 @@ impl Pair<'_> {
         if symbols.named_at(name, place).is_some() {
             return true;
         }
-        weak && place.offset == 0 && symbols.named(name).next().is_none()
+        if weak && place.offset == 0 && symbols.named(name).next().is_none() {
+            return true;
+        }
+        match linked::stub(self.target, place) {
+            Some(Found::Global(found, 0)) => found == name,
+            Some(Found::Place(found)) => symbols.named_at(name, found).is_some(),
+            _ => false,
+        }
     }
 
     fn local(&self, reference: Reference, references: &mut Vec<Reference>) -> Option<()> {
@@ -344,8 +366,8 @@ pub(super) fn map(offsets: &[(u64, u64)], ours: u64) -> u64 {
 /// A PC-relative addend counts from the field, a target from the instruction's end.
 fn correction(insn: &Insn, field: Field) -> i64 {
     match field.kind {
-        FieldKind::PcRelative => insn.len() as i64 - field.at as i64,
-        FieldKind::Zero | FieldKind::Sign => 0,
+        FieldKind::PcRelative | FieldKind::Slot(_) => insn.len() as i64 - field.at as i64,
+        FieldKind::Zero | FieldKind::Sign | FieldKind::ThreadPointer | FieldKind::ThreadBlock => 0,
     }
 }
 
@@ -355,6 +377,16 @@ fn same_branch(ours: &Insn, theirs: &Insn) -> bool {
     ours.mnemonic() == theirs.mnemonic()
         && ours.segment_prefix() == theirs.segment_prefix()
         && ours.has_repne_prefix() == theirs.has_repne_prefix()
+}
+
+/// Whether the linker made theirs of ours, which goes through a slot.
+fn is_relaxed(ours: &Insn, theirs: &Insn, fields: &[(Field, Referent<'_>, i64)]) -> bool {
+    match fields {
+        [(field, ..)] => {
+            matches!(field.kind, FieldKind::Slot(slot) if linked::is_relaxed(ours, theirs, slot))
+        }
+        _ => false,
+    }
 }
 
 /// Whether the bytes outside the fields are equal.

@@ -5,6 +5,7 @@
 //! one. The tempting wrong way is to mask the fields: the feature tested is in one.
 
 use super::insn::{self, FieldKind};
+use super::linked::Found;
 use super::orig::{Orig, Referent, Relocation};
 use super::symbols::Place;
 use super::target::Target;
@@ -32,8 +33,9 @@ pub(super) fn is_there(orig: &Orig<'_>, target: &Target, section: usize, base: P
         };
         ours.copy_from_slice(theirs);
     }
-    let same =
-        |relocation: &Relocation<'_>| is_same(orig, target, base, &theirs, relocation).is_some();
+    let same = |relocation: &Relocation<'_>| {
+        is_same(orig, target, base, (section, &theirs), relocation).is_some()
+    };
     masked == theirs && ours.relocations.iter().all(same)
 }
 
@@ -42,7 +44,7 @@ fn is_same(
     orig: &Orig<'_>,
     target: &Target,
     base: Place,
-    theirs: &[u8],
+    (section, theirs): (usize, &[u8]),
     ours: &Relocation<'_>,
 ) -> Option<()> {
     let field = insn::field(ours.kind, usize::try_from(ours.offset).ok()?)?;
@@ -53,9 +55,22 @@ fn is_same(
     } else {
         0
     };
+    // An entry of a switch table is the distance from the table's start, not from the field.
+    let correction = match target.linked() {
+        Some(_) if field.kind == FieldKind::PcRelative => {
+            -(orig.since_label(ours, section).cast_signed())
+        }
+        _ => correction,
+    };
     let addend = ours.addend.checked_add(correction)?;
-    let place = match target.relocations(at, 1).first() {
-        Some(theirs) => {
+    let written = target.linked().filter(|_| at.section == 0);
+    let written = written.and_then(|linked| linked.written(at.offset));
+    if let Some(Found::Global(found, by)) = &written {
+        return matches!(ours.referent, Referent::Global { name, .. } if name == found && addend == *by)
+            .then_some(());
+    }
+    let place = match (target.relocations(at, 1).first(), written) {
+        (Some(theirs), _) => {
             let symbol = target.symbols.get(theirs.symbol)?;
             let by = theirs.addend.checked_add(correction)?;
             match (ours.referent, symbol.place.filter(|_| symbol.is_local())) {
@@ -67,11 +82,12 @@ fn is_same(
                 (Referent::Local { .. } | Referent::Absolute(_), None) => return None,
             }
         }
-        None if field.kind == FieldKind::PcRelative => {
+        (None, Some(Found::Place(place))) => place,
+        (None, _) if field.kind == FieldKind::PcRelative => {
             at.plus(insn::value(theirs, field)?.wrapping_add(correction as u64))
         }
-        None if target.is_module() => return None,
-        None => Place {
+        (None, _) if target.is_module() => return None,
+        (None, _) => Place {
             section: 0,
             offset: insn::value(theirs, field)?,
         },

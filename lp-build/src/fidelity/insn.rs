@@ -4,6 +4,7 @@
 //! instruction's end, so that a short and a long jump to one place are equal. The tempting wrong way is to take the
 //! relocation's addend as the offset: an immediate behind the field makes it wrong by that immediate's size.
 
+use super::linked::Slot;
 use iced_x86::{
     ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind,
 };
@@ -27,6 +28,12 @@ pub(super) enum FieldKind {
     Zero,
     /// An address, sign-extended.
     Sign,
+    /// The distance from the instruction's end to a slot that is filled with this.
+    Slot(Slot),
+    /// A distance from the thread pointer.
+    ThreadPointer,
+    /// An offset in the block of thread-local data.
+    ThreadBlock,
 }
 
 /// A field of an instruction.
@@ -110,13 +117,21 @@ impl Insn {
     }
 }
 
-/// The field that a relocation of this kind fills; none for kinds that a kernel's code does not have.
+/// The field that a relocation of this kind fills; none for kinds that code does not have, or that nobody here knows.
 pub(super) fn field(kind: u32, at: usize) -> Option<Field> {
     let (size, kind) = match elf::RelocationType(kind) {
         elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => (4, FieldKind::PcRelative),
         elf::R_X86_64_64 => (8, FieldKind::Zero),
         elf::R_X86_64_32 => (4, FieldKind::Zero),
         elf::R_X86_64_32S => (4, FieldKind::Sign),
+        elf::R_X86_64_GOTPCREL | elf::R_X86_64_GOTPCRELX | elf::R_X86_64_REX_GOTPCRELX => {
+            (4, FieldKind::Slot(Slot::Address))
+        }
+        elf::R_X86_64_GOTTPOFF => (4, FieldKind::Slot(Slot::FromThreadPointer)),
+        elf::R_X86_64_TLSGD => (4, FieldKind::Slot(Slot::Variable)),
+        elf::R_X86_64_TLSLD => (4, FieldKind::Slot(Slot::Module)),
+        elf::R_X86_64_TPOFF32 => (4, FieldKind::ThreadPointer),
+        elf::R_X86_64_DTPOFF32 => (4, FieldKind::ThreadBlock),
         _ => return None,
     };
     Some(Field { at, size, kind })

@@ -1,7 +1,7 @@
-//! Does our build of the original source reproduce the running binary?
+//! Does our build of the original source reproduce the running binary: the kernel, a module, a program or a library?
 //!
 //! Every function of the object that we compiled from the unpatched tree is compared, instruction by instruction,
-//! with the function of that name in the kernel's vmlinux or module. Bytes must be equal outside relocated fields;
+//! with the function of that name in the kernel's vmlinux or module, or in the program. Bytes must be equal outside relocated fields;
 //! a relocated field must refer to the same thing: a global symbol by name, a string by content, a local by a place
 //! that all functions agree on. On the way this learns where each local symbol lives in the running binary, which
 //! is what decides between several symbols of one name later.
@@ -20,12 +20,14 @@
 //! | `unit` | which of the target's symbols may be ours |
 //! | `places` | where our sections went |
 //! | `solve` | which candidate each function is |
+//! | `linked` | what a program refers to through slots, stubs and the thread pointer |
 //! | `describe` | a difference in words |
 
 mod compare;
 mod content;
 mod describe;
 mod insn;
+mod linked;
 mod orig;
 mod places;
 mod solve;

@@ -7,6 +7,7 @@
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader as _, Rela as _, SectionHeader as _, SectionTable, Sym as _};
 use object::{LittleEndian, SectionIndex, SymbolIndex};
+use std::collections::BTreeSet;
 
 const ENDIAN: LittleEndian = LittleEndian;
 
@@ -19,6 +20,8 @@ pub(super) struct Orig<'data> {
     pub(super) sections: Vec<Section<'data>>,
     /// Sections and offsets of jumps that objtool makes no-operations of, in order.
     pub(super) becomes_nop: Vec<(usize, u64)>,
+    /// Sections and offsets of what code refers to in read-only data.
+    labels: BTreeSet<(usize, u64)>,
     /// The name of the FILE symbol.
     pub(super) file: Option<&'data [u8]>,
 }
@@ -108,6 +111,7 @@ impl<'data> Orig<'data> {
             definitions: Vec::new(),
             sections: Vec::new(),
             becomes_nop: Vec::new(),
+            labels: BTreeSet::new(),
             file: None,
         };
         orig.sections = read_sections(&headers, data).map_err(damaged)?;
@@ -120,6 +124,7 @@ impl<'data> Orig<'data> {
         }
         read_relocations(&headers, &symbols, data, &mut orig.sections).map_err(damaged)?;
         orig.becomes_nop = becomes_nop(&orig.sections);
+        orig.labels = labels(&orig.sections);
         Ok(orig)
     }
 
@@ -173,6 +178,13 @@ impl<'data> Orig<'data> {
         all.get(start..end).unwrap_or_default()
     }
 
+    /// How far a field of data is behind the last place before it that code refers to: the start of its table.
+    pub(super) fn since_label(&self, field: &Relocation<'_>, section: usize) -> u64 {
+        let labels = self.labels.range(..=(section, field.offset));
+        let label = labels.last().filter(|(of, _)| *of == section);
+        field.offset - label.map_or(0, |(_, offset)| *offset)
+    }
+
     /// The function whose inside, not its start, this is.
     pub(super) fn function_inside(&self, section: usize, offset: u64) -> Option<usize> {
         let inside = |function: &Function| {
@@ -201,8 +213,9 @@ impl<'data> Orig<'data> {
             .sections
             .get(section)
             .is_none_or(|section| section.kind == Kind::NotLoaded);
-        let is_function = kind == elf::STT_FUNC;
-        if discarded || name.is_empty() || !(is_function || kind == elf::STT_OBJECT) {
+        let is_function = [elf::STT_FUNC, elf::STT_GNU_IFUNC].contains(&kind);
+        let is_datum = [elf::STT_OBJECT, elf::STT_TLS].contains(&kind);
+        if discarded || name.is_empty() || !(is_function || is_datum) {
             return;
         }
         let offset = symbol.st_value(ENDIAN);
@@ -299,6 +312,29 @@ fn read_relocations<'data>(
             .sort_by_key(|relocation| relocation.offset);
     }
     Ok(())
+}
+
+/// The places in read-only data that other sections refer to. A field of code counts from its own end, four bytes on,
+/// where no immediate follows it; the address of a table is never taken with one.
+fn labels(sections: &[Section<'_>]) -> BTreeSet<(usize, u64)> {
+    let mut labels = BTreeSet::new();
+    for (index, from) in sections.iter().enumerate() {
+        for relocation in &from.relocations {
+            let Referent::Local { section, offset } = relocation.referent else {
+                continue;
+            };
+            let constant = sections.get(section).map(|section| section.kind);
+            if section == index || constant != Some(Kind::Constant) {
+                continue;
+            }
+            let relative = [elf::R_X86_64_PC32, elf::R_X86_64_PLT32]
+                .iter()
+                .any(|kind| kind.0 == relocation.kind);
+            let addend = relocation.addend.wrapping_add(if relative { 4 } else { 0 });
+            labels.insert((section, offset.wrapping_add_signed(addend)));
+        }
+    }
+    labels
 }
 
 /// The sites of jump labels whose key has bit 1 set (`arch_static_branch`, `asm/jump_label.h`, since Linux 5.14). Where

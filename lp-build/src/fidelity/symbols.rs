@@ -61,6 +61,8 @@ impl Symbol {
 #[derive(Debug)]
 pub(super) struct Symbols {
     strings: Vec<u8>,
+    /// Whether a name ends at an `@`, behind which its version is.
+    versions: bool,
     all: Vec<Symbol>,
     by_name: Vec<(u64, u32)>,
     by_place: Vec<u32>,
@@ -68,10 +70,11 @@ pub(super) struct Symbols {
 
 impl Symbols {
     /// Indexes a table whose first symbol is the null symbol.
-    pub(super) fn new(strings: Vec<u8>, mut all: Vec<Symbol>) -> Self {
+    pub(super) fn new(strings: Vec<u8>, versions: bool, mut all: Vec<Symbol>) -> Self {
         number_files(&mut all);
         let mut symbols = Self {
             strings,
+            versions,
             all,
             by_name: Vec::new(),
             by_place: Vec::new(),
@@ -106,7 +109,8 @@ impl Symbols {
     pub(super) fn name(&self, index: u32) -> &[u8] {
         let start = self.get(index).map_or(0, |symbol| symbol.name as usize);
         let tail = self.strings.get(start..).unwrap_or_default();
-        tail.split(|&byte| byte == 0).next().unwrap_or_default()
+        let ends = |&byte: &u8| byte == 0 || (byte == b'@' && self.versions);
+        tail.split(ends).next().unwrap_or_default()
     }
 
     /// The defined symbols of this name, in the table's order.

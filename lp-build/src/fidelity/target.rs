@@ -1,9 +1,10 @@
-//! The running binary's file: vmlinux or a module, of which only the pieces that are asked for are read.
+//! The running binary's file: vmlinux, a module, a program or a library, of which only the pieces that are asked for are read.
 //!
 //! A debug vmlinux has 590 MB, of which a few hundred functions and strings matter. The tempting wrong way is to
 //! read or map it whole; here the tables are read once when it is opened, code and strings where they lie.
 
 use super::FidelityError;
+use super::linked::{Linked, THREAD};
 use super::symbols::{Place, Symbol, Symbols};
 use lp_verify::kernel::symtab;
 use object::elf::{self, FileHeader64};
@@ -26,6 +27,8 @@ pub struct Target {
     relocatable: bool,
     has_sizes: bool,
     sections: Vec<Section>,
+    /// Of a program or library.
+    linked: Option<Linked>,
     pub(super) symbols: Symbols,
 }
 
@@ -59,7 +62,7 @@ pub(super) struct Relocation {
 impl Target {
     /// Opens a vmlinux with its symbol table.
     pub fn vmlinux(path: impl AsRef<Path>) -> Result<Self, FidelityError> {
-        let target = Self::open(path.as_ref())?;
+        let target = Self::open(path.as_ref(), None)?;
         if target.relocatable {
             return Err(target.wrong("is relocatable: give the linked vmlinux of the debug package, or use it as a module"));
         }
@@ -68,11 +71,40 @@ impl Target {
 
     /// Opens a module, as it lies under `/lib/modules`.
     pub fn module(path: impl AsRef<Path>) -> Result<Self, FidelityError> {
-        let target = Self::open(path.as_ref())?;
+        let target = Self::open(path.as_ref(), None)?;
         if !target.relocatable {
             return Err(target.wrong("is not relocatable: give the module's .ko"));
         }
         Ok(target)
+    }
+
+    /// Opens a program or library; its symbols are in a second file where it is stripped: a debug file, or a build of the
+    /// same code.
+    pub fn program(
+        path: impl AsRef<Path>,
+        symbols: impl AsRef<Path>,
+    ) -> Result<Self, FidelityError> {
+        let target = Self::open(path.as_ref(), Some(symbols.as_ref()))?;
+        if target.relocatable {
+            return Err(target.wrong(
+                "is relocatable: give the executable or shared library that processes run",
+            ));
+        }
+        Ok(target)
+    }
+
+    /// The bytes at an address of a linked file.
+    pub fn code(&self, address: u64, size: u64) -> Option<Vec<u8>> {
+        let place = Place {
+            section: 0,
+            offset: address,
+        };
+        self.read(place, size)
+    }
+
+    /// What a program or library refers to besides.
+    pub(super) fn linked(&self) -> Option<&Linked> {
+        self.linked.as_ref()
     }
 
     /// Whether it is a module.
@@ -85,18 +117,25 @@ impl Target {
         self.has_sizes
     }
 
-    fn open(path: &Path) -> Result<Self, FidelityError> {
-        let io = |source| FidelityError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(io)?;
-        let len = file.metadata().map_err(io)?.len();
-        let cache = ReadCache::new(file.try_clone().map_err(io)?);
-        let tables = read_tables(&cache).map_err(|message| FidelityError::Target {
+    fn open(path: &Path, symbols: Option<&Path>) -> Result<Self, FidelityError> {
+        let file = open(path)?;
+        let len = file.metadata().map_err(|source| io(path, source))?.len();
+        let cache = ReadCache::new(file.try_clone().map_err(|source| io(path, source))?);
+        let damaged = |path: &Path, message| FidelityError::Target {
             path: path.to_owned(),
             message,
-        })?;
+        };
+        let tables = read_tables(&cache, symbols.is_some());
+        let tables = tables.map_err(|message| damaged(path, message))?;
+        let symbols = match symbols {
+            Some(other) if other != path => {
+                let cache = ReadCache::new(open(other)?);
+                read_symbols(&cache, true).map_err(|message| damaged(other, message))?
+            }
+            program => {
+                read_symbols(&cache, program.is_some()).map_err(|message| damaged(path, message))?
+            }
+        };
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -104,7 +143,8 @@ impl Target {
             relocatable: tables.relocatable,
             has_sizes: tables.has_sizes,
             sections: tables.sections,
-            symbols: tables.symbols,
+            linked: tables.linked,
+            symbols,
         })
     }
 
@@ -158,6 +198,9 @@ impl Target {
                 .get(place.section as usize)
                 .map(|section| (section, place.offset));
         }
+        if place.section == THREAD {
+            return None;
+        }
         let holds = |section: &&Section| {
             section.alloc
                 && place
@@ -193,21 +236,54 @@ impl Target {
     }
 }
 
-/// What is read at once.
+fn io(path: &Path, source: std::io::Error) -> FidelityError {
+    FidelityError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn open(path: &Path) -> Result<File, FidelityError> {
+    File::open(path).map_err(|source| io(path, source))
+}
+
+/// What is read at once, besides symbols.
 struct Tables {
     relocatable: bool,
     has_sizes: bool,
     sections: Vec<Section>,
-    symbols: Symbols,
+    linked: Option<Linked>,
 }
 
-fn read_tables(cache: &ReadCache<File>) -> Result<Tables, String> {
-    let damaged = |error: object::read::Error| format!("cannot be read: {error}");
+fn damaged(error: object::read::Error) -> String {
+    format!("cannot be read: {error}")
+}
+
+fn header(cache: &ReadCache<File>) -> Result<&FileHeader64<LittleEndian>, String> {
     let header = FileHeader64::<LittleEndian>::parse(cache)
         .map_err(|_| "is not a 64-bit ELF file: unpack it if it is compressed".to_owned())?;
     if header.e_machine(ENDIAN) != elf::EM_X86_64 || !header.is_little_endian() {
         return Err("is not for x86-64".to_owned());
     }
+    Ok(header)
+}
+
+fn read_tables(cache: &ReadCache<File>, program: bool) -> Result<Tables, String> {
+    let header = header(cache)?;
+    let headers = header.sections(ENDIAN, cache).map_err(damaged)?;
+    let linked = program.then(|| Linked::read(header, cache)).transpose();
+    Ok(Tables {
+        relocatable: header.e_type(ENDIAN) == elf::ET_REL,
+        has_sizes: headers
+            .section_by_name(ENDIAN, symtab::STRINGS.as_bytes())
+            .is_none(),
+        sections: sections(headers.iter()),
+        linked: linked.map_err(damaged)?,
+    })
+}
+
+fn read_symbols(cache: &ReadCache<File>, program: bool) -> Result<Symbols, String> {
+    let header = header(cache)?;
     let relocatable = header.e_type(ENDIAN) == elf::ET_REL;
     let headers = header.sections(ENDIAN, cache).map_err(damaged)?;
     let table = headers
@@ -219,22 +295,13 @@ fn read_tables(cache: &ReadCache<File>) -> Result<Tables, String> {
                 .to_owned(),
         );
     }
-    let sections = sections(headers.iter());
-    let has_sizes = headers
-        .section_by_name(ENDIAN, symtab::STRINGS.as_bytes())
-        .is_none();
     let strings = headers.section(table.string_section()).map_err(damaged)?;
     let strings = strings.data(ENDIAN, cache).map_err(damaged)?.to_vec();
     let symbols = table
         .iter()
-        .map(|symbol| target_symbol(symbol, relocatable))
+        .map(|symbol| target_symbol(symbol, relocatable, program))
         .collect();
-    Ok(Tables {
-        relocatable,
-        has_sizes,
-        sections,
-        symbols: Symbols::new(strings, symbols),
-    })
+    Ok(Symbols::new(strings, program, symbols))
 }
 
 fn sections<'a>(
@@ -264,11 +331,16 @@ fn section(header: &elf::SectionHeader64<LittleEndian>) -> Section {
     }
 }
 
-fn target_symbol(symbol: &elf::Sym64<LittleEndian>, relocatable: bool) -> Symbol {
+fn target_symbol(symbol: &elf::Sym64<LittleEndian>, relocatable: bool, program: bool) -> Symbol {
     let section = symbol.st_shndx(ENDIAN);
     let defined = section != elf::SHN_UNDEF;
+    let thread_local = program && symbol.st_type() == elf::STT_TLS;
     let place = Place {
-        section: if relocatable { section.0.into() } else { 0 },
+        section: match (relocatable, thread_local) {
+            (true, _) => section.0.into(),
+            (false, true) => THREAD,
+            (false, false) => 0,
+        },
         offset: symbol.st_value(ENDIAN),
     };
     Symbol {

@@ -60,8 +60,10 @@ impl<'a> Unit<'a> {
 
     /// The symbols that a definition of ours may be.
     pub(super) fn candidates(&self, definition: &Definition<'_>) -> Vec<Candidate> {
-        let same_kind =
-            |symbol: &Symbol| (symbol.info.st_type() == elf::STT_FUNC) == definition.is_function;
+        let same_kind = |symbol: &Symbol| {
+            let functions = [elf::STT_FUNC, elf::STT_GNU_IFUNC];
+            functions.contains(&symbol.info.st_type()) == definition.is_function
+        };
         let named = self
             .target
             .symbols

@@ -9,7 +9,7 @@ use super::target::Targets;
 use crate::fidelity::Verdict;
 use crate::module::Parts;
 use crate::module::template::{Callback, Func, Object, State, Tables};
-use crate::options::Options;
+use crate::options::{Identity, Options};
 use crate::report::{
     AbsentReport, CallbackReport, FidelityReport, LayoutReport, MismatchReport, NewDatum,
     NewFunction, ObjectReport, PatchWarning, PatchedFunction, RefusalReport, Report,
@@ -23,10 +23,10 @@ use lp_klp::note;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Fills the report with what the units come to.
-pub fn summarize(options: &Options, judged: &[Judged], report: &mut Report) {
+pub fn summarize(identity: &Identity, judged: &[Judged], report: &mut Report) {
     let (callbacks, refusals) = Callbacks::gather(judged);
     report.refusals.extend(refusals);
-    let (states, refusals) = States::gather(judged, &options.identity);
+    let (states, refusals) = States::gather(judged, identity);
     report.refusals.extend(refusals);
     report.kept_states = states.report();
     let mut objects: BTreeMap<&ObjName, Vec<PatchedFunction>> = BTreeMap::new();
@@ -107,7 +107,7 @@ pub fn summarize(options: &Options, judged: &[Judged], report: &mut Report) {
 }
 
 /// The shadow variables that the sources declare or the author describes; the description gives the names.
-fn named_shadows(described: &[ShadowId], declared: Vec<u64>) -> Vec<ShadowId> {
+pub(crate) fn named_shadows(described: &[ShadowId], declared: Vec<u64>) -> Vec<ShadowId> {
     let mut names: BTreeMap<u64, String> =
         declared.into_iter().map(|id| (id, String::new())).collect();
     names.extend(
@@ -122,7 +122,7 @@ fn named_shadows(described: &[ShadowId], declared: Vec<u64>) -> Vec<ShadowId> {
 }
 
 /// Of all units; an id that several files declare is one variable.
-fn shadow_ids(judged: &[Judged]) -> Vec<u64> {
+pub(crate) fn shadow_ids(judged: &[Judged]) -> Vec<u64> {
     let ids: BTreeSet<u64> = judged
         .iter()
         .flat_map(|unit| unit.report.shadow_ids.iter().copied())
@@ -181,14 +181,14 @@ pub fn refusals(unit: &Judged) -> Vec<RefusalReport> {
     unit.report.refusals.iter().map(refusal).collect()
 }
 
-fn changed(unit: &Judged) -> impl Iterator<Item = &Function> {
+pub(crate) fn changed(unit: &Judged) -> impl Iterator<Item = &Function> {
     unit.report
         .functions
         .iter()
         .filter(|function| function.status == Status::Changed)
 }
 
-fn sympos(function: &Function) -> Sympos {
+pub(crate) fn sympos(function: &Function) -> Sympos {
     Sympos(function.sympos.unwrap_or_default())
 }
 

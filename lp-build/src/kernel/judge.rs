@@ -57,7 +57,15 @@ pub fn judge(pair: &Pair, targets: &Targets, options: &Options) -> Result<Judged
         .with_context(|| format!("{source}: comparing it with {}", binary.path.display()))?;
     let (outcome, shown) = diff(pair, binary, targets, &fidelity, options)
         .with_context(|| format!("comparing {source}"))?;
-    let unproven = unproven(pair, binary, &fidelity, &outcome.report);
+    let halves = Halves {
+        source,
+        object: &unit.object,
+        orig: &pair.orig.object,
+        patched: &pair.patched.object,
+        target: &binary.target,
+        noun: "kernel",
+    };
+    let unproven = unproven(&halves, &fidelity, &outcome.report);
     let sealed = match &outcome.object {
         Some(diff) => sealed::check(source, &unit.object, diff, &binary.path)?,
         None => Vec::new(),
@@ -103,7 +111,7 @@ fn diff(
 }
 
 /// Weak functions of the original whose definition the running binary does not have: another file's is used there.
-fn overridden(orig: &[u8], fidelity: &Fidelity) -> BTreeSet<usize> {
+pub fn overridden(orig: &[u8], fidelity: &Fidelity) -> BTreeSet<usize> {
     let is_absent =
         |function: &&FunctionFidelity| matches!(function.verdict, Verdict::Absent { .. });
     let absent: BTreeSet<&str> = fidelity
@@ -138,13 +146,35 @@ fn unit_stem(unit: &Unit) -> String {
         .collect()
 }
 
-fn unproven(
-    pair: &Pair,
-    binary: &Binary,
+/// A unit's objects, and what runs.
+pub struct Halves<'a> {
+    /// Its source.
+    pub source: &'a str,
+    /// The kernel, module, program or library that it is part of.
+    pub object: &'a ObjName,
+    /// Compiled from the original tree.
+    pub orig: &'a [u8],
+    /// Compiled from the patched tree.
+    pub patched: &'a [u8],
+    /// What runs.
+    pub target: &'a fidelity::Target,
+    /// What that is, for people.
+    pub noun: &'static str,
+}
+
+/// The functions that a patch relies on and that are not what runs.
+pub fn unproven(
+    halves: &Halves<'_>,
     fidelity: &Fidelity,
     report: &DiffReport,
 ) -> Vec<RefusalReport> {
-    let relied = relied_on(&pair.orig.object, report);
+    let Halves {
+        source,
+        object,
+        noun,
+        ..
+    } = halves;
+    let relied = relied_on(halves.orig, report);
     let mut mismatches: Vec<RefusalReport> = fidelity
         .functions
         .iter()
@@ -152,21 +182,19 @@ fn unproven(
         .filter_map(|function| match &function.verdict {
             Verdict::Mismatch { offset, ours, theirs } => Some(RefusalReport {
                 code: "not-reproduced".to_owned(),
-                place: format!("{}: {}", pair.unit.source, function.name),
+                place: format!("{source}: {}", function.name),
                 message: format!(
-                    "our build of the original differs from the running {} at +{offset:#x}: we get '{ours}', it has \
-                     '{theirs}'; use the kernel's own source and compiler, or --allow-mismatch",
-                    pair.unit.object
+                    "our build of the original differs from the running {object} at +{offset:#x}: we get '{ours}', it \
+                     has '{theirs}'; use the {noun}'s own source and compiler, or --allow-mismatch"
                 ),
                 source: None,
             }),
             Verdict::Absent { why, .. } => Some(RefusalReport {
                 code: "not-reproduced".to_owned(),
-                place: format!("{}: {}", pair.unit.source, function.name),
+                place: format!("{source}: {}", function.name),
                 message: format!(
-                    "the running {} does not have this function ({why}), so what it is to replace is not known; use the \
-                     kernel's own source, configuration and compiler, or --allow-mismatch",
-                    pair.unit.object
+                    "the running {object} does not have this function ({why}), so what it is to replace is not known; \
+                     use the {noun}'s own source, configuration and compiler, or --allow-mismatch"
                 ),
                 source: None,
             }),
@@ -176,15 +204,14 @@ fn unproven(
     if !fidelity.functions.is_empty() && fidelity.comparable() == 0 {
         mismatches.push(RefusalReport {
             code: "not-reproduced".to_owned(),
-            place: pair.unit.source.clone(),
+            place: (*source).to_owned(),
             message: format!(
-                "the running {} has none of its functions: is this the source and configuration of that kernel?",
-                pair.unit.object
+                "the running {object} has none of its functions: is this the source and configuration of that {noun}?"
             ),
             source: None,
         });
     }
-    if mismatches.is_empty() || !swapped(pair, binary, &relied) {
+    if mismatches.is_empty() || !swapped(halves, &relied) {
         return mismatches;
     }
     let hint = "the patched tree gives the code that runs: --orig and --patched seem to be swapped";
@@ -218,8 +245,8 @@ fn relied_on(orig: &[u8], report: &DiffReport) -> BTreeSet<String> {
 }
 
 /// Whether the patched object, unlike the original, is what runs.
-fn swapped(pair: &Pair, binary: &Binary, relied: &BTreeSet<String>) -> bool {
-    let check = fidelity::check(&pair.patched.object, &pair.unit.source, &binary.target);
+fn swapped(halves: &Halves<'_>, relied: &BTreeSet<String>) -> bool {
+    let check = fidelity::check(halves.patched, halves.source, halves.target);
     check.is_ok_and(|fidelity| {
         let relied = fidelity
             .functions

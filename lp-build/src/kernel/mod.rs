@@ -154,7 +154,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         return Ok(Verdict::Planned);
     }
     let (judged, targets) = judge_all(&road, &sources, &units, report)?;
-    assemble::summarize(options, &judged, report);
+    assemble::summarize(&options.identity, &judged, report);
     if let Some(html) = &options.html {
         let page = review::page(options, &judged, (inputs.root(), &changed.patched))?;
         publish(html, page.as_bytes())?;
@@ -268,7 +268,7 @@ fn introduce(options: &Options, report: &mut Report) {
     }
 }
 
-fn warn(report: &mut Report, progress: &Progress, warnings: &[String]) {
+pub(crate) fn warn(report: &mut Report, progress: &Progress, warnings: &[String]) {
     for warning in warnings {
         progress.warn(warning);
     }
@@ -515,7 +515,7 @@ fn refuse_lineage(
 }
 
 /// Writes the output in one step: whoever looks sees the old file or the whole new one.
-fn publish(output: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn publish(output: &Path, bytes: &[u8]) -> Result<()> {
     let folder = output
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -72,8 +72,11 @@ pub struct Report {
     pub name: String,
     /// The patch's version.
     pub version: String,
-    /// The kernel's release.
+    /// The kernel's release; empty for a process.
     pub kernel: String,
+    /// The binary that a patch for processes is for; empty for a kernel.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target: String,
     /// Whether the patch replaces what is installed before it.
     pub replace: bool,
     /// The states it changes.

@@ -1,6 +1,6 @@
 //! The report for people.
 
-use super::{FidelityReport, NewDatum, PatchWarning, Plan, RefusalReport, Report, Verdict};
+use super::{NewDatum, PatchWarning, Plan, RefusalReport, Report, Verdict};
 use crate::lineage;
 use crate::progress::{Step, minutes};
 use std::fmt::Write;
@@ -31,7 +31,10 @@ pub fn render(report: &Report) -> String {
         Verdict::Refused => refused(&mut out, report),
         Verdict::Same => line(
             &mut out,
-            "nothing to do: the change alters no code of this kernel",
+            format_args!(
+                "nothing to do: the change alters no code of this {}",
+                noun(report)
+            ),
         ),
         Verdict::Planned => planned(&mut out, report.plan.as_ref()),
         Verdict::Error => {}
@@ -83,7 +86,10 @@ fn built(out: &mut String, report: &Report) {
     let size = report.size.unwrap_or_default();
     line(
         out,
-        format_args!("built {output} ({size} bytes) for {}", report.kernel),
+        format_args!(
+            "built {output} ({size} bytes) for {}{}",
+            report.kernel, report.target
+        ),
     );
     for object in &report.objects {
         line(
@@ -163,7 +169,7 @@ fn built(out: &mut String, report: &Report) {
     };
     line(out, format_args!("  replaces: {replace}"));
     lineage(out, report);
-    fidelity(out, &report.fidelity);
+    fidelity(out, report);
     line(out, format_args!("  time: {}", times(&report.steps)));
 }
 
@@ -235,15 +241,31 @@ fn refused(out: &mut String, report: &Report) {
         );
     }
     if report.fidelity.total > 0 {
-        fidelity(out, &report.fidelity);
+        fidelity(out, report);
     }
     line(
         out,
-        "no module was written; docs/patch-author-guide.md says more of each [code]",
+        format_args!(
+            "no {} was written; docs/patch-author-guide.md says more of each [code]",
+            if report.target.is_empty() {
+                "module"
+            } else {
+                "patch"
+            }
+        ),
     );
 }
 
-fn fidelity(out: &mut String, fidelity: &FidelityReport) {
+/// What runs.
+fn noun(report: &Report) -> &'static str {
+    match report.target.is_empty() {
+        true => "kernel",
+        false => "binary",
+    }
+}
+
+fn fidelity(out: &mut String, report: &Report) {
+    let fidelity = &report.fidelity;
     line(
         out,
         format_args!(
@@ -255,8 +277,13 @@ fn fidelity(out: &mut String, fidelity: &FidelityReport) {
         line(
             out,
             format_args!(
-                "    {}, {} differs at +{:#x}: we get '{}', the kernel has '{}'",
-                mismatch.function, mismatch.source, mismatch.offset, mismatch.ours, mismatch.theirs
+                "    {}, {} differs at +{:#x}: we get '{}', the {} has '{}'",
+                mismatch.function,
+                mismatch.source,
+                mismatch.offset,
+                mismatch.ours,
+                noun(report),
+                mismatch.theirs
             ),
         );
     }

@@ -1,7 +1,7 @@
 //! The files a diff reads besides the two objects: symbols, entry sizes, exports.
 
-use anyhow::{Context, Result, bail};
 use super::options::{Options, TargetKind};
+use anyhow::{Context, Result, bail};
 use lp_diff::process::interposed;
 use lp_diff::{EntrySizes, Exports, Flavour, SymbolTable};
 use lp_klp::name::ObjName;

@@ -23,11 +23,20 @@ impl Emitter<'_, '_> {
             let fdes = unwinding.of(id);
             let name = view.name(id);
             let refusal = if self.stubs.contains_key(&id) {
-                Some((RefusalCode::ShortBranch, "a short branch goes into another function of the same section, and the unwind table cannot tell about the jump that would take its place: take the function out of its section"))
+                Some((
+                    RefusalCode::ShortBranch,
+                    "a short branch goes into another function of the same section, and the unwind table cannot tell about the jump that would take its place: take the function out of its section",
+                ))
             } else if fdes.iter().any(|fde| fde.lands) {
-                Some((RefusalCode::LandingPads, "it has landing pads (C++ exceptions, or __attribute__((cleanup)) with -fexceptions), and the runtime that throws does not know the patch: move what changes into a function without"))
+                Some((
+                    RefusalCode::LandingPads,
+                    "it has landing pads (C++ exceptions, or __attribute__((cleanup)) with -fexceptions), and the runtime that throws does not know the patch: move what changes into a function without",
+                ))
             } else if fdes.is_empty() {
-                Some((RefusalCode::NoUnwind, "it has no entry in .eh_frame, so nobody could tell whether the patch is on a stack: compile it with -fasynchronous-unwind-tables, or give assembly its .cfi directives"))
+                Some((
+                    RefusalCode::NoUnwind,
+                    "it has no entry in .eh_frame, so nobody could tell whether the patch is on a stack: compile it with -fasynchronous-unwind-tables, or give assembly its .cfi directives",
+                ))
             } else {
                 None
             };

@@ -1,0 +1,118 @@
+//! What the patch says of itself, and what it needs that the binary did not need so far.
+
+use super::binary::Binary;
+use crate::kernel::assemble::{changed, named_shadows, shadow_ids, sympos};
+use crate::kernel::callbacks::Callbacks;
+use crate::kernel::judge::Judged;
+use crate::options::Identity;
+use anyhow::{Result, ensure};
+use lp_diff::report::Function;
+use lp_klp::manifest::{self, Manifest};
+use object::{Object, ObjectSymbol};
+
+/// Names that the loader defines.
+const LOADERS: [&str; 2] = ["__lp_shadow_root", "__lp_states"];
+
+/// The manifest.
+pub(super) fn manifest(
+    identity: &Identity,
+    binary: &Binary,
+    judged: &[Judged],
+) -> Result<Manifest> {
+    let (callbacks, _) = Callbacks::gather(judged);
+    let units = judged.iter();
+    let functions =
+        units.flat_map(|unit| changed(unit).map(move |one| function(one, unit, binary)));
+    let object = manifest::Object {
+        name: binary.object.clone(),
+        file: binary.file.clone(),
+        build_id: binary.build_id.clone(),
+        functions: functions.collect(),
+        callbacks: aliases(&callbacks, binary),
+    };
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        tool: concat!("lp-build ", env!("CARGO_PKG_VERSION")).to_owned(),
+        name: identity.name.to_string(),
+        version: identity.version.clone(),
+        description: identity.description.clone(),
+        target: manifest::Target {
+            kind: manifest::TargetKind::Process,
+            release: String::new(),
+            build_id: String::new(),
+            arch: "x86_64".to_owned(),
+        },
+        replace: identity.replace,
+        states: identity.states.clone(),
+        kept_states: Vec::new(),
+        objects: vec![object],
+        shadow_ids: named_shadows(&identity.shadows, shadow_ids(judged)),
+    };
+    let defects = manifest.patch().defects();
+    let defects: Vec<String> = defects.iter().map(ToString::to_string).collect();
+    ensure!(
+        defects.is_empty(),
+        "this could not be loaded: {}",
+        defects.join("; ")
+    );
+    Ok(manifest)
+}
+
+/// The symbols of the callbacks in the patch: two files may each have a static function of one name.
+fn aliases(callbacks: &Callbacks, binary: &Binary) -> manifest::Callbacks {
+    use lp_klp::target::Callback;
+    let mut names = manifest::Callbacks::default();
+    for (kind, found) in callbacks.of(&binary.object) {
+        let name = Some(found.alias.clone());
+        match kind {
+            Callback::PrePatch => names.pre_patch = name,
+            Callback::PostPatch => names.post_patch = name,
+            Callback::PreUnpatch => names.pre_unpatch = name,
+            Callback::PostUnpatch => names.post_unpatch = name,
+        }
+    }
+    names
+}
+
+fn function(function: &Function, unit: &Judged, binary: &Binary) -> manifest::Function {
+    let sympos = sympos(function);
+    // By its symbol: several functions of a file can have one name.
+    let proven = unit.fidelity.functions.iter();
+    let mut proven = proven.filter(|proven| proven.name == function.name);
+    let old = proven.next().and_then(|proven| proven.old.as_ref());
+    let (old_size, old_hash) = match old.filter(|_| proven.next().is_none()) {
+        Some(old) => (old.size, old.sha256.clone()),
+        None => binary
+            .old_code(&function.name, sympos.0)
+            .unwrap_or_default(),
+    };
+    manifest::Function {
+        name: function.name.clone(),
+        sympos,
+        new_name: function.alias.clone().unwrap_or_default(),
+        old_size,
+        old_hash,
+    }
+}
+
+/// Notes on what the patch takes from other libraries and the binary does not so far.
+pub(super) fn new_imports(patch: &[u8], binary: &Binary) -> Result<Vec<String>> {
+    let file = object::File::parse(patch)?;
+    let mut notes = Vec::new();
+    for symbol in file.symbols().filter(|symbol| symbol.is_undefined()) {
+        let name = symbol.name()?;
+        let known = name.is_empty()
+            || name.starts_with(".klp.sym.")
+            || LOADERS.contains(&name)
+            || binary.imports.contains(name)
+            || binary.symbols.global(name).is_some();
+        if !known {
+            notes.push(format!(
+                "the patch uses {name}, which {} does not use so far: it must be in the executable or in a library that \
+                 the process has loaded",
+                binary.file
+            ));
+        }
+    }
+    Ok(notes)
+}

@@ -1,0 +1,102 @@
+//! The binary that processes run: what it is called, its build-id, symbols and code.
+
+use super::parts;
+use crate::fidelity::Target;
+use anyhow::{Context, Result, bail, ensure};
+use lp_diff::Flavour;
+use lp_diff::process::interposed;
+use lp_diff::symbols::SymbolTable;
+use lp_klp::name::ObjName;
+use object::{Object, ObjectKind, ObjectSymbol};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// An executable or a shared library.
+#[derive(Debug)]
+pub(super) struct Binary {
+    pub(super) path: PathBuf,
+    /// Its name in the patch.
+    pub(super) object: ObjName,
+    /// Its soname, or an executable's file name.
+    pub(super) file: String,
+    pub(super) soname: Option<String>,
+    pub(super) build_id: String,
+    pub(super) flavour: Flavour,
+    pub(super) symbols: SymbolTable,
+    /// What it has from other libraries by name.
+    pub(super) imports: BTreeSet<String>,
+    pub(super) target: Target,
+}
+
+impl Binary {
+    /// Opens it.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let wrong = || format!("{} is no ELF file, or it is damaged", path.display());
+        let file = object::File::parse(&*data).with_context(wrong)?;
+        ensure!(
+            file.architecture() == object::Architecture::X86_64,
+            "{} is not for x86-64",
+            path.display()
+        );
+        if !matches!(file.kind(), ObjectKind::Executable | ObjectKind::Dynamic) {
+            bail!(
+                "{} is neither an executable nor a shared library: give with --binary the file that processes run",
+                path.display()
+            );
+        }
+        let soname = parts::soname(&data);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = soname.clone().unwrap_or_else(|| name.into_owned());
+        let build_id = file.build_id().ok().flatten().with_context(|| {
+            format!(
+                "{} has no build-id, by which a process's copy of it is known: link it with -Wl,--build-id",
+                path.display()
+            )
+        })?;
+        let symbols = path;
+        ensure!(
+            file.symbols().next().is_some(),
+            "{} is stripped: give the binary before it was stripped",
+            path.display()
+        );
+        let is_import = |symbol: &object::Symbol<'_, '_>| symbol.is_undefined();
+        let imports = file.dynamic_symbols().filter(is_import);
+        let imports = imports.filter_map(|symbol| Some(symbol.name().ok()?.to_owned()));
+        Ok(Self {
+            path: path.to_owned(),
+            object: ObjName::of_file(&name)?,
+            file: name,
+            soname,
+            build_id: hex(build_id),
+            flavour: Flavour::Process {
+                interposed: interposed::names(&data),
+            },
+            symbols: SymbolTable::from_elf(&*fs::read(symbols)?)
+                .with_context(|| format!("the symbols of {}", symbols.display()))?,
+            imports: imports.collect(),
+            target: Target::program(path, symbols)?,
+        })
+    }
+
+    /// Size and hash of the code of a function, as the symbols say; none where they do not say a size.
+    pub(super) fn old_code(&self, name: &str, sympos: u32) -> Option<(u64, String)> {
+        let data = fs::read(&self.path).ok()?;
+        let file = object::File::parse(&*data).ok()?;
+        let named = file.symbols();
+        let mut named: Vec<(u64, u64)> = named
+            .filter(|symbol| symbol.name() == Ok(name) && !symbol.is_undefined())
+            .map(|symbol| (symbol.address(), symbol.size()))
+            .collect();
+        named.sort_unstable();
+        let (address, size) = *named.get(sympos.max(1) as usize - 1)?;
+        let code = self.target.code(address, size).filter(|_| size > 0)?;
+        Some((size, hex(&Sha256::digest(code))))
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,175 @@
+//! Builds a copy of a tree under the shims.
+//!
+//! Both trees are built in one and the same folder, one after the other, so that what the build makes of its own path
+//! (debug information, `__FILE__`, what configure writes down) is the same. The person's trees are only read. The
+//! tempting wrong way is to build where the tree is: a build that was there before would leave nothing to compile.
+
+use super::names::make_shims;
+use super::record::{self, Record};
+use super::shim;
+use anyhow::{Context, Result, bail, ensure};
+use object::elf;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use walkdir::WalkDir;
+
+/// Lines of a failed build that are shown.
+const SHOWN: usize = 30;
+
+/// Where trees are built.
+#[derive(Debug)]
+pub(super) struct Workplace {
+    /// The folder that each tree is copied to.
+    tree: PathBuf,
+    /// Where the records are, one folder for each build.
+    records: PathBuf,
+    /// What the compiled files shall say of where they are from.
+    named: PathBuf,
+}
+
+/// A tree that was built.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) record: Record,
+}
+
+impl Workplace {
+    /// In a folder that is new. `named`: the original tree.
+    pub(super) fn new(folder: &Path, named: &Path) -> Result<Self> {
+        let records = folder.join("records");
+        fs::create_dir_all(&records)
+            .with_context(|| format!("cannot make {}", records.display()))?;
+        Ok(Self {
+            tree: folder.join("tree"),
+            records,
+            named: named.to_owned(),
+        })
+    }
+
+    /// The folder that a tree is built in.
+    pub(super) fn tree(&self) -> &Path {
+        &self.tree
+    }
+
+    /// Copies a tree and runs the commands in it.
+    pub(super) fn build(&self, source: &Path, name: &str, commands: &[String]) -> Result<Built> {
+        if self.tree.exists() {
+            fs::remove_dir_all(&self.tree)
+                .with_context(|| format!("cannot remove {}", self.tree.display()))?;
+        }
+        copy_tree(source, &self.tree)?;
+        let root = self.records.join(name);
+        for folder in ["bin", "records", "objects", "split"] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        make_shims(&root.join("bin"))?;
+        for command in commands {
+            self.run(command, &root, name)?;
+        }
+        Ok(Built {
+            record: Record::read(&root)?,
+        })
+    }
+
+    fn run(&self, command: &str, root: &Path, name: &str) -> Result<()> {
+        let log = root.join("log");
+        let file = File::options().create(true).append(true).open(&log)?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(root.join("bin")).chain(std::env::split_paths(&path));
+        let path = std::env::join_paths(folders).context("the PATH")?;
+        let mapped = format!(
+            "-ffile-prefix-map={}={}",
+            self.tree.display(),
+            self.named.display()
+        );
+        tracing::debug!("{command}");
+        let status = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(&self.tree)
+            .env("PATH", path)
+            .env(record::ROOT, root)
+            .env(shim::MORE, mapped)
+            // A compiler cache would give objects without sections, or keep ours for others; what compiles elsewhere
+            // has no shim.
+            .env("CCACHE_DISABLE", "1")
+            .env("DISTCC_HOSTS", "localhost")
+            // Else the time would be a difference.
+            .env("SOURCE_DATE_EPOCH", epoch())
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .status()
+            .context("cannot run sh")?;
+        if status.success() {
+            return Ok(());
+        }
+        let text = fs::read(&log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
+        bail!("building the {name} tree failed ({status}): {command}\n{shown}");
+    }
+}
+
+fn epoch() -> String {
+    std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| "1".to_owned())
+}
+
+/// Copies a tree with its times, by which builds decide, and without objects of an earlier build, which would keep them
+/// from compiling.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    for entry in WalkDir::new(from) {
+        let entry = entry.with_context(|| format!("cannot read {}", from.display()))?;
+        let path = entry.path();
+        let inside = path.strip_prefix(from).unwrap_or(path);
+        copy_one(&entry, &to.join(inside))
+            .with_context(|| format!("cannot copy {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn copy_one(entry: &walkdir::DirEntry, new: &Path) -> Result<()> {
+    let (path, kind) = (entry.path(), entry.file_type());
+    if kind.is_dir() {
+        fs::create_dir_all(new)?;
+    } else if kind.is_symlink() {
+        std::os::unix::fs::symlink(fs::read_link(path)?, new)?;
+    } else if kind.is_file() && !is_object(path)? {
+        fs::copy(path, new)?;
+        let modified = entry.metadata()?.modified()?;
+        let times = fs::FileTimes::new().set_modified(modified);
+        // A file that may only be read has its time set all the same by its owner.
+        if let Ok(file) = File::options().append(true).open(new) {
+            file.set_times(times)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is what a compiler made.
+fn is_object(path: &Path) -> Result<bool> {
+    let named = path
+        .extension()
+        .is_some_and(|extension| ["o", "lo", "os"].iter().any(|object| extension == *object));
+    if !named {
+        return Ok(false);
+    }
+    // `e_type` behind `e_ident`; the .lo of libtool is a text that names the object.
+    let mut head = Vec::new();
+    File::open(path)?.take(18).read_to_end(&mut head)?;
+    let relocatable = head.starts_with(b"\x7fELF") && head.ends_with(&elf::ET_REL.0.to_le_bytes());
+    Ok(relocatable || head.starts_with(b"# "))
+}
+
+/// Refuses a build of which the shims saw nothing.
+pub(super) fn check_seen(built: &Built, commands: &[String]) -> Result<()> {
+    ensure!(
+        !built.record.compiled.is_empty(),
+        "'{}' compiled nothing that could be seen: let it call the compiler by its name on the PATH (make CC=gcc), \
+         not by a whole path, and compile everything (make clean before it, if the tree has what was built earlier)",
+        commands.join(" && ")
+    );
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Judges one object: is the original the code that runs, and what of it changed?
+
+use super::binary::Binary;
+use super::pairs::Pair;
+use crate::fidelity;
+use crate::kernel::judge::{Halves, Judged, overridden, unproven};
+use anyhow::{Context, Result};
+use lp_diff::{Config, EntrySizes, Exports};
+use std::collections::BTreeSet;
+
+/// Judges a pair.
+pub(super) fn judge(pair: &Pair, binary: &Binary, allowed: &BTreeSet<String>) -> Result<Judged> {
+    let source = &pair.source;
+    let fidelity = fidelity::check(&pair.orig, source, &binary.target)
+        .with_context(|| format!("{source}: comparing it with {}", binary.path.display()))?;
+    let config = Config {
+        object: binary.object.clone(),
+        flavour: binary.flavour.clone(),
+        entry_sizes: EntrySizes::default(),
+        unit: stem(source),
+        places: fidelity.places.clone(),
+        overridden: overridden(&pair.orig, &fidelity),
+        allow_layout_change: allowed.clone(),
+    };
+    let exports = Exports::default();
+    let outcome = lp_diff::diff(
+        &pair.orig,
+        &pair.patched,
+        &binary.symbols,
+        &exports,
+        &config,
+    )
+    .with_context(|| format!("comparing {source}"))?;
+    let halves = Halves {
+        source,
+        object: &binary.object,
+        orig: &pair.orig,
+        patched: &pair.patched,
+        target: &binary.target,
+        noun: "program",
+    };
+    let unproven = unproven(&halves, &fidelity, &outcome.report);
+    Ok(Judged {
+        source: source.clone(),
+        object: binary.object.clone(),
+        fidelity,
+        report: outcome.report,
+        diff: outcome.object,
+        shown: None,
+        unproven,
+        sealed: Vec::new(),
+    })
+}
+
+/// A name for the source's own symbols: `src/server.c` is `src.server`.
+fn stem(source: &str) -> String {
+    let stem = source.rsplit_once('.').map_or(source, |(stem, _)| stem);
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    stem.chars()
+        .map(|c| {
+            if legal(c) {
+                c
+            } else if c == '/' {
+                '.'
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! A patch for a program or library that runs in processes: the road from two source trees to one file.
+//!
+//! | file | decides |
+//! |---|---|
+//! | `options` | what was asked |
+//! | `names`, `shim`, `command` | what stands in a compiler's place, and what a command line asks for |
+//! | `record` | what the shims write down |
+//! | `build` | a copy of a tree, built under the shims |
+//! | `binary` | what processes run |
+//! | `parts` | which objects are part of that |
+//! | `pairs` | which objects differ |
+//! | `judge` | whether an original is what runs, and what of it changed |
+//! | `assemble` | the manifest |
+//! | `link` | the patch file |
+
+mod assemble;
+mod binary;
+mod build;
+mod command;
+mod judge;
+mod link;
+mod names;
+pub mod options;
+mod pairs;
+mod parts;
+pub mod record;
+pub mod shim;
+
+use crate::kernel::cache::{Cache, Scratch};
+use crate::kernel::judge::Judged;
+use crate::kernel::{assemble as summary, publish, warn};
+use crate::progress::{Progress, say};
+use crate::report::{Report, Verdict};
+use crate::tree::{diffstat, walk};
+use anyhow::{Context, Result};
+use binary::Binary;
+use build::{Built, Workplace};
+use lp_klp::note;
+use options::Options;
+use rayon::prelude::*;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Builds the patch that the options describe; what is found on the way goes into the report.
+pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Result<Verdict> {
+    let identity = &options.identity;
+    report.name = identity.name.to_string();
+    report.version.clone_from(&identity.version);
+    report.replace = identity.replace;
+    report.states.clone_from(&identity.states);
+    if let Some(describe) = &options.describe {
+        let note = format!("described by {}", describe.display());
+        report.notes.push(note);
+    }
+    let binary = progress.step("reading the binary", || Binary::open(&options.binary))?;
+    report.target = format!("{} (build-id {})", binary.file, binary.build_id);
+    let (orig, patched) = (walk::list(&options.orig)?, walk::list(&options.patched)?);
+    let changes = walk::compare((&options.orig, &orig), (&options.patched, &patched))?;
+    let mut changes = changes;
+    changes.retain(|change| {
+        let is_made = |root: &Path| is_made(&root.join(&change.path));
+        !is_made(&options.orig) && !is_made(&options.patched)
+    });
+    report.files = diffstat::diffstat(&options.orig, &options.patched, &changes);
+    if changes.is_empty() {
+        report.notes.push("the trees do not differ".to_owned());
+        return Ok(Verdict::Same);
+    }
+    say(&report.files);
+    if options.dry_run {
+        return Ok(Verdict::Planned);
+    }
+    let cache = Cache::open(&options.cache)?;
+    let scratch = cache.scratch(options.keep.as_deref())?;
+    let judged = judge_all(options, &binary, &scratch, progress, report)?;
+    summary::summarize(identity, &judged, report);
+    let needless = summary::needless(&judged, &options.allow_layout_change);
+    warn(report, progress, &needless);
+    if refuse(options, &judged, report, progress) {
+        return Ok(Verdict::Refused);
+    }
+    if report
+        .objects
+        .iter()
+        .all(|object| object.functions.is_empty())
+    {
+        return Ok(Verdict::Same);
+    }
+    let manifest = assemble::manifest(identity, &binary, &judged)?;
+    let bytes = progress.step("linking the patch", || {
+        let objects: Vec<Vec<u8>> = judged.into_iter().filter_map(|unit| unit.diff).collect();
+        let folder = scratch.folder("link")?;
+        link::link(&objects, &note::encode(&manifest)?, &folder)
+    })?;
+    report.notes.extend(assemble::new_imports(&bytes, &binary)?);
+    publish(&options.output, &bytes)?;
+    report.output = Some(options.output.clone());
+    report.size = Some(bytes.len() as u64);
+    Ok(Verdict::Built)
+}
+
+/// Whether a file is what an earlier build left in a tree: an object, an archive, a program.
+fn is_made(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(8).read_to_end(&mut head));
+    read.is_ok() && (head.starts_with(b"\x7fELF") || head.starts_with(b"!<arch>"))
+}
+
+/// Builds both trees and judges the objects that differ.
+fn judge_all(
+    options: &Options,
+    binary: &Binary,
+    scratch: &Scratch,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<Vec<Judged>> {
+    let place = Workplace::new(&scratch.folder("work")?, &options.orig)?;
+    let build = |source, name: &str| -> Result<Built> {
+        let built = place.build(source, name, &options.commands)?;
+        build::check_seen(&built, &options.commands)?;
+        Ok(built)
+    };
+    let half = |built: &Built| -> Result<_> {
+        let names = (binary.path.as_path(), binary.soname.as_deref());
+        let link = parts::link(built, names, options.built.as_deref(), place.tree())?;
+        Ok(link.clone())
+    };
+    let orig = progress.step("building the original tree", || {
+        let built = build(&options.orig, "original")?;
+        let link = half(&built)?;
+        Ok::<_, anyhow::Error>((built, link))
+    })?;
+    let patched = progress.step("building the patched tree", || {
+        let built = build(&options.patched, "patched")?;
+        let link = half(&built)?;
+        Ok::<_, anyhow::Error>((built, link))
+    })?;
+    let pairs = pairs::find(
+        (&orig.0.record, &orig.1),
+        (&patched.0.record, &patched.1),
+        place.tree(),
+    )?;
+    report.notes.extend(pairs.notes);
+    report.refusals.extend(pairs.refusals);
+    progress.step("comparing with the binary", || {
+        let judge = |pair| judge::judge(pair, binary, &options.allow_layout_change);
+        let judged = pairs.pairs.par_iter().map(judge);
+        judged
+            .collect::<Result<Vec<_>>>()
+            .context("comparing the objects")
+    })
+}
+
+/// Collects the refusals; what does not reproduce is only a warning where the person allows it.
+fn refuse(options: &Options, judged: &[Judged], report: &mut Report, progress: &Progress) -> bool {
+    let refusals = judged.iter().flat_map(summary::refusals);
+    report.refusals.extend(refusals);
+    let unproven = judged.iter().flat_map(|unit| unit.unproven.iter().cloned());
+    if options.allow_mismatch {
+        let warnings: Vec<String> = unproven
+            .map(|refusal| format!("{}: {}", refusal.place, refusal.message))
+            .collect();
+        warn(report, progress, &warnings);
+    } else {
+        report.refusals.extend(unproven);
+    }
+    !report.refusals.is_empty()
+}

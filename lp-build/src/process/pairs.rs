@@ -1,0 +1,136 @@
+//! Which objects of the binary differ between the two builds.
+//!
+//! Both were built at one place by the same commands, so an object is known by where it went, and one that does not
+//! depend on the change has the same bytes.
+
+use super::parts;
+use super::record::{Compiled, Linked, Record};
+use crate::report::RefusalReport;
+use anyhow::Result;
+use object::build::elf::{Builder, SectionData};
+use object::{Endianness, elf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Both versions of an object.
+#[derive(Debug)]
+pub(super) struct Pair {
+    /// Its source, inside the tree.
+    pub(super) source: String,
+    pub(super) orig: Vec<u8>,
+    pub(super) patched: Vec<u8>,
+}
+
+/// What differs.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    pub(super) pairs: Vec<Pair>,
+    pub(super) notes: Vec<String>,
+    pub(super) refusals: Vec<RefusalReport>,
+}
+
+/// Finds them.
+pub(super) fn find(
+    orig: (&Record, &Linked),
+    patched: (&Record, &Linked),
+    tree: &Path,
+) -> Result<Pairs> {
+    let (before, after) = (
+        parts::objects(orig.0, orig.1),
+        parts::objects(patched.0, patched.1),
+    );
+    let mut found = Pairs::default();
+    let paths: BTreeSet<&Path> = before.keys().chain(after.keys()).copied().collect();
+    for path in paths {
+        let (old, new) = (before.get(path).copied(), after.get(path).copied());
+        if old.map(|one| &one.object) == new.map(|one| &one.object) {
+            continue;
+        }
+        let source = old
+            .or(new)
+            .map_or_else(String::new, |one| inside(&one.source, tree));
+        let Some(new) = new else {
+            found.notes.push(format!(
+                "{source} is not part of the patched binary; its code stays where it is"
+            ));
+            continue;
+        };
+        if new.lto || old.is_some_and(|old| old.lto) {
+            found.refusals.push(RefusalReport {
+                code: "link-time-optimisation".to_owned(),
+                place: source,
+                message: "it is compiled for link-time optimisation, so its object does not hold the code that runs: \
+                          there is no way to patch this binary but to build it without -flto"
+                    .to_owned(),
+                source: None,
+            });
+            continue;
+        }
+        let (old, empty) = match old {
+            Some(old) => (Some(orig.0.object(&old.object)?), Vec::new()),
+            None => (None, empty()?),
+        };
+        found.pairs.push(Pair {
+            source,
+            orig: old.unwrap_or(empty),
+            patched: patched.0.object(&new.object)?,
+        });
+    }
+    let elsewhere = elsewhere((orig.0, &before), (patched.0, &after), tree);
+    if !elsewhere.is_empty() {
+        found.notes.push(format!(
+            "not part of the binary, though changed: {}",
+            elsewhere.join(", ")
+        ));
+    }
+    Ok(found)
+}
+
+type Objects<'r> = BTreeMap<&'r Path, &'r Compiled>;
+
+/// The sources whose objects differ and went into other binaries of the tree.
+fn elsewhere(
+    orig: (&Record, &Objects<'_>),
+    patched: (&Record, &Objects<'_>),
+    tree: &Path,
+) -> Vec<String> {
+    let differs = |(path, new): (&PathBuf, &Compiled)| {
+        let old = orig.0.compiled.get(path)?;
+        let is_part = patched.1.contains_key(path.as_path()) || orig.1.contains_key(path.as_path());
+        (old.object != new.object && !is_part).then(|| inside(&new.source, tree))
+    };
+    let sources: BTreeSet<String> = patched.0.compiled.iter().filter_map(differs).collect();
+    sources.into_iter().collect()
+}
+
+fn inside(path: &Path, tree: &Path) -> String {
+    path.strip_prefix(tree)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// An object without anything: what a new source is compared with.
+fn empty() -> Result<Vec<u8>> {
+    let mut builder = Builder::new(Endianness::Little, true);
+    builder.header.e_type = elf::ET_REL;
+    builder.header.e_machine = elf::EM_X86_64;
+    let mut add = |name: &'static str, kind, data| {
+        let section = builder.sections.add();
+        section.name = name.as_bytes().into();
+        section.sh_type = kind;
+        section.sh_addralign = 1;
+        section.data = data;
+        section.id()
+    };
+    let strings = add(".strtab", elf::SHT_STRTAB, SectionData::String);
+    add(".shstrtab", elf::SHT_STRTAB, SectionData::SectionString);
+    let symbols = add(".symtab", elf::SHT_SYMTAB, SectionData::Symbol);
+    let symbols = builder.sections.get_mut(symbols);
+    symbols.sh_link_section = Some(strings);
+    symbols.sh_entsize = 24;
+    builder.set_section_sizes();
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes)?;
+    Ok(bytes)
+}

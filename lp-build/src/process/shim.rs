@@ -1,0 +1,284 @@
+//! What runs in a compiler's place during a build: the compiler, with a section for each function and datum, and a
+//! record of what it made.
+//!
+//! This program is started under the compiler's name, found first on the PATH. Everything else passes through
+//! unchanged: standard streams, exit status, the rest of the environment. A command that compiles and links at once is
+//! done in two steps, or its objects would be gone. The tempting wrong way is to set CFLAGS: each build has its own.
+
+use super::command::{Command, Mode, expand};
+use super::record::{self, Compiled, Linked, Step};
+use object::read::archive::ArchiveFile;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitCode};
+use std::time::SystemTime;
+
+/// What is added to every compilation. None of it changes an instruction; debug information and unwind tables are what
+/// the differ and the loader need.
+const ADDED: [&str; 4] = [
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-g",
+    "-fasynchronous-unwind-tables",
+];
+/// The variable with further options, one a line.
+pub const MORE: &str = "LP_BUILD_ADD";
+
+/// Does the compiler's work, if this program was started as one.
+pub fn entered() -> Option<ExitCode> {
+    let root = PathBuf::from(std::env::var_os(record::ROOT)?);
+    let mut words = std::env::args_os();
+    let name = PathBuf::from(words.next()?).file_name()?.to_owned();
+    if !root.join("bin").join(&name).exists() {
+        return None;
+    }
+    let args: Option<Vec<String>> = words.map(|word| word.into_string().ok()).collect();
+    let name = name.into_string().ok()?;
+    let Some(args) = args else {
+        eprintln!("lp-build: an argument of {name} is not UTF-8");
+        return Some(ExitCode::FAILURE);
+    };
+    let shim = Shim::new(root, name, args);
+    Some(match shim.run() {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("lp-build: {}: {error}", shim.name);
+            ExitCode::FAILURE
+        }
+    })
+}
+
+struct Shim {
+    root: PathBuf,
+    name: String,
+    args: Vec<String>,
+    cwd: PathBuf,
+}
+
+type Io<T> = std::io::Result<T>;
+
+impl Shim {
+    fn new(root: PathBuf, name: String, args: Vec<String>) -> Self {
+        let cwd = std::env::current_dir().unwrap_or_default();
+        Self {
+            root,
+            name,
+            args,
+            cwd,
+        }
+    }
+
+    fn run(&self) -> Io<u8> {
+        let linker = super::names::is_linker(&self.name);
+        let args = expand(&self.args);
+        let command = Command::read(&args, linker);
+        match command.mode {
+            Mode::Other => self.real(&self.args),
+            Mode::Compile => self.compile(&args, &command),
+            Mode::Link if command.sources.is_empty() || command.language => {
+                let code = self.real(&self.args)?;
+                if code == 0 {
+                    self.note_link(&args, &command)?;
+                }
+                Ok(code)
+            }
+            Mode::Link => self.compile_and_link(&args, &command),
+        }
+    }
+
+    fn compile(&self, args: &[String], command: &Command) -> Io<u8> {
+        let code = self.real(&with_added(args))?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let files = command.sources.iter().chain(&command.inputs);
+        for source in files.filter_map(|at| args.get(*at)) {
+            let output = match &command.output {
+                Some(output) => output.clone(),
+                None => format!("{}.o", stem(source)),
+            };
+            let output = self.whole(&output);
+            self.note_compile(command, source, &output, &output)?;
+        }
+        Ok(0)
+    }
+
+    /// Each source by itself, then the link with the objects in the sources' places.
+    fn compile_and_link(&self, args: &[String], command: &Command) -> Io<u8> {
+        let target = self.whole(command.output.as_deref().unwrap_or("a.out"));
+        let folder = self.root.join("split").join(unique());
+        fs::create_dir_all(&folder)?;
+        let mut linked = args.to_vec();
+        for (number, at) in command.sources.iter().enumerate() {
+            let Some(source) = args.get(*at) else {
+                continue;
+            };
+            let left_out = |other: &usize| {
+                (command.sources.contains(other) && other != at)
+                    || command.inputs.contains(other)
+                    || command.output_at.contains(other)
+            };
+            let words = args.iter().enumerate();
+            let mut own: Vec<String> = words
+                .filter(|(place, _)| !left_out(place))
+                .map(|(_, word)| word.clone())
+                .collect();
+            let object = folder.join(format!("{number}-{}.o", stem(source)));
+            let object_text = object.display().to_string();
+            own.extend(["-c".to_owned(), "-o".to_owned(), object_text.clone()]);
+            let code = self.real(&with_added(&own))?;
+            if code != 0 {
+                return Ok(code);
+            }
+            let place = target.join(source.trim_start_matches('/'));
+            self.note_compile(command, source, &object, &place)?;
+            if let Some(word) = linked.get_mut(*at) {
+                *word = object_text;
+            }
+        }
+        let code = self.real(&linked)?;
+        if code == 0 {
+            self.note_link(&linked, &Command::read(&linked, false))?;
+        }
+        Ok(code)
+    }
+
+    /// Runs the program whose place this one takes.
+    fn real(&self, args: &[String]) -> Io<u8> {
+        let own = self.root.join("bin");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let rest: Vec<PathBuf> = std::env::split_paths(&path)
+            .filter(|folder| *folder != own)
+            .collect();
+        let found = rest
+            .iter()
+            .map(|folder| folder.join(&self.name))
+            .find(|path| path.is_file());
+        let missing = || std::io::Error::other("it is not on the PATH besides");
+        let rest = std::env::join_paths(rest).unwrap_or_else(|_| OsString::new());
+        // What the compiler starts by its own name (ccache does) must not come back here.
+        let status = process::Command::new(found.ok_or_else(missing)?)
+            .args(args)
+            .env("PATH", rest)
+            .status()?;
+        Ok(status
+            .code()
+            .map_or(1, |code| u8::try_from(code).unwrap_or(1)))
+    }
+
+    fn note_compile(&self, command: &Command, source: &str, object: &Path, place: &Path) -> Io<()> {
+        let Ok(bytes) = fs::read(object) else {
+            return Ok(());
+        };
+        let hash = hash(&bytes);
+        let kept = record::object_path(&self.root, &hash);
+        if !kept.exists() {
+            let new = kept.with_extension(unique());
+            fs::write(&new, &bytes)?;
+            fs::rename(new, kept)?;
+        }
+        self.write(&Step::Compile(Compiled {
+            program: self.name.clone(),
+            args: self.args.clone(),
+            cwd: self.cwd.clone(),
+            source: self.whole(source),
+            output: place.to_owned(),
+            object: hash,
+            lto: command.lto,
+            at: now(),
+        }))
+    }
+
+    fn note_link(&self, args: &[String], command: &Command) -> Io<()> {
+        let output = self.whole(command.output.as_deref().unwrap_or("a.out"));
+        let Ok(bytes) = fs::read(&output) else {
+            return Ok(());
+        };
+        let words = command.inputs.iter().filter_map(|at| args.get(*at));
+        let mut files: Vec<PathBuf> = words.map(|word| self.whole(word)).collect();
+        for library in &command.libraries {
+            let name = match library.strip_prefix(':') {
+                Some(name) => name.to_owned(),
+                None => format!("lib{library}.a"),
+            };
+            let folders = command.folders.iter();
+            files.extend(folders.map(|folder| self.whole(folder).join(&name)));
+        }
+        let mut inputs = Vec::new();
+        for file in files {
+            if let Ok(bytes) = fs::read(&file) {
+                inputs.extend(hashes(&file, &bytes));
+            }
+        }
+        self.write(&Step::Link(Linked {
+            output,
+            object: hash(&bytes),
+            inputs,
+            at: now(),
+        }))
+    }
+
+    fn write(&self, step: &Step) -> Io<()> {
+        let path = self.root.join("records").join(unique());
+        fs::write(&path, serde_json::to_vec(step)?)?;
+        fs::rename(&path, path.with_extension("json"))
+    }
+
+    fn whole(&self, path: &str) -> PathBuf {
+        let path = self.cwd.join(path);
+        let file = path.file_name().map(ToOwned::to_owned);
+        match (path.parent().map(fs::canonicalize), file) {
+            (Some(Ok(folder)), Some(file)) => folder.join(file),
+            _ => path,
+        }
+    }
+}
+
+/// The hash of an object, or of each member of an archive; thin ones name their members' files.
+fn hashes(path: &Path, bytes: &[u8]) -> Vec<String> {
+    if bytes.starts_with(b"\x7fELF") {
+        return vec![hash(bytes)];
+    }
+    let Ok(archive) = ArchiveFile::parse(bytes) else {
+        return Vec::new();
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let member = |member: object::read::archive::ArchiveMember<'_>| {
+        if archive.is_thin() {
+            let name = std::ffi::OsStr::from_bytes(member.name());
+            return Some(hash(&fs::read(folder.join(name)).ok()?));
+        }
+        Some(hash(member.data(bytes).ok()?))
+    };
+    archive.members().flatten().filter_map(member).collect()
+}
+
+fn with_added(args: &[String]) -> Vec<String> {
+    let more = std::env::var(MORE).unwrap_or_default();
+    let added = ADDED.into_iter().chain(more.lines()).map(str::to_owned);
+    args.iter().cloned().chain(added).collect()
+}
+
+fn stem(source: &str) -> &str {
+    let name = source.rsplit('/').next().unwrap_or(source);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+fn hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_nanos() as u64
+}
+
+/// A name that no other step has.
+fn unique() -> String {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{}-{number}", process::id(), now())
+}

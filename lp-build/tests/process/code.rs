@@ -1,0 +1,121 @@
+//! What goes into a patch, and how it refers to the rest.
+
+use crate::lab::{File, Lab};
+
+const MAKEFILE: File<'static> = (
+    "Makefile",
+    "CFLAGS = -O2\nprog: main.o work.o\n\t$(CC) -o $@ $^\n",
+);
+const MAIN: File<'static> = (
+    "main.c",
+    "#include <stdio.h>\nint work(int);\n__thread int seen;\n__attribute__((visibility(\"hidden\"))) int hidden(int x) { return x * 3; }\n\
+     int main(int argc, char **argv) { return printf(\"%d\\n\", work(argc)); }\n",
+);
+
+fn project(before: &str, after: &str) -> Lab {
+    Lab::new(&[MAKEFILE, MAIN, ("work.c", before)], &[("work.c", after)])
+}
+
+#[test]
+fn the_programs_own_is_reached_by_livepatch_symbols_and_the_rest_by_name() {
+    let before = "#include <stdio.h>\nextern __thread int seen; int hidden(int) __attribute__((visibility(\"hidden\")));\n\
+        static int counter = 3; static __thread int mine; int shared;\n\
+        static __attribute__((noinline)) int helper(int x) { static int total = 7; total += x; return total; }\n\
+        int work(int x) { seen++; mine++; counter++; shared += helper(x); puts(\"one\"); return hidden(x) + counter; }\n";
+    let after = before
+        .replace("\"one\"", "\"another\"")
+        .replace("+ counter", "- counter");
+    let patch = project(before, &after).patch("prog");
+    assert_eq!(patch.functions(), ["work"]);
+    let expected = ["counter", "helper", "hidden", "mine", "seen", "shared"];
+    let mut outer: Vec<String> = expected
+        .map(|name| format!(".klp.sym.prog.{name},0"))
+        .into();
+    outer.push("puts".to_owned());
+    assert_eq!(patch.outer(), outer);
+    let object = patch.object();
+    assert_eq!(
+        (object.name.as_str(), object.file.as_str()),
+        ("prog", "prog")
+    );
+    assert_eq!(object.build_id.len(), 40);
+    let work = &object.functions[0];
+    assert_eq!(work.new_name, "__lp_new.work.work");
+    assert!(work.old_size > 20 && work.old_hash.len() == 64, "{work:?}");
+    let sections = patch.sections();
+    for name in [".eh_frame", ".klp.rela.prog..text.work", ".rela.eh_frame"] {
+        assert!(
+            sections.iter().any(|section| section == name),
+            "{sections:?}"
+        );
+    }
+    assert!(!sections.iter().any(|section| section.starts_with(".debug")));
+    assert!(
+        patch.report.contains("fidelity: 2 of 2"),
+        "{}",
+        patch.report
+    );
+}
+
+#[test]
+fn a_switch_table_reproduces_and_comes_along() {
+    let cases: String = (0..8)
+        .map(|n| format!("case {n}: puts(\"n{n}\"); break; "))
+        .collect();
+    let before =
+        format!("#include <stdio.h>\nint work(int x) {{ switch (x) {{ {cases} }} return x; }}\n");
+    let patch = project(&before, &before.replace("return x", "return x + 1")).patch("prog");
+    assert_eq!(patch.functions(), ["work"]);
+    assert!(patch.sections().contains(&".rela.rodata.work".to_owned()));
+}
+
+#[test]
+fn new_thread_local_data_is_refused() {
+    let before = "int work(int x) { return x; }\n";
+    let after = "__thread int last; int work(int x) { last = x; return x + 1; }\n";
+    let refusal = project(before, after).refusal("prog");
+    assert!(
+        refusal.contains("work.c: last:") && refusal.contains("[thread-local]"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_constructor_that_changed_is_refused() {
+    let before = "static int base; __attribute__((constructor)) static void start(void) { base = 3; }\n\
+                  int work(int x) { return x + base; }\n";
+    let refusal = project(before, &before.replace("base = 3", "base = 4")).refusal("prog");
+    assert!(
+        refusal.contains("start:") && refusal.contains("[init-code]"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_new_constructor_is_refused() {
+    let before = "int base; int work(int x) { return x + base; }\n";
+    let after = "int base; __attribute__((constructor)) static void start(void) { base = 3; }\n\
+                 int work(int x) { return x + base; }\n";
+    let refusal = project(before, after).refusal("prog");
+    assert!(
+        refusal.contains(".init_array") && refusal.contains("[changed-section]"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn code_that_does_not_reproduce_is_refused() {
+    let mut lab = project(
+        "int work(int x) { return x; }\n",
+        "int work(int x) { return x + 1; }\n",
+    );
+    let binary = lab.binary("prog");
+    lab.build = "make CFLAGS=-O0".to_owned();
+    let done = lab.lp_build(&binary);
+    let said = crate::lab::said(&done);
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("work.c: work: our build of the original differs"),
+        "{said}"
+    );
+}

@@ -1,0 +1,170 @@
+//! A small C project in two versions, built as its author would, and the patch that lp-build makes of them.
+
+use lp_klp::manifest::{self, Manifest};
+use lp_klp::note;
+use object::{Object, ObjectSection};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// Two trees and what is made of them.
+pub(crate) struct Lab {
+    folder: TempDir,
+    /// Further options of lp-build.
+    pub(crate) options: Vec<String>,
+    /// What builds a tree.
+    pub(crate) build: String,
+}
+
+/// A file of the project: its name, and its text in the original tree.
+pub(crate) type File<'a> = (&'a str, &'a str);
+
+impl Lab {
+    /// The original tree has these files, the patched one the same with these differences.
+    pub(crate) fn new(files: &[File<'_>], changes: &[File<'_>]) -> Self {
+        let lab = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            options: Vec::new(),
+            build: "make".to_owned(),
+        };
+        for (tree, files) in [("orig", files), ("patched", files), ("patched", changes)] {
+            for (name, text) in files {
+                let path = lab.path(tree).join(name);
+                fs::create_dir_all(path.parent().expect("a folder")).expect("the tree");
+                fs::write(path, text).expect("a source");
+            }
+        }
+        lab
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The original tree's binary, built elsewhere without any shim.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        let built = self.path("built");
+        if !built.exists() {
+            run(Command::new("cp")
+                .arg("-r")
+                .arg(self.path("orig"))
+                .arg(&built));
+            run(Command::new("sh")
+                .args(["-c", &self.build])
+                .current_dir(&built));
+        }
+        built.join(name)
+    }
+
+    /// Runs lp-build for a binary of the project.
+    pub(crate) fn lp_build(&self, binary: &Path) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_lp-build"))
+            .arg("process")
+            .arg("--orig")
+            .arg(self.path("orig"))
+            .arg("--patched")
+            .arg(self.path("patched"))
+            .args(["--build", &self.build])
+            .arg("--binary")
+            .arg(binary)
+            .arg("-o")
+            .arg(self.path("fix.lp"))
+            .arg("--cache")
+            .arg(self.path("cache"))
+            .args(&self.options)
+            .output()
+            .expect("lp-build")
+    }
+
+    /// The patch that comes of it.
+    pub(crate) fn patch(&self, binary: &str) -> Patch {
+        let done = self.lp_build(&self.binary(binary));
+        assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+        Patch {
+            bytes: fs::read(self.path("fix.lp")).expect("the patch"),
+            report: String::from_utf8_lossy(&done.stdout).into_owned(),
+        }
+    }
+
+    /// What it says where it refuses.
+    pub(crate) fn refusal(&self, binary: &str) -> String {
+        let done = self.lp_build(&self.binary(binary));
+        assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+        assert!(!self.path("fix.lp").exists(), "a refused patch was written");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+}
+
+pub(crate) fn said(done: &Output) -> String {
+    let text = [&done.stdout[..], &done.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+pub(crate) fn run(command: &mut Command) {
+    let done = command.output().expect("a command");
+    assert!(done.status.success(), "{command:?}: {}", said(&done));
+}
+
+/// A patch file as another program reads it.
+pub(crate) struct Patch {
+    bytes: Vec<u8>,
+    pub(crate) report: String,
+}
+
+impl Patch {
+    pub(crate) fn file(&self) -> object::File<'_> {
+        object::File::parse(&*self.bytes).expect("an object")
+    }
+
+    pub(crate) fn manifest(&self) -> Manifest {
+        let file = self.file();
+        let section = file.section_by_name(note::NOTE_SECTION).expect("a note");
+        note::decode(section.data().expect("its bytes")).expect("a manifest")
+    }
+
+    /// The one object that is patched.
+    pub(crate) fn object(&self) -> manifest::Object {
+        let [object] = &self.manifest().objects[..] else {
+            panic!("one object");
+        };
+        object.clone()
+    }
+
+    /// The names of the functions that are replaced.
+    pub(crate) fn functions(&self) -> Vec<String> {
+        let object = self.object();
+        object
+            .functions
+            .iter()
+            .map(|one| one.name.clone())
+            .collect()
+    }
+
+    /// The names of all symbols that are not defined in the patch: livepatch symbols and others.
+    pub(crate) fn outer(&self) -> Vec<String> {
+        use object::ObjectSymbol;
+        let file = self.file();
+        let outer = file.symbols().filter(|symbol| {
+            symbol.is_undefined()
+                || symbol
+                    .name()
+                    .is_ok_and(|name| name.starts_with(".klp.sym."))
+        });
+        let mut names: Vec<String> = outer
+            .map(|symbol| symbol.name().expect("a name").to_owned())
+            .filter(|name| !name.is_empty())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The sections' names.
+    pub(crate) fn sections(&self) -> Vec<String> {
+        let file = self.file();
+        let names = file
+            .sections()
+            .map(|section| section.name().map(str::to_owned));
+        names.collect::<Result<_, _>>().expect("names")
+    }
+}
