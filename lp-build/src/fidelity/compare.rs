@@ -233,7 +233,7 @@ impl Pair<'_> {
         match field.kind {
             FieldKind::ThreadPointer => {
                 let linked = self.target.linked()?;
-                return Some(Found::Place(linked.from_thread_pointer(value)));
+                return Some(Found::Place(linked.at_thread_pointer(value)));
             }
             FieldKind::ThreadBlock => {
                 return self.target.linked().map(|_| {

@@ -113,7 +113,7 @@ impl Linked {
     }
 
     /// The place in the block at a distance from the thread pointer.
-    pub(super) fn from_thread_pointer(&self, distance: u64) -> Place {
+    pub(super) fn at_thread_pointer(&self, distance: u64) -> Place {
         Place {
             section: THREAD,
             offset: self.thread_pointer.wrapping_add(distance),
@@ -175,9 +175,7 @@ pub(super) fn slot(target: &Target, at: u64, slot: Slot) -> Option<Found> {
         (Slot::Module, found) => found.filter(|found| *found == Found::Module),
         (Slot::Address | Slot::FromThreadPointer, Some(found)) => Some(found),
         (Slot::Address, None) => Some(address(word(at)?)),
-        (Slot::FromThreadPointer, None) => {
-            Some(Found::Place(linked.from_thread_pointer(word(at)?)))
-        }
+        (Slot::FromThreadPointer, None) => Some(Found::Place(linked.at_thread_pointer(word(at)?))),
     }
 }
 
@@ -254,7 +252,7 @@ pub(super) fn through(target: &Target, theirs: &insn::Insn, kind: Slot) -> Optio
     };
     Some(match kind {
         Slot::Address => address(value),
-        Slot::FromThreadPointer => Found::Place(target.linked()?.from_thread_pointer(value)),
+        Slot::FromThreadPointer => Found::Place(target.linked()?.at_thread_pointer(value)),
         Slot::Variable | Slot::Module => return None,
     })
 }

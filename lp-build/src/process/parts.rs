@@ -97,7 +97,7 @@ pub(super) fn soname(data: &[u8]) -> Option<String> {
         };
         let strings = sections.strings(endian, data, link).ok()?;
         for entry in entries {
-            if entry.d_tag(endian).0 as i64 == DT_SONAME {
+            if entry.d_tag(endian).0 == DT_SONAME {
                 let at = u32::try_from(entry.d_val(endian)).ok()?;
                 let name = strings.get(at).ok()?;
                 return Some(String::from_utf8_lossy(name).into_owned());

@@ -44,7 +44,7 @@ impl Emitter<'_, '_> {
                 self.refusals.push(Refusal::new(code, name, message));
                 continue;
             }
-            for fde in fdes.to_vec() {
+            for fde in fdes.iter().copied() {
                 let cie = match cies.get(&fde.cie) {
                     Some(spot) => *spot,
                     None => self.append_record(fde.cie),

@@ -22,7 +22,7 @@ fn read(data: &[u8]) -> object::Result<BTreeSet<String>> {
     }
     for segment in header.program_headers(endian, data)? {
         for entry in segment.dynamic(endian, data)?.unwrap_or_default() {
-            if binds_to_itself(entry.d_tag(endian).0 as i64, entry.d_val(endian)) {
+            if binds_to_itself(entry.d_tag(endian).0, entry.d_val(endian)) {
                 return Ok(BTreeSet::new());
             }
         }
