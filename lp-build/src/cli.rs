@@ -80,8 +80,16 @@ pub struct ProcessArgs {
     #[arg(long, value_name = "DIR")]
     pub orig: PathBuf,
     /// Source tree with the fix; it is only read
-    #[arg(long, value_name = "DIR")]
-    pub patched: PathBuf,
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "patch",
+        conflicts_with = "patch"
+    )]
+    pub patched: Option<PathBuf>,
+    /// Patches to apply to a copy of the source tree, in this order, as `patch -p1` does
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub patch: Vec<PathBuf>,
     /// A command for the shell to run before the build, in a copy of each tree
     #[arg(long, value_name = "COMMAND")]
     pub configure: Vec<String>,
@@ -91,13 +99,17 @@ pub struct ProcessArgs {
     /// The executable or shared library that processes run
     #[arg(long, value_name = "FILE")]
     pub binary: PathBuf,
+    /// Its debug file, if it is stripped [default: by build-id under /usr/lib/debug; without one, a build of the original
+    /// tree that gives the same code]
+    #[arg(long, value_name = "FILE")]
+    pub debug_file: Option<PathBuf>,
     /// Where in the tree the build puts that file, if several or none have its name
     #[arg(long, value_name = "PATH")]
     pub built: Option<PathBuf>,
     /// The patch to write
     #[arg(long, short, value_name = "NAME.lp")]
     pub output: PathBuf,
-    /// The patch's description [default: livepatch.toml in the current folder]
+    /// The patch's description [default: livepatch.toml beside the first patch, or in the current folder]
     #[arg(long, value_name = "FILE")]
     pub describe: Option<PathBuf>,
     /// The patch's name [default: the output's]

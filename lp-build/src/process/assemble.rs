@@ -1,6 +1,6 @@
 //! What the patch says of itself, and what it needs that the binary did not need so far.
 
-use super::binary::Binary;
+use super::binary::{Binary, Running};
 use crate::kernel::assemble::{changed, named_shadows, shadow_ids, sympos};
 use crate::kernel::callbacks::Callbacks;
 use crate::kernel::judge::Judged;
@@ -16,13 +16,14 @@ const LOADERS: [&str; 2] = ["__lp_shadow_root", "__lp_states"];
 /// The manifest.
 pub(super) fn manifest(
     identity: &Identity,
-    binary: &Binary,
+    running: &Running,
     judged: &[Judged],
 ) -> Result<Manifest> {
+    let binary = &running.binary;
     let (callbacks, _) = Callbacks::gather(judged);
     let units = judged.iter();
     let functions =
-        units.flat_map(|unit| changed(unit).map(move |one| function(one, unit, binary)));
+        units.flat_map(|unit| changed(unit).map(move |one| function(one, unit, running)));
     let object = manifest::Object {
         name: binary.object.clone(),
         file: binary.file.clone(),
@@ -74,7 +75,7 @@ fn aliases(callbacks: &Callbacks, binary: &Binary) -> manifest::Callbacks {
     names
 }
 
-fn function(function: &Function, unit: &Judged, binary: &Binary) -> manifest::Function {
+fn function(function: &Function, unit: &Judged, running: &Running) -> manifest::Function {
     let sympos = sympos(function);
     // By its symbol: several functions of a file can have one name.
     let proven = unit.fidelity.functions.iter();
@@ -82,7 +83,7 @@ fn function(function: &Function, unit: &Judged, binary: &Binary) -> manifest::Fu
     let old = proven.next().and_then(|proven| proven.old.as_ref());
     let (old_size, old_hash) = match old.filter(|_| proven.next().is_none()) {
         Some(old) => (old.size, old.sha256.clone()),
-        None => binary
+        None => running
             .old_code(&function.name, sympos.0)
             .unwrap_or_default(),
     };
@@ -96,7 +97,8 @@ fn function(function: &Function, unit: &Judged, binary: &Binary) -> manifest::Fu
 }
 
 /// Notes on what the patch takes from other libraries and the binary does not so far.
-pub(super) fn new_imports(patch: &[u8], binary: &Binary) -> Result<Vec<String>> {
+pub(super) fn new_imports(patch: &[u8], running: &Running) -> Result<Vec<String>> {
+    let binary = &running.binary;
     let file = object::File::parse(patch)?;
     let mut notes = Vec::new();
     for symbol in file.symbols().filter(|symbol| symbol.is_undefined()) {
@@ -105,7 +107,7 @@ pub(super) fn new_imports(patch: &[u8], binary: &Binary) -> Result<Vec<String>> 
             || name.starts_with(".klp.sym.")
             || LOADERS.contains(&name)
             || binary.imports.contains(name)
-            || binary.symbols.global(name).is_some();
+            || running.symbols.global(name).is_some();
         if !known {
             notes.push(format!(
                 "the patch uses {name}, which {} does not use so far: it must be in the executable or in a library that \

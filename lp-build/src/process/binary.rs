@@ -1,6 +1,6 @@
 //! The binary that processes run: what it is called, its build-id, symbols and code.
 
-use super::parts;
+use super::{parts, symbols};
 use crate::fidelity::Target;
 use anyhow::{Context, Result, bail, ensure};
 use lp_diff::Flavour;
@@ -24,15 +24,23 @@ pub(super) struct Binary {
     pub(super) soname: Option<String>,
     pub(super) build_id: String,
     pub(super) flavour: Flavour,
-    pub(super) symbols: SymbolTable,
     /// What it has from other libraries by name.
     pub(super) imports: BTreeSet<String>,
+    /// Where its symbols are; not known yet where it is stripped and only a build can tell.
+    pub(super) symbols: Option<PathBuf>,
+}
+
+/// The binary with its symbols and code.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) binary: Binary,
+    pub(super) symbols: SymbolTable,
     pub(super) target: Target,
 }
 
 impl Binary {
     /// Opens it.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, debug: Option<&Path>) -> Result<Self> {
         let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let wrong = || format!("{} is no ELF file, or it is damaged", path.display());
         let file = object::File::parse(&*data).with_context(wrong)?;
@@ -56,12 +64,6 @@ impl Binary {
                 path.display()
             )
         })?;
-        let symbols = path;
-        ensure!(
-            file.symbols().next().is_some(),
-            "{} is stripped: give the binary before it was stripped",
-            path.display()
-        );
         let is_import = |symbol: &object::Symbol<'_, '_>| symbol.is_undefined();
         let imports = file.dynamic_symbols().filter(is_import);
         let imports = imports.filter_map(|symbol| Some(symbol.name().ok()?.to_owned()));
@@ -74,16 +76,31 @@ impl Binary {
             flavour: Flavour::Process {
                 interposed: interposed::names(&data),
             },
-            symbols: SymbolTable::from_elf(&*fs::read(symbols)?)
-                .with_context(|| format!("the symbols of {}", symbols.display()))?,
             imports: imports.collect(),
-            target: Target::program(path, symbols)?,
+            symbols: symbols::find(path, &data, debug)?,
         })
     }
 
+    /// With its symbols, which are in this file.
+    pub(super) fn with_symbols(self, path: &Path) -> Result<Running> {
+        let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let target = Target::program(&self.path, path)?;
+        Ok(Running {
+            symbols: SymbolTable::from_elf(&*data)
+                .with_context(|| format!("the symbols of {}", path.display()))?,
+            target,
+            binary: Self {
+                symbols: Some(path.to_owned()),
+                ..self
+            },
+        })
+    }
+}
+
+impl Running {
     /// Size and hash of the code of a function, as the symbols say; none where they do not say a size.
     pub(super) fn old_code(&self, name: &str, sympos: u32) -> Option<(u64, String)> {
-        let data = fs::read(&self.path).ok()?;
+        let data = fs::read(self.binary.symbols.as_ref()?).ok()?;
         let file = object::File::parse(&*data).ok()?;
         let named = file.symbols();
         let mut named: Vec<(u64, u64)> = named

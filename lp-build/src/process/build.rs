@@ -4,6 +4,7 @@
 //! (debug information, `__FILE__`, what configure writes down) is the same. The person's trees are only read. The
 //! tempting wrong way is to build where the tree is: a build that was there before would leave nothing to compile.
 
+use super::headers;
 use super::names::make_shims;
 use super::record::{self, Record};
 use super::shim;
@@ -27,6 +28,17 @@ pub(super) struct Workplace {
     records: PathBuf,
     /// What the compiled files shall say of where they are from.
     named: PathBuf,
+    /// The author's headers.
+    include: PathBuf,
+}
+
+/// How a tree is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// So that its functions can be taken out.
+    Taken,
+    /// As the person builds it, but for the path.
+    Plain,
 }
 
 /// A tree that was built.
@@ -45,6 +57,7 @@ impl Workplace {
             tree: folder.join("tree"),
             records,
             named: named.to_owned(),
+            include: headers::provide(folder)?,
         })
     }
 
@@ -54,7 +67,13 @@ impl Workplace {
     }
 
     /// Copies a tree and runs the commands in it.
-    pub(super) fn build(&self, source: &Path, name: &str, commands: &[String]) -> Result<Built> {
+    pub(super) fn build(
+        &self,
+        source: &Path,
+        name: &str,
+        commands: &[String],
+        how: How,
+    ) -> Result<Built> {
         if self.tree.exists() {
             fs::remove_dir_all(&self.tree)
                 .with_context(|| format!("cannot remove {}", self.tree.display()))?;
@@ -66,23 +85,25 @@ impl Workplace {
         }
         make_shims(&root.join("bin"))?;
         for command in commands {
-            self.run(command, &root, name)?;
+            self.run(command, &root, name, how)?;
         }
         Ok(Built {
             record: Record::read(&root)?,
         })
     }
 
-    fn run(&self, command: &str, root: &Path, name: &str) -> Result<()> {
+    fn run(&self, command: &str, root: &Path, name: &str, how: How) -> Result<()> {
         let log = root.join("log");
         let file = File::options().create(true).append(true).open(&log)?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(root.join("bin")).chain(std::env::split_paths(&path));
         let path = std::env::join_paths(folders).context("the PATH")?;
-        let mapped = format!(
-            "-ffile-prefix-map={}={}",
+        let more = format!(
+            "-ffile-prefix-map={}={}\n-ffile-prefix-map={}=livepatch\n-idirafter\n{}",
             self.tree.display(),
-            self.named.display()
+            self.named.display(),
+            self.include.display(),
+            self.include.display()
         );
         tracing::debug!("{command}");
         let status = Command::new("sh")
@@ -90,7 +111,8 @@ impl Workplace {
             .current_dir(&self.tree)
             .env("PATH", path)
             .env(record::ROOT, root)
-            .env(shim::MORE, mapped)
+            .env(shim::MORE, more)
+            .env(shim::PLAIN, if how == How::Plain { "1" } else { "" })
             // A compiler cache would give objects without sections, or keep ours for others; what compiles elsewhere
             // has no shim.
             .env("CCACHE_DISABLE", "1")
@@ -161,6 +183,29 @@ fn is_object(path: &Path) -> Result<bool> {
     File::open(path)?.take(18).read_to_end(&mut head)?;
     let relocatable = head.starts_with(b"\x7fELF") && head.ends_with(&elf::ET_REL.0.to_le_bytes());
     Ok(relocatable || head.starts_with(b"# "))
+}
+
+/// A copy of the tree with patches, as `patch -p1` applies them.
+pub(super) fn apply(patches: &[PathBuf], orig: &Path, folder: &Path) -> Result<()> {
+    copy_tree(orig, folder)?;
+    for patch in patches {
+        let patch =
+            fs::canonicalize(patch).with_context(|| format!("--patch {}", patch.display()))?;
+        let done = Command::new("patch")
+            .args(["-p1", "-N", "-f", "-s", "--no-backup-if-mismatch", "-i"])
+            .arg(&patch)
+            .current_dir(folder)
+            .output()
+            .context("cannot run patch")?;
+        ensure!(
+            done.status.success(),
+            "the patch {} does not apply to {}: {}",
+            patch.display(),
+            orig.display(),
+            String::from_utf8_lossy(&done.stdout).trim()
+        );
+    }
+    Ok(())
 }
 
 /// Refuses a build of which the shims saw nothing.

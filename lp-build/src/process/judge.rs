@@ -1,6 +1,6 @@
 //! Judges one object: is the original the code that runs, and what of it changed?
 
-use super::binary::Binary;
+use super::binary::Running;
 use super::pairs::Pair;
 use crate::fidelity;
 use crate::kernel::judge::{Halves, Judged, overridden, unproven};
@@ -9,9 +9,10 @@ use lp_diff::{Config, EntrySizes, Exports};
 use std::collections::BTreeSet;
 
 /// Judges a pair.
-pub(super) fn judge(pair: &Pair, binary: &Binary, allowed: &BTreeSet<String>) -> Result<Judged> {
+pub(super) fn judge(pair: &Pair, running: &Running, allowed: &BTreeSet<String>) -> Result<Judged> {
+    let binary = &running.binary;
     let source = &pair.source;
-    let fidelity = fidelity::check(&pair.orig, source, &binary.target)
+    let fidelity = fidelity::check(&pair.orig, source, &running.target)
         .with_context(|| format!("{source}: comparing it with {}", binary.path.display()))?;
     let config = Config {
         object: binary.object.clone(),
@@ -26,7 +27,7 @@ pub(super) fn judge(pair: &Pair, binary: &Binary, allowed: &BTreeSet<String>) ->
     let outcome = lp_diff::diff(
         &pair.orig,
         &pair.patched,
-        &binary.symbols,
+        &running.symbols,
         &exports,
         &config,
     )
@@ -36,7 +37,7 @@ pub(super) fn judge(pair: &Pair, binary: &Binary, allowed: &BTreeSet<String>) ->
         object: &binary.object,
         orig: &pair.orig,
         patched: &pair.patched,
-        target: &binary.target,
+        target: &running.target,
         noun: "program",
     };
     let unproven = unproven(&halves, &fidelity, &outcome.report);

@@ -5,8 +5,10 @@
 //! | `options` | what was asked |
 //! | `names`, `shim`, `command` | what stands in a compiler's place, and what a command line asks for |
 //! | `record` | what the shims write down |
+//! | `headers` | what a patched source may include |
 //! | `build` | a copy of a tree, built under the shims |
 //! | `binary` | what processes run |
+//! | `symbols` | where its symbols are, if it is stripped |
 //! | `parts` | which objects are part of that |
 //! | `pairs` | which objects differ |
 //! | `judge` | whether an original is what runs, and what of it changed |
@@ -17,6 +19,7 @@ mod assemble;
 mod binary;
 mod build;
 mod command;
+mod headers;
 mod judge;
 mod link;
 mod names;
@@ -25,20 +28,22 @@ mod pairs;
 mod parts;
 pub mod record;
 pub mod shim;
+mod symbols;
 
 use crate::kernel::cache::{Cache, Scratch};
 use crate::kernel::judge::Judged;
 use crate::kernel::{assemble as summary, publish, warn};
+use crate::options::Patched;
 use crate::progress::{Progress, say};
 use crate::report::{Report, Verdict};
 use crate::tree::{diffstat, walk};
 use anyhow::{Context, Result};
-use binary::Binary;
-use build::{Built, Workplace};
+use binary::{Binary, Running};
+use build::{Built, How, Workplace};
 use lp_klp::note;
 use options::Options;
 use rayon::prelude::*;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -53,16 +58,28 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         let note = format!("described by {}", describe.display());
         report.notes.push(note);
     }
-    let binary = progress.step("reading the binary", || Binary::open(&options.binary))?;
+    let binary = progress.step("reading the binary", || {
+        Binary::open(&options.binary, options.debug_file.as_deref())
+    })?;
     report.target = format!("{} (build-id {})", binary.file, binary.build_id);
-    let (orig, patched) = (walk::list(&options.orig)?, walk::list(&options.patched)?);
-    let changes = walk::compare((&options.orig, &orig), (&options.patched, &patched))?;
+    let cache = Cache::open(&options.cache)?;
+    let scratch = cache.scratch(options.keep.as_deref())?;
+    let patched_root = match &options.patched {
+        Patched::Tree(tree) => tree.clone(),
+        Patched::Patches(patches) => {
+            let folder = scratch.folder("patched")?;
+            build::apply(patches, &options.orig, &folder)?;
+            folder
+        }
+    };
+    let (orig, patched) = (walk::list(&options.orig)?, walk::list(&patched_root)?);
+    let changes = walk::compare((&options.orig, &orig), (&patched_root, &patched))?;
     let mut changes = changes;
     changes.retain(|change| {
         let is_made = |root: &Path| is_made(&root.join(&change.path));
-        !is_made(&options.orig) && !is_made(&options.patched)
+        !is_made(&options.orig) && !is_made(&patched_root)
     });
-    report.files = diffstat::diffstat(&options.orig, &options.patched, &changes);
+    report.files = diffstat::diffstat(&options.orig, &patched_root, &changes);
     if changes.is_empty() {
         report.notes.push("the trees do not differ".to_owned());
         return Ok(Verdict::Same);
@@ -71,9 +88,8 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     if options.dry_run {
         return Ok(Verdict::Planned);
     }
-    let cache = Cache::open(&options.cache)?;
-    let scratch = cache.scratch(options.keep.as_deref())?;
-    let judged = judge_all(options, &binary, &scratch, progress, report)?;
+    let trees = (options.orig.as_path(), patched_root.as_path());
+    let (judged, running) = judge_all(options, trees, binary, &scratch, progress, report)?;
     summary::summarize(identity, &judged, report);
     let needless = summary::needless(&judged, &options.allow_layout_change);
     warn(report, progress, &needless);
@@ -87,13 +103,15 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     {
         return Ok(Verdict::Same);
     }
-    let manifest = assemble::manifest(identity, &binary, &judged)?;
+    let manifest = assemble::manifest(identity, &running, &judged)?;
     let bytes = progress.step("linking the patch", || {
         let objects: Vec<Vec<u8>> = judged.into_iter().filter_map(|unit| unit.diff).collect();
         let folder = scratch.folder("link")?;
         link::link(&objects, &note::encode(&manifest)?, &folder)
     })?;
-    report.notes.extend(assemble::new_imports(&bytes, &binary)?);
+    report
+        .notes
+        .extend(assemble::new_imports(&bytes, &running)?);
     publish(&options.output, &bytes)?;
     report.output = Some(options.output.clone());
     report.size = Some(bytes.len() as u64);
@@ -110,14 +128,15 @@ fn is_made(path: &Path) -> bool {
 /// Builds both trees and judges the objects that differ.
 fn judge_all(
     options: &Options,
-    binary: &Binary,
+    (orig, patched): (&Path, &Path),
+    binary: Binary,
     scratch: &Scratch,
     progress: &Progress,
     report: &mut Report,
-) -> Result<Vec<Judged>> {
-    let place = Workplace::new(&scratch.folder("work")?, &options.orig)?;
-    let build = |source, name: &str| -> Result<Built> {
-        let built = place.build(source, name, &options.commands)?;
+) -> Result<(Vec<Judged>, Running)> {
+    let place = Workplace::new(&scratch.folder("work")?, orig)?;
+    let build = |source, name: &str, how: How| -> Result<Built> {
+        let built = place.build(source, name, &options.commands, how)?;
         build::check_seen(&built, &options.commands)?;
         Ok(built)
     };
@@ -126,13 +145,23 @@ fn judge_all(
         let link = parts::link(built, names, options.built.as_deref(), place.tree())?;
         Ok(link.clone())
     };
+    let symbols = match &binary.symbols {
+        Some(path) => path.clone(),
+        None => progress.step("building for its symbols", || {
+            let built = build(orig, "plain", How::Plain)?;
+            let path = scratch.folder("work")?.join("symbols");
+            fs::copy(half(&built)?.output, &path)?;
+            symbols::check_same_code(&binary.path, &path)?;
+            Ok::<_, anyhow::Error>(path)
+        })?,
+    };
     let orig = progress.step("building the original tree", || {
-        let built = build(&options.orig, "original")?;
+        let built = build(orig, "original", How::Taken)?;
         let link = half(&built)?;
         Ok::<_, anyhow::Error>((built, link))
     })?;
     let patched = progress.step("building the patched tree", || {
-        let built = build(&options.patched, "patched")?;
+        let built = build(patched, "patched", How::Taken)?;
         let link = half(&built)?;
         Ok::<_, anyhow::Error>((built, link))
     })?;
@@ -144,11 +173,11 @@ fn judge_all(
     report.notes.extend(pairs.notes);
     report.refusals.extend(pairs.refusals);
     progress.step("comparing with the binary", || {
-        let judge = |pair| judge::judge(pair, binary, &options.allow_layout_change);
+        let running = binary.with_symbols(&symbols)?;
+        let judge = |pair| judge::judge(pair, &running, &options.allow_layout_change);
         let judged = pairs.pairs.par_iter().map(judge);
-        judged
-            .collect::<Result<Vec<_>>>()
-            .context("comparing the objects")
+        let judged = judged.collect::<Result<Vec<_>>>();
+        Ok((judged.context("comparing the objects")?, running))
     })
 }
 

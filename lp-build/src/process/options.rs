@@ -2,7 +2,9 @@
 
 use crate::cli::ProcessArgs;
 use crate::describe;
-use crate::options::{DESCRIBE_FILE, Identity, Said, default_cache, identity, output_stem};
+use crate::options::{
+    DESCRIBE_FILE, Identity, Patched, Said, default_cache, identity, output_stem,
+};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,11 +16,13 @@ pub struct Options {
     /// The tree that the binary was built from.
     pub orig: PathBuf,
     /// The tree with the fix.
-    pub patched: PathBuf,
+    pub patched: Patched,
     /// What is run in each tree, one after the other.
     pub commands: Vec<String>,
     /// What processes run.
     pub binary: PathBuf,
+    /// The file with its symbols, if it is stripped.
+    pub debug_file: Option<PathBuf>,
     /// Where in its tree the build puts that, if its name does not tell.
     pub built: Option<PathBuf>,
     /// The file to write.
@@ -42,7 +46,8 @@ pub struct Options {
 /// Interprets the command line.
 pub fn interpret(args: ProcessArgs) -> Result<Options> {
     let describe = args.describe.clone().or_else(|| {
-        let path = PathBuf::from(DESCRIBE_FILE);
+        let beside = args.patch.first().and_then(|patch| patch.parent());
+        let path = beside.unwrap_or(Path::new("")).join(DESCRIBE_FILE);
         path.is_file().then_some(path)
     });
     let described = describe
@@ -65,9 +70,13 @@ pub fn interpret(args: ProcessArgs) -> Result<Options> {
     let stem = output_stem(&args.output, ".lp")?;
     Ok(Options {
         orig: tree(&args.orig, "--orig")?,
-        patched: tree(&args.patched, "--patched")?,
+        patched: match &args.patched {
+            Some(patched) => Patched::Tree(tree(patched, "--patched")?),
+            None => Patched::Patches(args.patch),
+        },
         commands: args.configure.into_iter().chain([args.build]).collect(),
         binary: args.binary,
+        debug_file: args.debug_file,
         built: args.built,
         output: args.output,
         identity: identity(said, described, &stem)?,

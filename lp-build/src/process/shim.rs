@@ -25,6 +25,8 @@ const ADDED: [&str; 4] = [
 ];
 /// The variable with further options, one a line.
 pub const MORE: &str = "LP_BUILD_ADD";
+/// The variable that, not empty, keeps [`ADDED`] out.
+pub const PLAIN: &str = "LP_BUILD_PLAIN";
 
 /// Does the compiler's work, if this program was started as one.
 pub fn entered() -> Option<ExitCode> {
@@ -257,7 +259,9 @@ fn hashes(path: &Path, bytes: &[u8]) -> Vec<String> {
 
 fn with_added(args: &[String]) -> Vec<String> {
     let more = std::env::var(MORE).unwrap_or_default();
-    let added = ADDED.into_iter().chain(more.lines()).map(str::to_owned);
+    let plain = std::env::var_os(PLAIN).is_some_and(|plain| !plain.is_empty());
+    let added = ADDED.into_iter().filter(|_| !plain);
+    let added = added.chain(more.lines()).map(str::to_owned);
     args.iter().cloned().chain(added).collect()
 }
 

@@ -81,10 +81,7 @@ impl Lab {
     pub(crate) fn patch(&self, binary: &str) -> Patch {
         let done = self.lp_build(&self.binary(binary));
         assert_eq!(done.status.code(), Some(0), "{}", said(&done));
-        Patch {
-            bytes: fs::read(self.path("fix.lp")).expect("the patch"),
-            report: String::from_utf8_lossy(&done.stdout).into_owned(),
-        }
+        Patch::read(&self.path("fix.lp"), &done)
     }
 
     /// What it says where it refuses.
@@ -113,6 +110,22 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
+    /// The patch that a run of lp-build wrote.
+    pub(crate) fn read(path: &Path, done: &Output) -> Self {
+        Self {
+            bytes: fs::read(path).expect("the patch"),
+            report: String::from_utf8_lossy(&done.stdout).into_owned(),
+        }
+    }
+
+    /// Whether a symbol is in a section of the patch.
+    pub(crate) fn defines(&self, name: &str) -> bool {
+        use object::ObjectSymbol;
+        let file = self.file();
+        let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
+        symbol.is_some_and(|symbol| symbol.section_index().is_some())
+    }
+
     pub(crate) fn file(&self) -> object::File<'_> {
         object::File::parse(&*self.bytes).expect("an object")
     }

@@ -1,6 +1,8 @@
 //! `lp-build process` on small C projects: each is built by its own Makefile, once as what runs and once under the
 //! shims, and the patch is read by a reader that is not ours.
 
+mod author;
 mod build;
 mod code;
 mod lab;
+mod stripped;

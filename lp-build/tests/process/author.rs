@@ -1,0 +1,81 @@
+//! What an author says with the headers of `templates/` and in `livepatch.toml`, shown on the example.
+
+use crate::lab::{Patch, run, said};
+use lp_klp::name::Sympos;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+struct Example {
+    folder: TempDir,
+    source: PathBuf,
+}
+
+impl Example {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = folder.path().join("source");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/process-server");
+        run(Command::new("cp").arg("-r").arg(example).arg(&source));
+        run(Command::new("make").current_dir(&source));
+        Self { folder, source }
+    }
+
+    fn patch(&self, fix: &str) -> Patch {
+        let output = self.folder.path().join(format!("words-{fix}.lp"));
+        let done = Command::new(env!("CARGO_BIN_EXE_lp-build"))
+            .args(["process", "--orig"])
+            .arg(&self.source)
+            .arg("--patch")
+            .arg(self.source.join(fix).join("fix.patch"))
+            .args(["--build", "make", "--binary"])
+            .arg(self.source.join("server"))
+            .arg("-o")
+            .arg(&output)
+            .arg("--cache")
+            .arg(self.folder.path().join("cache"))
+            .output()
+            .expect("lp-build");
+        assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+        Patch::read(&output, &done)
+    }
+}
+
+#[test]
+fn the_example_has_callbacks_states_and_shadow_variables() {
+    let example = Example::new();
+    let (first, second) = (example.patch("fix-1"), example.patch("fix-2"));
+    assert_eq!(
+        first.functions(),
+        ["protocol_answer", "store_set", "store_get"]
+    );
+    assert_eq!(second.functions(), first.functions());
+    let manifest = first.manifest();
+    assert_eq!(
+        (manifest.name.as_str(), manifest.version.as_str()),
+        ("words_fix_1", "1")
+    );
+    assert_eq!((manifest.states[0].id, manifest.states[0].version), (1, 1));
+    assert_eq!(manifest.shadow_ids[0].id, 257);
+    let object = first.object();
+    assert_eq!(object.functions[0].sympos, Sympos(0));
+    for name in [&object.callbacks.pre_patch, &object.callbacks.post_unpatch] {
+        let name = name.as_deref().expect("a callback");
+        assert!(first.defines(name), "{name}");
+    }
+    assert!(object.callbacks.post_patch.is_none());
+    let outer = first.outer();
+    for name in [
+        ".klp.sym.server.entries,0",
+        "__lp_shadow_root",
+        "__lp_states",
+    ] {
+        assert!(outer.iter().any(|outer| outer == name), "{outer:?}");
+    }
+    assert_eq!(second.manifest().states[0].version, 2);
+    assert!(
+        !second.report.contains("which server does not use so far"),
+        "{}",
+        second.report
+    );
+}

@@ -1,0 +1,66 @@
+//! A stripped binary has its symbols elsewhere, or is refused.
+
+use crate::lab::{Lab, run, said};
+use std::process::Command;
+
+const MAKEFILE: &str = "CFLAGS = -O2\nprog: main.o work.o\n\t$(CC) -o $@ $^\n";
+const MAIN: &str = "int work(int); int main(int argc, char **argv) { return work(argc); }\n";
+const WORK: &str = "static int count; int work(int x) { return x * 5 + count++; }\n";
+
+fn lab() -> Lab {
+    Lab::new(
+        &[("Makefile", MAKEFILE), ("main.c", MAIN), ("work.c", WORK)],
+        &[("work.c", &WORK.replace("* 5", "* 7"))],
+    )
+}
+
+#[test]
+fn a_build_that_gives_the_same_code_lends_its_symbols() {
+    let lab = lab();
+    run(Command::new("strip").arg(lab.binary("prog")));
+    let patch = lab.patch("prog");
+    assert_eq!(patch.functions(), ["work"]);
+    assert_eq!(patch.outer(), [".klp.sym.prog.count,0"]);
+    assert!(
+        patch.report.contains("fidelity: 1 of 1"),
+        "{}",
+        patch.report
+    );
+}
+
+#[test]
+fn a_build_that_gives_other_code_does_not() {
+    let mut lab = lab();
+    let binary = lab.binary("prog");
+    run(Command::new("strip").arg(&binary));
+    lab.build = "make CFLAGS=-O1".to_owned();
+    let done = lab.lp_build(&binary);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(
+        said(&done).contains("other code: .text differs at +0x"),
+        "{}",
+        said(&done)
+    );
+}
+
+#[test]
+fn a_debug_file_is_known_by_its_build_id() {
+    let mut lab = lab();
+    let binary = lab.binary("prog");
+    let debug = lab.path("prog.debug");
+    run(Command::new("objcopy")
+        .arg("--only-keep-debug")
+        .arg(&binary)
+        .arg(&debug));
+    run(Command::new("strip").arg(&binary));
+    lab.options = vec!["--debug-file".to_owned(), debug.display().to_string()];
+    assert_eq!(lab.patch("prog").outer(), [".klp.sym.prog.count,0"]);
+    lab.options[1] = "/proc/self/exe".to_owned();
+    let done = lab.lp_build(&binary);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(
+        said(&done).contains("it is of another build"),
+        "{}",
+        said(&done)
+    );
+}
