@@ -47,7 +47,7 @@ impl Branches {
     }
 
     /// Those that lead into a range.
-    pub fn into(&self, range: Range<u64>) -> &[Branch] {
+    pub fn leading_into(&self, range: Range<u64>) -> &[Branch] {
         let start = self.0.partition_point(|it| it.to < range.start);
         let end = self
             .0

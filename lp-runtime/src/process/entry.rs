@@ -306,7 +306,9 @@ fn refuse_branches(
     jump: u64,
 ) -> Result<(), EntryRefusal> {
     // To the function's start, and to the jump itself, anyone may go.
-    let into = branches.into(function.start + 1..jump + JUMP).iter();
+    let into = branches
+        .leading_into(function.start + 1..jump + JUMP)
+        .iter();
     let mut foreign = into.filter(|it| it.to != jump && !function.contains(&it.from));
     match foreign.next() {
         Some(branch) => Err(EntryRefusal::BranchInto {

@@ -62,7 +62,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// The object whose ELF header is in a mapping; none where the file is mapped, but not loaded as a program is.
+    /// The object whose ELF header is in a mapping; none where the file is mapped, but not loaded as a program is. An address in
+    /// what the kernel started is `started`.
     ///
     /// # Errors
     /// Where it is an object, but damaged.
@@ -71,7 +72,7 @@ impl Image {
         header: &Mapping,
         maps: &Maps,
         memory: &dyn ReadMemory,
-        entry_point: u64,
+        started: u64,
     ) -> Result<Option<Self>, ElfError> {
         let base = header.range.start;
         let (Some(file), Ok(loaded)) = (header.file, Elf::headers_in_memory(memory, base)) else {
@@ -84,14 +85,13 @@ impl Image {
         let span = loaded.span();
         let range = span.start.wrapping_add(bias)..span.end.wrapping_add(bias);
         let build_id = build_id_in_memory(&loaded, bias, memory);
-        let executable = range.contains(&entry_point);
-        let (elf, origin) = match open(pid, header, executable, build_id.as_deref()) {
+        let started = range.contains(&started);
+        let (elf, origin) = match open(pid, header, started, build_id.as_deref()) {
             Some(elf) => (elf, Origin::File),
             None => (Elf::of_memory(memory, base)?, Origin::Memory),
         };
         let dynamic = Dynamic::read(&elf, bias)?;
-        let soname = dynamic.soname.as_deref().filter(|_| !executable);
-        let name = match soname {
+        let name = match dynamic.soname.as_deref() {
             Some(soname) => String::from_utf8_lossy(soname).into_owned(),
             None => file_name(&header.path),
         };
@@ -100,7 +100,7 @@ impl Image {
             name,
             path: header.path.clone(),
             file,
-            executable,
+            executable: false,
             bias,
             range,
             build_id,
@@ -110,6 +110,13 @@ impl Image {
             symbols: OnceCell::new(),
             root: format!("/proc/{pid}/root").into(),
         }))
+    }
+
+    /// From now on it is what the process executes: that goes by the file's name, whatever it calls itself.
+    pub(super) fn set_executable(&mut self) {
+        self.executable = true;
+        self.name = file_name(&self.path);
+        self.object = ObjName::of_file(&self.name).ok();
     }
 
     /// All its symbols, read when they are first asked for.
@@ -187,10 +194,10 @@ fn build_id_in_memory(elf: &Elf, bias: u64, memory: &dyn ReadMemory) -> Option<V
 }
 
 /// The file of a mapping, when one can be opened that is surely it.
-fn open(pid: i32, header: &Mapping, executable: bool, build_id: Option<&[u8]>) -> Option<Elf> {
+fn open(pid: i32, header: &Mapping, started: bool, build_id: Option<&[u8]>) -> Option<Elf> {
     let Range { start, end } = &header.range;
     let mapped = PathBuf::from(format!("/proc/{pid}/map_files/{start:x}-{end:x}"));
-    let exe = executable.then(|| PathBuf::from(format!("/proc/{pid}/exe")));
+    let exe = started.then(|| PathBuf::from(format!("/proc/{pid}/exe")));
     let by_path = in_root(&PathBuf::from(format!("/proc/{pid}/root")), &header.path);
     let mut candidates = [Some(mapped), exe, Some(by_path)].into_iter().flatten();
     candidates.find_map(|path| {

@@ -71,9 +71,21 @@ impl Images {
                 Err(error) => unreadable.push((mapping.path.clone(), error)),
             }
         }
-        let executable = images.iter().find(|image| image.executable);
-        let executable = executable.ok_or(ImagesError::NoExecutable(pid))?;
-        let order = link_map(executable, memory).unwrap_or_default();
+        // The dynamic linker tells the program alone where its list is; a static program has none. The kernel may have
+        // started the linker itself, with the program as its argument.
+        let listed = images.iter().map(|image| link_map(image, memory));
+        let listed = listed
+            .enumerate()
+            .find_map(|(index, list)| Some((index, list?)));
+        let started = images
+            .iter()
+            .position(|image| image.range.contains(&headers));
+        let (index, order) = match (listed, started) {
+            (Some(listed), _) => listed,
+            (None, Some(started)) => (started, Vec::new()),
+            (None, None) => return Err(ImagesError::NoExecutable(pid)),
+        };
+        images[index].set_executable();
         images.sort_by_key(|image| {
             let place = order.iter().position(|bias| *bias == image.bias);
             (

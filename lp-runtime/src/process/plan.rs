@@ -12,7 +12,7 @@ use super::branches::Branches;
 use super::entry::{self, Entry, Expected, Sites};
 use super::image::Image;
 use super::images::Images;
-use super::layout::{Part, lay_out};
+use super::layout::{LayoutError, Part, lay_out};
 use super::maps::Maps;
 use super::memory::ReadMemory;
 use super::patch_file::{Area, Meaning, PatchFile, SymbolId, new_name};
@@ -120,6 +120,8 @@ pub struct Plan {
     pub late: Vec<ObjName>,
     /// What the operator should know.
     pub warnings: Vec<Warning>,
+    /// Where each object's part begins, for [`Plan::resume`]. A part without memory is not among them.
+    pub bases: BTreeMap<ObjName, u64>,
     /// Where the sections of the patch are, those of earlier plans included.
     sections: Sections,
     /// Which of the patch's objects were there at first: what two of them share went to one of those.
@@ -165,6 +167,36 @@ impl Plan {
             ..Self::default()
         };
         start.extend(inputs, &images, refusals)
+    }
+
+    /// What [`Self::late`] needs of a plan that was carried out before, maybe by a process that has ended since: the objects
+    /// that were there at first, and where the parts begin that are in place.
+    ///
+    /// # Errors
+    /// Where the patch cannot be laid out; it is then not the one that was planned.
+    pub fn resume(
+        patch: &PatchFile,
+        at_first: &BTreeSet<ObjName>,
+        bases: BTreeMap<ObjName, u64>,
+    ) -> Result<Self, LayoutError> {
+        let objects = &patch.manifest.objects;
+        let at_first: Vec<bool> = objects
+            .iter()
+            .map(|it| at_first.contains(&it.name))
+            .collect();
+        let parts = lay_out(patch, &at_first)?;
+        let mut sections = Sections::new();
+        for (part, object) in parts.iter().zip(objects) {
+            if let Some(base) = bases.get(&object.name) {
+                sections.extend(sections_of(part, *base));
+            }
+        }
+        Ok(Self {
+            bases,
+            sections,
+            at_first,
+            ..Self::default()
+        })
     }
 
     fn extend<M: ReadMemory + ?Sized>(
@@ -221,8 +253,11 @@ impl Plan {
             Ok(places) => places,
             Err(error) => return refusals.push(error.into()),
         };
-        for ((part, ..), base) in present.iter().zip(&places) {
+        for ((part, _, object), base) in present.iter().zip(&places) {
             self.sections.extend(sections_of(part, *base));
+            if part.size() > 0 {
+                self.bases.insert((*object).clone(), *base);
+            }
         }
         for ((part, image, object), base) in present.into_iter().zip(places) {
             let values = resolve(inputs, image, part, refusals);

@@ -228,3 +228,36 @@ fn without_its_file_an_object_is_put_together_from_memory() {
     assert_eq!(dynamic.symbols.len(), image.dynamic.symbols.len());
     assert!(Path::new(&path).exists());
 }
+
+#[test]
+fn a_program_that_the_dynamic_linker_was_told_to_start_is_the_executable() {
+    let folder = Folder::new();
+    let path = folder.server("prog", TELLS, &[]);
+    let mut command = Command::new("/lib64/ld-linux-x86-64.so.2");
+    let mut program = Program::spawn(command.arg(&path));
+    let images = images_of(&program);
+    let image = object(&images, "prog");
+    assert!(image.executable);
+    agrees(image, &mut program);
+    assert!(!object(&images, "ld-linux-x86-64.so.2").executable);
+}
+
+#[test]
+fn a_deleted_library_is_the_one_that_runs() {
+    let folder = Folder::new();
+    let path = folder.library("libtold.so.1", TELLS_LIBRARY, &[]);
+    let prog = folder.server("prog", TELLS, &["-Wl,--no-as-needed", "-l:libtold.so.1"]);
+    let program = Program::start(&prog);
+    let build_id = object(&images_of(&program), "libtold.so.1")
+        .build_id
+        .clone();
+    std::fs::remove_file(path).expect("it is there");
+    let other = TELLS_LIBRARY.replace("x * x", "x * 77");
+    folder.library("libtold.so.1", &other, &[]);
+    let images = images_of(&program);
+    let image = object(&images, "libtold.so.1");
+    // Without the right to open what is mapped, it is put together from memory.
+    assert!(image.find("told", Sympos::UNIQUE).is_ok());
+    assert!(image.build_id == build_id && build_id.is_some());
+    assert_eq!(image.elf.build_id().expect("it is whole"), build_id);
+}

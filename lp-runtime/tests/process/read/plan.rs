@@ -257,6 +257,12 @@ fn a_library_that_comes_later_gets_its_part_then() {
         late.areas.iter().all(|it| it.area != Area::Data),
         "the data is where it was"
     );
+
+    // So does one that only knows where the parts are.
+    let there = first.objects.iter().cloned().collect();
+    let resumed = Plan::resume(&patch, &there, first.bases).expect("it is the same patch");
+    let again = resumed.late(Seen::of(&program).inputs(&patch), &late.objects[0]);
+    assert_eq!(again.expect("it is there"), late);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use lp_runtime::process::patch_file::{Meaning, Symbol};
 use lp_runtime::process::resolve::{ResolveError, Resolver, TlsVariable, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 /// A started program, and what is read of it.
 struct Target {
@@ -19,7 +20,10 @@ struct Target {
 
 impl Target {
     fn start(path: &Path, questions: &[&str]) -> (Self, Vec<String>) {
-        let mut program = Program::start(path);
+        Self::of(Program::start(path), questions)
+    }
+
+    fn of(mut program: Program, questions: &[&str]) -> (Self, Vec<String>) {
         let answers = questions.iter().map(|it| program.ask(it)).collect();
         let images = images_of(&program);
         let memory = ProcessMemory::open(program.pid()).expect("it is ours");
@@ -265,4 +269,23 @@ fn what_is_missing_is_named() {
     );
     assert!(target.value("prog", "_GLOBAL_OFFSET_TABLE_").is_err());
     assert_eq!(target.program.ask("where"), told[0]);
+}
+
+#[test]
+fn what_is_preloaded_comes_before_what_is_needed() {
+    let folder = Folder::new();
+    let preload = folder.library("libpre.so", "int f(void) { return 1; }", &[]);
+    folder.library(
+        "libneeded.so",
+        "int f(void) { return 2; } int g(void) { return 3; }",
+        &[],
+    );
+    let answer = "void answer(const char *q, char *r) { HEX(dlsym(RTLD_DEFAULT, q)); }";
+    let args = ["-Wl,--no-as-needed", "-lneeded"];
+    let path = folder.server("prog", &format!("{PREFIX}{answer}"), &args);
+    let program = Program::spawn(Command::new(path).env("LD_PRELOAD", preload));
+    let (target, told) = Target::of(program, &["f", "g"]);
+    assert_eq!(target.address("prog", "f"), told[0]);
+    assert_eq!(target.address("libneeded.so", "f"), told[0]);
+    assert_eq!(target.address("libpre.so", "g"), told[1]);
 }
