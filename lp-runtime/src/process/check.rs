@@ -18,7 +18,10 @@ use super::unwind::{Frame, Stack, Unreliable, UnwindTables, Unwinder, Why};
 use super::write::read_many;
 
 /// Bytes of a stack that are read at once: most waiting threads need no more.
-const WINDOW: u64 = 8 << 10;
+const WINDOW: u64 = 4 << 10;
+
+/// Stacks that are read by one call. More of them would only take more memory at once.
+const BATCH: usize = 64;
 
 const PAGE: u64 = 4096;
 
@@ -151,15 +154,17 @@ impl<'a> Checker<'a> {
         let registers =
             tids.map(|tid| Ok((tid, Registers::of(tid).map_err(|errno| (tid, errno))?)));
         let registers: Vec<_> = registers.collect::<Result<_, _>>()?;
-        let windows: Vec<_> = registers.iter().map(|it| self.window(&it.1)).collect();
-        let stacks = read_many(self.pid, &windows);
-        let all = registers.iter().zip(windows).zip(stacks);
-        let busy_thread = |(((tid, registers), (start, _)), bytes): ((&(Tid, Registers), _), _)| {
-            let stack = Stack::new(self.memory, start, bytes);
-            let why = self.look(registers, stack, busy)?;
-            Some(BusyThread { tid: *tid, why })
-        };
-        Ok(all.filter_map(busy_thread).collect())
+        let mut in_the_way = Vec::new();
+        for batch in registers.chunks(BATCH) {
+            let windows: Vec<_> = batch.iter().map(|it| self.window(&it.1)).collect();
+            let stacks = read_many(self.pid, &windows);
+            for (((tid, registers), (start, _)), bytes) in batch.iter().zip(windows).zip(stacks) {
+                let stack = Stack::new(self.memory, start, bytes);
+                let why = self.look(registers, stack, busy);
+                in_the_way.extend(why.map(|why| BusyThread { tid: *tid, why }));
+            }
+        }
+        Ok(in_the_way)
     }
 
     /// The stack of one stopped thread, from its innermost frame.

@@ -16,7 +16,7 @@ use super::memory::ReadMemory;
 use super::ptrace::{self, Event};
 use super::registers::{self, Registers, Saved};
 use super::threads::task::Status;
-use super::threads::{StopError, Threads, Tid};
+use super::threads::{Pause, StopError, Threads, Tid};
 
 const INSTRUCTION: [u8; 2] = [0x0f, 0x05];
 
@@ -360,7 +360,7 @@ impl Threads {
 
     /// Waits for what a thread does next, and answers for those others that run.
     fn next_event(&mut self, tid: Tid, deadline: Instant) -> Result<Event, InjectError> {
-        let mut turns = 0u32;
+        let mut pause = Pause::default();
         loop {
             match ptrace::poll(tid) {
                 Ok(Some(event)) => {
@@ -370,17 +370,12 @@ impl Threads {
                     return Ok(event);
                 }
                 Ok(None) if Instant::now() > deadline => return Err(InjectError::Lost { tid }),
-                Ok(None) => {}
+                Ok(None) => {
+                    pause.rest();
+                    self.take_events(false)?;
+                }
                 Err(errno) => return Err(InjectError::Ptrace { tid, errno }),
             }
-            turns += 1;
-            if turns.is_multiple_of(16) {
-                self.take_events(false)?;
-            }
-            if turns > 1000 {
-                std::thread::sleep(Duration::from_micros(200));
-            }
-            std::thread::yield_now();
         }
     }
 }

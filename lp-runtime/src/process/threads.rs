@@ -11,6 +11,7 @@
 
 mod denied;
 mod error;
+mod pause;
 mod sharing;
 pub(crate) mod task;
 mod uninterrupted;
@@ -24,6 +25,7 @@ use nix::errno::Errno;
 
 pub use denied::Denial;
 pub use error::{SeizeError, StopError};
+pub(crate) use pause::Pause;
 
 use super::ptrace::{self, Event};
 
@@ -32,9 +34,6 @@ pub type Tid = i32;
 
 /// How long the last threads may take until they are let go without being told.
 const LETTING_GO: Duration = Duration::from_millis(200);
-
-/// A thread that does not stop so fast is looked at: is it alive at all?
-const SUSPECT: Duration = Duration::from_millis(2);
 
 /// Every thread of a process, traced by this one. Dropped, all go on as if nothing had been.
 #[derive(Debug)]
@@ -68,7 +67,10 @@ pub fn with_threads<R: Send>(
     pid: i32,
     work: impl FnOnce(&mut Threads) -> R + Send,
 ) -> Result<R, SeizeError> {
-    let tracer = || Threads::seize(pid).map(|mut threads| work(&mut threads));
+    let tracer = || {
+        pause::be_exact();
+        Threads::seize(pid).map(|mut threads| work(&mut threads))
+    };
     let result = thread::scope(|scope| scope.spawn(tracer).join());
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -164,26 +166,45 @@ impl Threads {
         }
     }
 
+    /// Waits for one after the other; those that they have made meanwhile come last.
     fn wait_until_stopped(&mut self, deadline: Instant) -> Result<(), StopError> {
-        let mut suspect = Instant::now() + SUSPECT;
-        loop {
-            self.take_events(true)?;
-            let running = |(_, state): &(&Tid, &State)| **state == State::Running;
-            let Some(late) = self.threads.iter().find(running).map(|(tid, _)| *tid) else {
-                return Ok(());
-            };
-            let now = Instant::now();
-            if now > deadline {
-                return Err(StopError::Timeout(task::Sluggish::of(self.pid, late)));
-            }
-            if now > suspect {
-                self.forget_the_dead();
-                suspect = now + SUSPECT;
-                thread::sleep(Duration::from_micros(100));
-            }
-            // The threads may need this processor to come to their stop.
-            thread::yield_now();
+        let running = |(tid, state): (&Tid, &State)| (*state == State::Running).then_some(*tid);
+        let mut late: Vec<Tid> = self.threads.iter().filter_map(running).collect();
+        while let Some(tid) = late.pop() {
+            self.wait_for(tid, deadline, &mut late)?;
         }
+        Ok(())
+    }
+
+    fn wait_for(
+        &mut self,
+        tid: Tid,
+        deadline: Instant,
+        new: &mut Vec<Tid>,
+    ) -> Result<(), StopError> {
+        let mut pause = Pause::default();
+        while self.threads.get(&tid) == Some(&State::Running) {
+            match ptrace::poll(tid) {
+                Ok(Some(event)) => new.extend(self.take(tid, event, true)),
+                Ok(None) if Instant::now() > deadline => {
+                    return Err(StopError::Timeout(task::Sluggish::of(self.pid, tid)));
+                }
+                Ok(None) => {
+                    // A vfork child holds its parent, and we may hold the child.
+                    self.let_strangers_go();
+                    if pause.rest() {
+                        self.forget_the_dead();
+                    }
+                }
+                // A thread whose number went to another by exec.
+                Err(Errno::ECHILD) => drop(self.threads.remove(&tid)),
+                Err(errno) => return Err(StopError::Wait { tid, errno }),
+            }
+            if self.exec {
+                return Err(StopError::Exec { pid: self.pid });
+            }
+        }
+        Ok(())
     }
 
     /// Lets all threads go on; they stay traced, and [`Threads::run_for`] must look after them.
@@ -342,15 +363,17 @@ impl Threads {
         }
     }
 
-    fn let_go(&mut self) {
+    /// Lets all threads go, and traces them no longer: the end of the time in which the process stands still.
+    pub fn let_go(&mut self) {
         let deadline = Instant::now() + LETTING_GO;
+        let mut pause = Pause::default();
         loop {
             self.detach_stopped();
             if (self.threads.is_empty() && self.strangers.is_empty()) || Instant::now() > deadline {
                 return;
             }
             self.interrupt_all();
-            thread::yield_now();
+            pause.rest();
             // After an exec what is left is the new program's only thread.
             let _ = self.take_events(true);
             self.forget_the_dead();
