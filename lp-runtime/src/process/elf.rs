@@ -15,9 +15,11 @@ use std::os::unix::fs::FileExt;
 use thiserror::Error;
 
 /// Bytes of the largest table or section that is read at once.
-pub const LARGEST_TABLE: u64 = 1 << 30;
+pub const LARGEST_TABLE: u64 = 1 << 29;
 /// Bytes of the largest object that is put together from memory.
-const LARGEST_LOADED: u64 = 1 << 30;
+const LARGEST_LOADED: u64 = 1 << 29;
+/// Bytes of zeros that are taken where the file has none, and of gaps between segments in a file.
+const LARGEST_GAP: u64 = 1 << 20;
 
 const FILE_HEADER: u64 = 64;
 const PROGRAM_HEADER: u64 = 56;
@@ -143,13 +145,17 @@ impl Elf {
     pub fn of_memory(memory: &dyn ReadMemory, base: u64) -> Result<Self, ElfError> {
         let head = Self::headers_in_memory(memory, base)?;
         let bias = head.bias(base);
+        let sizes = head
+            .loads()
+            .fold(LARGEST_GAP, |sum, it| sum.saturating_add(it.file_size));
+        let most = sizes.min(LARGEST_LOADED);
         let mut bytes = Vec::new();
         for segment in head.loads() {
             let end = segment.offset.checked_add(segment.file_size);
-            let end = end.filter(|end| *end <= LARGEST_LOADED);
+            let end = end.filter(|end| *end <= most);
             let end = end.ok_or(ElfError::Damaged("a segment has no possible size"))?;
             let at = bias.wrapping_add(segment.address);
-            let loaded = read_vec(memory, at, segment.file_size, LARGEST_LOADED)?;
+            let loaded = read_vec(memory, at, segment.file_size, most)?;
             let (offset, end) = (to_usize(segment.offset)?, to_usize(end)?);
             bytes.resize(bytes.len().max(end), 0);
             bytes[offset..end].copy_from_slice(&loaded);
@@ -233,11 +239,14 @@ impl Elf {
         let segment = segment.ok_or(ElfError::Address(address))?;
         let skip = address - segment.address;
         let in_file = segment.file_size.saturating_sub(skip).min(size);
+        if size - in_file > LARGEST_GAP {
+            return Err(ElfError::Address(address));
+        }
         let mut bytes = match in_file {
             0 => Vec::new(),
             _ => self.bytes(segment.offset.saturating_add(skip), in_file)?,
         };
-        bytes.resize(to_usize(size.min(LARGEST_TABLE))?, 0);
+        bytes.resize(to_usize(size)?, 0);
         Ok(bytes)
     }
 

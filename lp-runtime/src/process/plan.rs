@@ -3,25 +3,28 @@
 //!
 //! A plan is made from what was read; making one changes nothing. An object of the patch that is not loaded is no error: it
 //! is listed, and when it comes [`Plan::late`] plans its part, with what is already there.
+//!
+//! What callers assume of the code of a function that they can see is not checked here: gcc keeps values in registers that the
+//! callee does not change (`-fipa-ra`), or leaves the stack unaligned for one that does not mind. Such callers compile to other code
+//! once the callee has changed, so the differ finds them changed and they come along. A patch that was written by hand must see to it.
 
+mod functions;
+mod parts;
 mod refusal;
 
 pub use refusal::{Refusal, Warning};
 
-use super::branches::Branches;
-use super::entry::{self, Entry, Expected, Sites};
+use super::entry::{Entry, Sites};
 use super::image::Image;
 use super::images::Images;
-use super::layout::{LayoutError, Part, lay_out};
+use super::layout::{LayoutError, lay_out};
 use super::maps::Maps;
 use super::memory::ReadMemory;
-use super::patch_file::{Area, Meaning, PatchFile, SymbolId, new_name};
-use super::place::{Want, place};
-use super::relocate::{Sections, inside, relocate, sections_of, unwind_of};
-use super::resolve::{Resolver, Value};
-use lp_klp::manifest::{Function, Object};
+use super::patch_file::{Area, PatchFile, SymbolId};
+use super::relocate::{Sections, inside, sections_of};
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::target::Callback;
+use parts::find_objects;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -228,269 +231,6 @@ impl Plan {
             Err(refusals)
         }
     }
-
-    fn place_parts<M: ReadMemory + ?Sized>(
-        &mut self,
-        inputs: Inputs<'_, M>,
-        images: &[Option<&Image>],
-        refusals: &mut Vec<Refusal>,
-    ) {
-        let parts = match lay_out(inputs.patch, &self.at_first) {
-            Ok(parts) => parts,
-            Err(error) => return refusals.push(error.into()),
-        };
-        let present: Vec<(&Part, &Image, &ObjName)> = parts
-            .iter()
-            .zip(images)
-            .zip(&inputs.patch.manifest.objects)
-            .filter_map(|((part, image), object)| Some((part, (*image)?, &object.name)))
-            .collect();
-        let wants: Vec<Want> = present
-            .iter()
-            .map(|(part, image, _)| want(part, image))
-            .collect();
-        let places = match place(inputs.maps, &wants) {
-            Ok(places) => places,
-            Err(error) => return refusals.push(error.into()),
-        };
-        for ((part, _, object), base) in present.iter().zip(&places) {
-            self.sections.extend(sections_of(part, *base));
-            if part.size() > 0 {
-                self.bases.insert((*object).clone(), *base);
-            }
-        }
-        for ((part, image, object), base) in present.into_iter().zip(places) {
-            let values = resolve(inputs, image, part, refusals);
-            // What could not be resolved has been said; the rest of the relocations may still be wrong.
-            match relocate(inputs.patch, part, base, &values, &self.sections) {
-                Ok(areas) => self.areas.extend(areas.into_iter().map(|it| PlannedArea {
-                    object: object.clone(),
-                    area: it.area,
-                    address: it.address,
-                    bytes: it.bytes,
-                })),
-                Err(errors) => {
-                    let unresolved = |symbol: &str| refusals.iter().any(|it| it.is_about(symbol));
-                    let new: Vec<_> = errors
-                        .into_iter()
-                        .filter(|it| !unresolved(&it.symbol))
-                        .collect();
-                    refusals.extend(new.into_iter().map(Refusal::from));
-                }
-            }
-            let unwind = unwind_of(part, base).map(|(address, size)| PlannedUnwind {
-                object: object.clone(),
-                address,
-                size,
-            });
-            self.unwind.extend(unwind);
-        }
-    }
-
-    fn add_functions<M: ReadMemory + ?Sized>(
-        &mut self,
-        inputs: Inputs<'_, M>,
-        object: &Object,
-        image: &Image,
-        refusals: &mut Vec<Refusal>,
-    ) {
-        let branches = match Branches::of(image) {
-            Ok(branches) if !object.functions.is_empty() => branches,
-            Ok(_) => return,
-            Err(error) => {
-                let object = object.name.clone();
-                return refusals.push(Refusal::Code { object, error });
-            }
-        };
-        for function in &object.functions {
-            match plan_function(inputs, image, &branches, &self.sections, (object, function)) {
-                Ok(Some(planned)) => self.functions.push(planned),
-                // Its part has no place; that has been said.
-                Ok(None) => {}
-                Err(refusal) => refusals.push(refusal),
-            }
-        }
-        self.warn_of_aliases(object);
-    }
-
-    fn warn_of_aliases(&mut self, object: &Object) {
-        for function in self.functions.iter().filter(|it| it.object == object.name) {
-            let replaced = |name: &String| object.functions.iter().any(|it| it.name == *name);
-            let others = function.entry.aliases.iter().filter(|name| !replaced(name));
-            let others: Vec<String> = others.cloned().collect();
-            if !others.is_empty() {
-                self.warnings.push(Warning::Aliases {
-                    object: object.name.clone(),
-                    name: function.name.clone(),
-                    others,
-                });
-            }
-        }
-    }
-
-    fn add_callbacks(&mut self, patch: &PatchFile, object: &Object) {
-        let callbacks = &object.callbacks;
-        let names = [
-            (Callback::PrePatch, &callbacks.pre_patch),
-            (Callback::PostPatch, &callbacks.post_patch),
-            (Callback::PreUnpatch, &callbacks.pre_unpatch),
-            (Callback::PostUnpatch, &callbacks.post_unpatch),
-        ];
-        for (callback, name) in names {
-            let code = name
-                .as_deref()
-                .and_then(|name| new_code(patch, name, &self.sections));
-            self.callbacks.extend(code.map(|code| PlannedCallback {
-                object: object.name.clone(),
-                callback,
-                address: code.start,
-            }));
-        }
-    }
-
-    /// Two functions of a patch at one entry, with different new code: only one jump can be there.
-    fn refuse_twice(&self, refusals: &mut Vec<Refusal>) {
-        let mut seen: BTreeMap<u64, &PlannedFunction> = BTreeMap::new();
-        for function in &self.functions {
-            let other = seen.insert(function.entry.address, function);
-            if let Some(other) = other.filter(|it| it.new != function.new) {
-                refusals.push(Refusal::SameEntry {
-                    object: function.object.clone(),
-                    first: other.name.clone(),
-                    second: function.name.clone(),
-                });
-            }
-        }
-    }
-}
-
-/// For each object of the patch, or the one that is asked for alone, the one in the process; none where it is not loaded.
-fn find_objects<'a, M: ?Sized>(
-    inputs: Inputs<'a, M>,
-    only: Option<&ObjName>,
-    refusals: &mut Vec<Refusal>,
-) -> Vec<Option<&'a Image>> {
-    let mut names = BTreeSet::new();
-    let mut images = Vec::new();
-    for object in &inputs.patch.manifest.objects {
-        if !names.insert(&object.name) {
-            refusals.push(Refusal::ObjectTwice {
-                object: object.name.clone(),
-            });
-        }
-        let wanted = only.is_none_or(|only| *only == object.name);
-        let found = if wanted {
-            inputs.images.find(&object.name)
-        } else {
-            Ok(None)
-        };
-        let image = found.unwrap_or_else(|error| {
-            refusals.push(error.into());
-            None
-        });
-        refusals.extend(image.and_then(|image| check_build_id(object, image)));
-        images.push(image);
-    }
-    images
-}
-
-fn check_build_id(object: &Object, image: &Image) -> Option<Refusal> {
-    let found = image.build_id_text();
-    let same = object.build_id.eq_ignore_ascii_case(&found);
-    (!same || found.is_empty()).then(|| Refusal::BuildId {
-        object: object.name.clone(),
-        wanted: object.build_id.clone(),
-        found,
-    })
-}
-
-fn want(part: &Part, image: &Image) -> Want {
-    Want {
-        object: image.name.clone(),
-        near: image.range.clone(),
-        size: part.size(),
-        low: part.low,
-    }
-}
-
-/// What the symbols that a part refers to stand for, as its object sees them.
-fn resolve<M: ReadMemory + ?Sized>(
-    inputs: Inputs<'_, M>,
-    image: &Image,
-    part: &Part,
-    refusals: &mut Vec<Refusal>,
-) -> BTreeMap<SymbolId, Value> {
-    let resolver = Resolver::new(inputs.images, inputs.memory, vec![image], inputs.reserved);
-    let relocations = part.pieces.iter().flat_map(|piece| &piece.relocations);
-    let symbols: BTreeSet<SymbolId> = relocations.map(|it| it.symbol).collect();
-    let mut values = BTreeMap::new();
-    for id in symbols {
-        let symbol = inputs.patch.symbol(id);
-        match resolver.resolve(symbol) {
-            Ok(value) => values.extend(value.map(|value| (id, value))),
-            Err(error) => refusals.push(Refusal::Symbol {
-                symbol: symbol.name.clone(),
-                error,
-            }),
-        }
-    }
-    values
-}
-
-fn plan_function<M: ReadMemory + ?Sized>(
-    inputs: Inputs<'_, M>,
-    image: &Image,
-    branches: &Branches,
-    sections: &Sections,
-    (object, function): (&Object, &Function),
-) -> Result<Option<PlannedFunction>, Refusal> {
-    let (name, sympos) = (function.name.clone(), function.sympos);
-    let found = image.find(&name, sympos)?;
-    let expected = Expected {
-        name: &name,
-        size: function.old_size,
-        hash: &function.old_hash,
-    };
-    let refused = |reason| Refusal::Entry {
-        object: object.name.clone(),
-        name: name.clone(),
-        reason,
-    };
-    let entry = entry::check(
-        image,
-        branches,
-        inputs.memory,
-        inputs.sites,
-        found,
-        expected,
-    )
-    .map_err(refused)?;
-    let old = entry::ranges(image, found, entry.size, &name);
-    let old = old.map_err(|error| Refusal::Code {
-        object: object.name.clone(),
-        error,
-    })?;
-    let Some(new) = new_code(inputs.patch, new_name(function), sections) else {
-        return Ok(None);
-    };
-    Ok(Some(PlannedFunction {
-        object: object.name.clone(),
-        sympos,
-        entry,
-        old,
-        new,
-        name: name.clone(),
-    }))
-}
-
-/// Where the code of a function of the patch is.
-fn new_code(patch: &PatchFile, name: &str, sections: &Sections) -> Option<Range<u64>> {
-    let symbol = patch.function(name)?;
-    let Meaning::Inside { section, offset } = symbol.meaning else {
-        return None;
-    };
-    let start = sections.get(&section)?.checked_add(offset)?;
-    Some(start..start.checked_add(symbol.size)?)
 }
 
 /// The address of any symbol of the patch that is placed.

@@ -15,6 +15,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
+/// KiB; `xz -9` takes 64 MiB.
+const LARGEST_DICTIONARY: u32 = 256 << 10;
 /// Bytes of an unpacked `.gnu_debugdata`.
 const LARGEST_DEBUGDATA: u64 = 1 << 28;
 const DEBUG_FOLDER: &str = "/usr/lib/debug";
@@ -380,7 +382,8 @@ fn debug_link(image: &Image) -> Option<String> {
 
 fn unpack(packed: &[u8]) -> Result<Elf, ElfError> {
     let mut bytes = Vec::new();
-    let reader = lzma_rust2::XzReader::new(packed, false);
+    // What it says of its dictionary is a claim, too.
+    let reader = lzma_rust2::XzReader::new_mem_limit(packed, false, LARGEST_DICTIONARY);
     let read = reader.take(LARGEST_DEBUGDATA + 1).read_to_end(&mut bytes)?;
     if read as u64 > LARGEST_DEBUGDATA {
         return Err(ElfError::Damaged("its .gnu_debugdata unpacks to too much"));

@@ -1,5 +1,6 @@
 //! What is read of a process before it is touched.
 
+mod hostile;
 mod images;
 mod maps;
 mod patch_file;

@@ -87,7 +87,13 @@ fn patched(path: &Path, patch: &PatchFile, questions: &[&str]) -> (Vec<String>, 
     (before, after)
 }
 
-const KINDS: [(&[&str], &str); 6] = [
+const KINDS: [(&[&str], &str); 9] = [
+    (&["-pie", "-fpie", "-Wl,-z,noseparate-code"], "-fPIC"),
+    (&["-pie", "-fpie", "-Wl,-z,now", "-O3"], "-fPIC"),
+    (
+        &["-no-pie", "-fno-pie", "-Wl,-z,noseparate-code", "-Os"],
+        "-fno-pic",
+    ),
     (&["-pie", "-fpie"], "-fPIC"),
     (&["-pie", "-fpie", "-fcf-protection=full"], "-fPIE"),
     (&["-no-pie", "-fno-pie"], "-fno-pic"),
