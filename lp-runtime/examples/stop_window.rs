@@ -23,6 +23,8 @@ use nix::unistd::Pid;
 
 const ROUNDS: usize = 30;
 
+const PATIENCE: Duration = Duration::from_secs(5);
+
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     if let Some(threads) = args.next() {
@@ -157,14 +159,15 @@ impl Target {
         };
         let switched = with_threads(self.pid, |threads| -> Result<Duration> {
             let mut checker = Checker::new(self.pid, &maps, &self.memory, &tables);
+            threads.seize(PATIENCE)?;
             let start = Instant::now();
-            threads.stop_all(Duration::from_secs(5))?;
+            threads.stop_all(PATIENCE)?;
             let in_the_way = checker.in_the_way(threads, &busy);
             let in_the_way =
                 in_the_way.map_err(|(tid, errno)| anyhow::anyhow!("{tid}: {errno}"))?;
             ensure!(in_the_way.is_empty(), "{in_the_way:?}");
             change_text(&self.memory, self.pid, &[change])?;
-            threads.let_go();
+            threads.resume_all();
             Ok(start.elapsed())
         });
         switched?

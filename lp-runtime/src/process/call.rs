@@ -31,7 +31,7 @@ pub const STACK_SIZE: u64 = 256 << 10;
 pub enum Others {
     /// They stay stopped: the callback must not wait for one of them.
     Stopped,
-    /// They run, and run on after it.
+    /// They run, and run on after it: then all must be stopped again, or let go.
     Running,
 }
 
@@ -62,7 +62,7 @@ impl Threads {
         let suspended = ptrace::suspend_seccomp(tid, true).is_ok();
         let saved = Saved::for_call(tid).map_err(failed)?;
         if others == Others::Running {
-            self.resume_all_but(Some(tid));
+            self.resume_all_but(tid);
         }
         let deadline = Instant::now() + timeout;
         let result = begin(tid, &saved, site, function)

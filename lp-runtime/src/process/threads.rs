@@ -5,6 +5,10 @@
 //! anything else goes on at once, with its signal, and is asked again. The tempting wrong ways are SIGSTOP, which the program
 //! and its parent see, and to keep a thread where it happens to stop, half way through a signal or a `clone`.
 //!
+//! A thread that is traced and runs waits for us at each signal and each `clone`. So none is: letting a thread run means to trace it no
+//! longer, and the next stop begins by seizing all anew. Only while one thread calls a function for us may the others run, looked
+//! after.
+//!
 //! Whatever happens the threads are let go. A thread can be told to go only while it is stopped; one that will not stop
 //! (it waits for a vfork child) is freed by the kernel when the thread that traces ends. So [`with_threads`] traces from a
 //! thread of its own.
@@ -32,13 +36,26 @@ use super::ptrace::{self, Event};
 /// A thread's number.
 pub type Tid = i32;
 
+/// How long until others that share the memory are looked at again.
+const BETWEEN_TRIES: Duration = Duration::from_millis(2);
+
+/// How long a thread may wait in the kernel for something that no signal ends, with all others standing.
+const STUCK: Duration = Duration::from_millis(20);
+
 /// How long the last threads may take until they are let go without being told.
 const LETTING_GO: Duration = Duration::from_millis(200);
 
-/// Every thread of a process, traced by this one. Dropped, all go on as if nothing had been.
+/// The threads of a process, traced by this one from when they are stopped until they are let go. Dropped, all go on as if
+/// nothing had been.
 #[derive(Debug)]
 pub struct Threads {
     pid: i32,
+    /// What the process runs.
+    program: Option<task::Program>,
+    /// All threads that there were are ours.
+    seized: bool,
+    /// Since when they are being stopped.
+    since: Option<Instant>,
     threads: BTreeMap<Tid, State>,
     /// Processes that the target made while it was traced, until they are let go.
     strangers: Vec<Tid>,
@@ -59,7 +76,7 @@ enum State {
     Listening,
 }
 
-/// Runs `work` with the threads of a process seized, on a thread of its own, and lets them go in any case.
+/// Runs `work` for the threads of a process, on a thread of its own, and lets them go in any case.
 ///
 /// # Errors
 /// Where the process cannot be traced; what `work` returns is inside.
@@ -69,32 +86,70 @@ pub fn with_threads<R: Send>(
 ) -> Result<R, SeizeError> {
     let tracer = || {
         pause::be_exact();
-        Threads::seize(pid).map(|mut threads| work(&mut threads))
+        Threads::of(pid).map(|mut threads| work(&mut threads))
     };
     let result = thread::scope(|scope| scope.spawn(tracer).join());
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Threads {
-    /// Seizes every thread. They keep running.
+    /// Those of a process. Nothing is traced yet.
     ///
     /// # Errors
-    /// Where the process cannot be traced, or others share its memory; nothing is traced then.
-    pub fn seize(pid: i32) -> Result<Self, SeizeError> {
+    /// Where it is plain that the process cannot be traced.
+    fn of(pid: i32) -> Result<Self, SeizeError> {
         task::check(pid)?;
-        let mut threads = Self {
+        Ok(Self {
             pid,
+            program: task::Program::of(pid),
+            seized: false,
+            since: None,
             threads: BTreeMap::new(),
             strangers: Vec::new(),
             sharers: Vec::new(),
             dead_leader: false,
             exec: false,
             stays: PhantomData,
-        };
-        while threads.seize_new()? > 0 {}
+        })
+    }
+
+    /// Seizes every thread. They run on, and [`Threads::stop_all`] must follow at once: it does this itself where it was
+    /// not done.
+    ///
+    /// # Errors
+    /// Where the process cannot be traced, is another program by now, or others share its memory until time is up. Nothing
+    /// is traced then.
+    pub fn seize(&mut self, timeout: Duration) -> Result<(), StopError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let seized = self.try_seize();
+            if seized.is_ok() {
+                self.seized = true;
+                return Ok(());
+            }
+            self.resume_all();
+            match seized {
+                // A vfork child has it for a moment.
+                Err(StopError::Seize(SeizeError::SharedMemory { .. }))
+                    if Instant::now() < deadline =>
+                {
+                    thread::sleep(BETWEEN_TRIES);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn try_seize(&mut self) -> Result<(), StopError> {
+        let pid = self.pid;
+        task::check(pid).map_err(StopError::Seize)?;
+        if task::Program::of(pid) != self.program {
+            return Err(StopError::Exec { pid });
+        }
+        while self.seize_new().map_err(StopError::Seize)? > 0 {}
         match sharing::another_with_this_memory(pid) {
-            Some(other) => Err(SeizeError::SharedMemory { pid, other }),
-            None => Ok(threads),
+            Some(other) => Err(StopError::Seize(SeizeError::SharedMemory { pid, other })),
+            None => Ok(()),
         }
     }
 
@@ -103,7 +158,12 @@ impl Threads {
         self.pid
     }
 
-    /// The threads that are there, as far as known, by ascending number.
+    /// Since when they stand, or are being stopped; none where they run.
+    pub fn stopped_since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// The threads that are traced, by ascending number.
     pub fn tids(&self) -> impl Iterator<Item = Tid> + '_ {
         self.threads.keys().copied()
     }
@@ -123,7 +183,12 @@ impl Threads {
     /// # Errors
     /// When a thread does not stop in time, and when the process ends or becomes another program: all go on then.
     pub fn stop_all(&mut self, timeout: Duration) -> Result<(), StopError> {
-        let stopped = self.try_stop_all(Instant::now() + timeout);
+        let deadline = Instant::now() + timeout;
+        if !self.seized {
+            self.seize(timeout)?;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        let stopped = self.try_stop_all(deadline);
         if stopped.is_err() {
             self.resume_all();
         }
@@ -183,6 +248,7 @@ impl Threads {
         new: &mut Vec<Tid>,
     ) -> Result<(), StopError> {
         let mut pause = Pause::default();
+        let start = Instant::now();
         while self.threads.get(&tid) == Some(&State::Running) {
             match ptrace::poll(tid) {
                 Ok(Some(event)) => new.extend(self.take(tid, event, true)),
@@ -194,6 +260,7 @@ impl Threads {
                     self.let_strangers_go();
                     if pause.rest() {
                         self.forget_the_dead();
+                        self.check_stuck(tid, start)?;
                     }
                 }
                 // A thread whose number went to another by exec.
@@ -207,38 +274,25 @@ impl Threads {
         Ok(())
     }
 
-    /// Lets all threads go on; they stay traced, and [`Threads::run_for`] must look after them.
-    pub fn resume_all(&mut self) {
-        self.resume_all_but(None);
+    /// A thread that nothing wakes must not keep all others standing until time is up.
+    fn check_stuck(&self, tid: Tid, start: Instant) -> Result<(), StopError> {
+        let thread = || task::Sluggish::of(self.pid, tid);
+        if start.elapsed() > STUCK && self.threads.contains_key(&tid) && thread().state == 'D' {
+            return Err(StopError::Timeout(thread()));
+        }
+        Ok(())
     }
 
-    /// Lets all threads go on but this one.
-    pub(crate) fn resume_all_but(&mut self, one: Option<Tid>) {
+    /// Lets all threads go on but this one. They stay traced, and must be looked after.
+    pub(crate) fn resume_all_but(&mut self, one: Tid) {
         for (tid, state) in &mut self.threads {
-            if *state != State::Stopped || Some(*tid) == one {
+            if *state != State::Stopped || *tid == one {
                 continue;
             }
             uninterrupted::begin_again(self.pid, *tid);
             if ptrace::resume(*tid, 0).is_ok() {
                 *state = State::Running;
             }
-        }
-    }
-
-    /// Lets the threads run for a while, and answers for those that stop by themselves.
-    ///
-    /// # Errors
-    /// When the process becomes another program.
-    pub fn run_for(&mut self, time: Duration) -> Result<(), StopError> {
-        let end = Instant::now() + time;
-        self.resume_all();
-        loop {
-            self.take_events(false)?;
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            thread::sleep(left.min(Duration::from_millis(1)));
         }
     }
 
@@ -363,9 +417,29 @@ impl Threads {
         }
     }
 
-    /// Lets all threads go, and traces them no longer: the end of the time in which the process stands still.
-    pub fn let_go(&mut self) {
-        let deadline = Instant::now() + LETTING_GO;
+    /// Lets all threads go on, and traces them no longer: the end of the time in which the process stands still.
+    pub fn resume_all(&mut self) {
+        self.let_go(Instant::now() + LETTING_GO);
+    }
+
+    /// Lets the threads run for a while.
+    ///
+    /// # Errors
+    /// When the process is another program after it, or none.
+    pub fn run_for(&mut self, time: Duration) -> Result<(), StopError> {
+        let end = Instant::now() + time;
+        // One that could not be told yet goes on as soon as it can be.
+        self.let_go(end);
+        thread::sleep(end.saturating_duration_since(Instant::now()));
+        match task::Program::of(self.pid) {
+            program if program == self.program => Ok(()),
+            Some(_) => Err(StopError::Exec { pid: self.pid }),
+            None => Err(StopError::Ended { pid: self.pid }),
+        }
+    }
+
+    fn let_go(&mut self, deadline: Instant) {
+        (self.seized, self.since) = (false, None);
         let mut pause = Pause::default();
         loop {
             self.detach_stopped();
@@ -395,6 +469,6 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.let_go();
+        self.resume_all();
     }
 }

@@ -73,6 +73,8 @@ impl WriteMemory {
     /// # Errors
     /// Where not all of it can be written, or it does not stay.
     pub fn write_data(&self, address: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        // The file is that of the program that it was opened for; `process_vm_writev` goes by the number.
+        self.read(address, &mut [0])?;
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
             let at = address.wrapping_add(done as u64);
@@ -94,7 +96,11 @@ impl WriteMemory {
     /// # Errors
     /// Where not all of it can be written, or it does not stay.
     pub fn write_text(&self, tid: Tid, address: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        if self.file.write_all_at(bytes, address).is_err() {
+        if let Err(source) = self.file.write_all_at(bytes, address) {
+            // Without memory it is another program by now, which must not be written.
+            if source.kind() == io::ErrorKind::WriteZero {
+                return Err(failed(address, bytes.len(), source));
+            }
             self.poke(tid, address, bytes)?;
         }
         self.verify(address, bytes)

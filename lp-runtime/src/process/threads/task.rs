@@ -128,6 +128,33 @@ pub(super) fn stat(pid: i32, tid: Tid) -> Option<(String, char)> {
     Some((name.to_owned(), after.trim_start().chars().next()?))
 }
 
+/// What a process runs: another program has another file, or, where addresses are random, another place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Program {
+    file: (u64, u64),
+    start_code: u64,
+    start_stack: u64,
+}
+
+impl Program {
+    /// What it runs now; none where it has ended.
+    pub(super) fn of(pid: i32) -> Option<Self> {
+        let exe = fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
+        // Fields 26 and 28; field 3 is the first behind the name.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_ascii_whitespace().skip(23);
+        let mut field = || fields.next()?.parse().ok();
+        let (start_code, _, start_stack) = (field()?, field()?, field()?);
+        Some(Self {
+            file: (exe.dev(), exe.ino()),
+            start_code,
+            start_stack,
+        })
+    }
+}
+
 /// The file `status` of a process or thread.
 pub(crate) struct Status(String);
 

@@ -2,7 +2,9 @@
 
 use super::support::{PATIENCE, states, stopped};
 use crate::program::{Folder, Program};
-use lp_runtime::process::threads::{SeizeError, StopError, Threads, with_threads};
+use lp_runtime::process::maps::Maps;
+use lp_runtime::process::threads::{SeizeError, StopError, with_threads};
+use lp_runtime::process::write::WriteMemory;
 use std::process::Command;
 use std::time::Duration;
 
@@ -97,7 +99,7 @@ fn a_storm_of_threads_stops_too() {
 }
 
 #[test]
-fn threads_that_run_while_traced_can_make_threads_and_processes() {
+fn threads_that_are_stopped_again_and_again_can_make_threads_and_processes() {
     let folder = Folder::new();
     let answer = r#"
 #include <pthread.h>
@@ -124,13 +126,13 @@ void answer(const char *q, char *r)
     let mut program = Program::start(&folder.server("maker", answer, &["-pthread"]));
     let pid = program.pid();
     program.send("make");
-    let run = |threads: &mut Threads| threads.run_for(Duration::from_millis(300));
-    // At the moment between its `vfork` and `execve` it is refused.
-    let mut ran = with_threads(pid, run);
-    while let Err(SeizeError::SharedMemory { .. }) = ran {
-        ran = with_threads(pid, run);
-    }
-    ran.expect("it can be traced").expect("it runs");
+    let ran = with_threads(pid, |threads| {
+        for _ in 0..20 {
+            threads.stop_all(PATIENCE).expect("all threads stop");
+            threads.run_for(Duration::from_millis(5)).expect("it runs");
+        }
+    });
+    ran.expect("it can be traced");
     assert_eq!(program.line(), "0 1");
 }
 
@@ -233,8 +235,14 @@ void answer(const char *q, char *r)
     let pid = program.pid();
     program.send("go");
     while states(pid) != ['D'] {}
-    let error = with_threads(pid, |_| ()).expect_err("it is refused");
-    assert!(matches!(error, SeizeError::SharedMemory { .. }), "{error}");
+    let stopped_soon = with_threads(pid, |it| it.stop_all(Duration::from_millis(20)));
+    let error = stopped_soon
+        .expect("it can be traced")
+        .expect_err("it is shared");
+    let shared = matches!(error, StopError::Seize(SeizeError::SharedMemory { .. }));
+    assert!(shared, "{error}");
+    // With more patience it stops when the child has ended.
+    stopped(pid, |_| ());
     assert_eq!(program.line(), "ended");
     stopped(pid, |_| ());
 }
@@ -244,19 +252,26 @@ fn a_process_that_becomes_another_program_is_let_go() {
     let folder = Folder::new();
     let answer = r#"
 #include <unistd.h>
-void answer(const char *q, char *r) { execlp("echo", "echo", "another", NULL); }
+void answer(const char *q, char *r) { execlp("sh", "sh", "-c", "echo another; read it; read it", NULL); }
 "#;
     let mut program = Program::start(&folder.server("exec", answer, &[]));
     let pid = program.pid();
+    let memory = WriteMemory::open(pid).expect("its memory opens");
+    let maps = Maps::read(pid).expect("maps");
     let ran = with_threads(pid, |threads| {
+        threads.stop_all(PATIENCE).expect("it stops");
+        threads.resume_all();
         program.send("go");
-        threads.run_for(PATIENCE)
+        assert_eq!(program.line(), "another");
+        let data = maps.iter().find(|it| it.perms.write);
+        let written = memory.write_data(data.expect("it has data").range.start, b"bytes");
+        written.expect_err("the other program is not written");
+        threads.stop_all(PATIENCE)
     });
     let error = ran
         .expect("it can be traced")
         .expect_err("it is another program");
     assert!(matches!(error, StopError::Exec { .. }), "{error}");
-    assert_eq!(program.line(), "another");
 }
 
 #[test]
@@ -276,16 +291,14 @@ fn who_cannot_be_traced_is_refused_with_the_reason() {
     let mut program = Program::start(&folder.server("counters", COUNTERS, &["-pthread"]));
     program.ask("start 1");
     let pid = program.pid();
-    let error = |pid: i32| Threads::seize(pid).expect_err("it is refused");
+    let error = |pid: i32| with_threads(pid, |_| ()).expect_err("it is refused");
     let ours = i32::try_from(std::process::id()).expect("a pid fits");
     assert!(matches!(error(ours), SeizeError::Ourselves { .. }));
     assert!(matches!(error(i32::MAX), SeizeError::NoSuchProcess { .. }));
-    let is_thread = |tid: &i32| *tid != pid;
-    let tids = with_threads(pid, |threads| threads.tids().find(is_thread));
-    let tid = tids.expect("it can be traced").expect("it has two threads");
+    let tid = stopped(pid, |threads| threads.tids().find(|tid| *tid != pid));
+    let tid = tid.expect("it has two threads");
     assert!(matches!(error(tid), SeizeError::NotAProcess { .. }));
-    let traced = with_threads(pid, |_| error(pid));
-    let traced = traced.expect("it can be traced");
+    let traced = stopped(pid, |_| error(pid));
     assert!(
         matches!(traced, SeizeError::AlreadyTraced { .. }),
         "{traced}"
