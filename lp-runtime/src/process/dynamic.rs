@@ -34,6 +34,8 @@ pub struct DynamicSymbol {
     pub visibility: u8,
     /// `st_shndx` is a section (or `SHN_ABS`).
     pub defined: bool,
+    /// It is a number, not a place (`SHN_ABS`).
+    pub absolute: bool,
     /// Index into the versions, without the hidden bit; 0 and 1 mean none.
     version: u16,
     /// It is not the default version of its name.
@@ -261,6 +263,7 @@ impl DynamicSymbol {
             bind: raw.st_info.0 >> 4,
             visibility: raw.st_other.0 & 3,
             defined: raw.st_shndx.get(LE) != elf::SHN_UNDEF,
+            absolute: raw.st_shndx.get(LE) == elf::SHN_ABS,
             version: version & !HIDDEN,
             hidden: version & HIDDEN != 0,
         }

@@ -243,7 +243,7 @@ fn room(
         return Ok(size);
     }
     let symbols = image.symbols()?;
-    let behind = |it: &&Symbol| it.value >= function.end && it.kind != elf::STT_TLS.0;
+    let behind = |it: &&Symbol| it.value >= function.end;
     let next = symbols
         .iter()
         .map(|(_, it)| it)
@@ -291,8 +291,7 @@ fn aliases(
 
 fn refuse_symbols(image: &Image, range: Range<u64>) -> Result<(), EntryRefusal> {
     let symbols = image.symbols()?;
-    let inside =
-        |it: &&(&[u8], &Symbol)| range.contains(&it.1.value) && it.1.kind != elf::STT_TLS.0;
+    let inside = |it: &&(&[u8], &Symbol)| range.contains(&it.1.value);
     match symbols.iter().find(|it| inside(&it)) {
         Some((name, _)) => Err(EntryRefusal::SymbolInside(text(name))),
         None => Ok(()),
@@ -343,10 +342,8 @@ pub fn ranges(
     let mut ranges = vec![own];
     for suffix in [".cold", ".part."] {
         let prefix = format!("{name}{suffix}");
-        for (_, symbol) in symbols
-            .starting_with(prefix.as_bytes())
-            .filter(|it| it.1.size > 0)
-        {
+        let fragments = symbols.starting_with(prefix.as_bytes()).iter();
+        for symbol in fragments.filter(|it| it.size > 0 && !it.absolute) {
             let fragment = symbol.value..symbol.value.saturating_add(symbol.size);
             if unique || targets.iter().any(|it| fragment.contains(it)) {
                 ranges.push(fragment);

@@ -1,8 +1,8 @@
 //! All symbols of an object, and which one a patch means by a name and a position.
 //!
 //! They are in `.symtab`, or in the separate debug file of the same build-id, or packed in `.gnu_debugdata`; else there are
-//! only the dynamic ones. A position counts the addresses of a name, ascending, from 1; what has two names at one address, or one
-//! name twice at it, is one. Functions and data count, files, sections and what is not defined do not.
+//! only the dynamic ones. A position counts the symbols of a name by ascending address, from 1, as lp-build counts them in the
+//! whole table. The tempting wrong way is to count in what is left of a stripped one: another symbol is then meant.
 
 use super::elf::{Elf, ElfError, text_at};
 use super::image::{Image, in_root};
@@ -43,6 +43,19 @@ pub enum SymbolError {
         name: String,
         /// How many there are.
         count: usize,
+    },
+    /// There is no telling which it is.
+    #[error(
+        "{object} is stripped, so it cannot be told which of its symbols '{name}' is number {sympos}; install its debug \
+         symbols (separate debug file)"
+    )]
+    Stripped {
+        /// The object.
+        object: String,
+        /// The symbol.
+        name: String,
+        /// The one that is asked for.
+        sympos: Sympos,
     },
     /// There are fewer.
     #[error("{object} has {count} symbols '{name}', number {sympos} is asked for")]
@@ -100,6 +113,8 @@ pub struct Symbol {
     pub kind: u8,
     /// `STB_*`
     pub bind: u8,
+    /// It is a number, not a place (`SHN_ABS`).
+    pub absolute: bool,
 }
 
 /// What a name and a position mean.
@@ -173,9 +188,9 @@ impl SymbolTable {
     }
 
     fn new(source: Source, strings: Vec<u8>, mut symbols: Vec<Symbol>) -> Self {
-        let key = |it: &Symbol| (name_in(&strings, it.name), it.value);
+        let key = |it: &Symbol| (text_at(&strings, it.name), it.value);
         symbols.sort_by(|a, b| key(a).cmp(&key(b)));
-        let is_function = |it: &Symbol| is_code(it.kind);
+        let is_function = |it: &Symbol| is_code(it.kind) && !it.absolute;
         let with_index = (0..).zip(&symbols);
         let functions = with_index.filter(|(_, it)| is_function(it));
         let mut functions: Vec<u32> = functions.map(|(index, _)| index).collect();
@@ -206,6 +221,7 @@ impl SymbolTable {
                 size,
                 kind,
                 bind,
+                absolute,
                 ..
             } = symbol;
             symbols.push(Symbol {
@@ -214,20 +230,25 @@ impl SymbolTable {
                 size,
                 kind,
                 bind,
+                absolute,
             });
         }
         *self = Self::new(self.source, strings, symbols);
         Ok(())
     }
 
-    /// All symbols, by name and then address.
+    /// All symbols that have an address in the object, by name and then address.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Symbol)> {
-        self.symbols.iter().map(|it| (self.name(it), it))
+        let places = self
+            .symbols
+            .iter()
+            .filter(|it| !it.absolute && it.kind != elf::STT_TLS.0);
+        places.map(|it| (self.name(it), it))
     }
 
     /// A symbol's name.
     pub fn name(&self, symbol: &Symbol) -> &[u8] {
-        name_in(&self.strings, symbol.name)
+        text_at(&self.strings, symbol.name)
     }
 
     /// Those of one name, by address.
@@ -238,13 +259,10 @@ impl SymbolTable {
     }
 
     /// Those whose names begin so, by name and then address.
-    pub fn starting_with<'a>(
-        &'a self,
-        prefix: &'a [u8],
-    ) -> impl Iterator<Item = (&'a [u8], &'a Symbol)> {
+    pub fn starting_with(&self, prefix: &[u8]) -> &[Symbol] {
         let start = self.symbols.partition_point(|it| self.name(it) < prefix);
-        let rest = self.symbols[start..].iter().map(|it| (self.name(it), it));
-        rest.take_while(move |(name, _)| name.starts_with(prefix))
+        let rest = &self.symbols[start..];
+        &rest[..rest.partition_point(|it| self.name(it).starts_with(prefix))]
     }
 
     /// Functions by address.
@@ -271,37 +289,72 @@ impl SymbolTable {
     /// # Errors
     /// Where there is no such symbol, or there are several.
     pub fn find(&self, object: &str, name: &str, sympos: Sympos) -> Result<Found, SymbolError> {
-        let (object, name) = (object.to_owned(), name.to_owned());
-        let mut found: Vec<Found> = Vec::new();
-        for symbol in self.named(name.as_bytes()) {
-            match found.last_mut().filter(|last| last.value == symbol.value) {
-                Some(last) => last.size = last.size.max(symbol.size),
-                None => found.push(symbol.found()),
+        let all = self.called(name);
+        let (object, name, table) = (object.to_owned(), name.to_owned(), self.source);
+        let count = all.len();
+        let one_place = all.iter().all(|it| it.value == all[0].value);
+        let chosen = match (sympos, all.first()) {
+            (_, None) => {
+                return Err(SymbolError::NotFound {
+                    object,
+                    name,
+                    table,
+                });
             }
-        }
-        let count = found.len();
-        match (sympos, &found[..]) {
-            (_, []) => Err(SymbolError::NotFound {
-                object,
-                name,
-                table: self.source,
-            }),
-            (Sympos::UNIQUE, [only]) => Ok(*only),
-            (Sympos::UNIQUE, _) => Err(SymbolError::NotUnique {
-                object,
-                name,
-                count,
-            }),
-            (Sympos(rank), _) => {
-                let at = found.get(rank as usize - 1).copied();
-                at.ok_or(SymbolError::TooFew {
+            (Sympos::UNIQUE, first) if one_place => first,
+            (Sympos::UNIQUE, _) => {
+                return Err(SymbolError::NotUnique {
                     object,
                     name,
                     count,
-                    sympos,
-                })
+                });
             }
+            _ if !self.is_whole() => {
+                return Err(SymbolError::Stripped {
+                    object,
+                    name,
+                    sympos,
+                });
+            }
+            (Sympos(rank), _) => all.get(rank as usize - 1),
+        };
+        let symbol = chosen.ok_or_else(|| SymbolError::TooFew {
+            object: object.clone(),
+            name: name.clone(),
+            count,
+            sympos,
+        })?;
+        if symbol.absolute {
+            return Err(SymbolError::NotFound {
+                object,
+                name,
+                table,
+            });
         }
+        let here = all.iter().filter(|it| it.value == symbol.value);
+        let size = here.map(|it| it.size).max().unwrap_or(0);
+        Ok(Found {
+            value: symbol.value,
+            size,
+            kind: symbol.kind,
+        })
+    }
+
+    /// Those of a name by address; where there are none, those that have it with a version behind (`NAME@@VERSION`), the default one.
+    fn called(&self, name: &str) -> Vec<&Symbol> {
+        let exact = self.named(name.as_bytes());
+        if !exact.is_empty() {
+            return exact.iter().collect();
+        }
+        let versioned = self.starting_with(format!("{name}@@").as_bytes());
+        let mut found: Vec<&Symbol> = versioned.iter().collect();
+        found.sort_by_key(|it| it.value);
+        found
+    }
+
+    /// Whether nothing was stripped from it.
+    fn is_whole(&self) -> bool {
+        matches!(self.source, Source::Symtab | Source::DebugFile)
     }
 }
 
@@ -309,44 +362,25 @@ impl Symbol {
     fn new(raw: &Sym64<LE>) -> Option<Self> {
         let kind = raw.st_info.0 & 0xf;
         let section = raw.st_shndx.get(LE);
-        let defined = section != elf::SHN_UNDEF && section != elf::SHN_ABS;
-        (defined && is_named(kind)).then(|| Self {
+        let named = raw.st_name.get(LE) != 0 && is_named(kind);
+        (named && section != elf::SHN_UNDEF).then(|| Self {
             name: raw.st_name.get(LE),
             value: raw.st_value.get(LE),
             size: raw.st_size.get(LE),
             kind,
             bind: raw.st_info.0 >> 4,
+            absolute: section == elf::SHN_ABS,
         })
     }
-
-    fn found(&self) -> Found {
-        Found {
-            value: self.value,
-            size: self.size,
-            kind: self.kind,
-        }
-    }
-}
-
-/// The linker writes a default version behind the name (`memcpy@@GLIBC_2.14`): it is no part of it.
-fn name_in(strings: &[u8], offset: u32) -> &[u8] {
-    let name = text_at(strings, offset);
-    let version = memchr::memmem::find(name, b"@@");
-    version.map_or(name, |at| &name[..at])
 }
 
 fn is_code(kind: u8) -> bool {
     kind == elf::STT_FUNC.0 || kind == elf::STT_GNU_IFUNC.0
 }
 
+/// Files and sections have no names that could be meant.
 fn is_named(kind: u8) -> bool {
-    let data = [
-        elf::STT_NOTYPE,
-        elf::STT_OBJECT,
-        elf::STT_COMMON,
-        elf::STT_TLS,
-    ];
-    is_code(kind) || data.iter().any(|it| it.0 == kind)
+    kind != elf::STT_FILE.0 && kind != elf::STT_SECTION.0
 }
 
 /// Where a separate debug file may be: by build-id, and by `.gnu_debuglink` as gdb looks; in the process's root, then ours.

@@ -68,7 +68,7 @@ pub(super) fn find<'a>(
 
 /// A global symbol of the executable, exported or not.
 fn linked_into<'a>(executable: &'a Image, name: &str) -> Option<Definition<'a>> {
-    let global = |it: &&Symbol| it.bind == elf::STB_GLOBAL.0 || it.bind == elf::STB_WEAK.0;
+    let global = |it: &&Symbol| it.bind != elf::STB_LOCAL.0 && !it.absolute;
     let symbols = executable.symbols().ok()?;
     let mut found = symbols.named(name.as_bytes()).iter().filter(global);
     let symbol = found.next()?;
@@ -93,7 +93,7 @@ fn defined_in<'a>(image: &'a Image, name: &str, version: Option<&[u8]>) -> Optio
 /// Also the executable's PLT entry of a function whose address it takes: that is the function's address everywhere.
 fn is_definition(image: &Image, symbol: &DynamicSymbol) -> bool {
     let stands_in = image.executable && !symbol.defined && symbol.value != 0;
-    symbol.is_exported() || stands_in
+    (symbol.is_exported() && !symbol.absolute) || stands_in
 }
 
 fn fits(image: &Image, symbol: &DynamicSymbol, version: Option<&[u8]>) -> bool {

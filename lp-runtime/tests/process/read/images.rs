@@ -184,11 +184,8 @@ fn symbols_packed_into_the_program_are_found() {
 fn one_of_several_symbols_is_meant_by_its_place() {
     let folder = Folder::new();
     let other = folder.path("other.c");
-    std::fs::write(
-        &other,
-        "static int step[4]; int *other(void) { return step; }",
-    )
-    .expect("it is ours");
+    let source = "static int step[4]; int *other(void) { return step; }";
+    std::fs::write(&other, source).expect("it is ours");
     let path = folder.server("prog", TELLS, &[other.to_str().expect("text")]);
     let program = Program::start(&path);
     let images = images_of(&program);
@@ -201,10 +198,42 @@ fn one_of_several_symbols_is_meant_by_its_place() {
     let at = |rank: u32| image.find("step", Sympos(rank)).map(|it| it.value);
     assert!(at(1).expect("code") < at(2).expect("data"));
     assert!(matches!(at(3), Err(SymbolError::TooFew { .. })));
-    assert!(matches!(
-        image.find("st", Sympos::UNIQUE),
-        Err(SymbolError::NotFound { .. })
-    ));
+    let none = image.find("st", Sympos::UNIQUE);
+    assert!(matches!(none, Err(SymbolError::NotFound { .. })));
+    drop(program);
+}
+
+#[test]
+fn what_is_left_of_a_stripped_library_cannot_be_counted() {
+    let folder = Folder::new();
+    let library = folder.library("libtold.so.1", TELLS_LIBRARY, &["-s"]);
+    let prog = folder.server("prog", TELLS, &["-Wl,--no-as-needed", "-l:libtold.so.1"]);
+    let images = images_of(&Program::start(&prog));
+    let image = object(&images, "libtold.so.1");
+    assert!(
+        image.find("told", Sympos::UNIQUE).is_ok(),
+        "{}",
+        library.display()
+    );
+    let first = image.find("told", Sympos(1));
+    assert!(
+        matches!(first, Err(SymbolError::Stripped { .. })),
+        "{first:?}"
+    );
+}
+
+#[test]
+fn a_number_is_no_place() {
+    let folder = Folder::new();
+    let source = folder.path("first.s");
+    std::fs::write(&source, ".globl numbered\n.set numbered, 5\n").expect("it is ours");
+    let path = folder.server("prog", TELLS, &[source.to_str().expect("text")]);
+    let images = images_of(&Program::start(&path));
+    let number = object(&images, "prog").find("numbered", Sympos::UNIQUE);
+    assert!(
+        matches!(number, Err(SymbolError::NotFound { .. })),
+        "{number:?}"
+    );
 }
 
 #[test]
