@@ -42,3 +42,12 @@ pub mod syscall;
 pub mod threads;
 pub mod unwind;
 pub mod write;
+
+pub mod error;
+mod install;
+mod live;
+mod remove;
+pub mod session;
+
+pub use error::ProcessError;
+pub use session::{Done, Options, Process};

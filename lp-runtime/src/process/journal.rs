@@ -245,6 +245,18 @@ impl<'a, 's> Transaction<'a, 's> {
         recover::unmap_areas(self.control, hands, self.steps)
     }
 
+    /// Ends it with nothing done.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn give_up(&mut self, memory: &WriteMemory) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        contents.journal = None;
+        self.control.commit(memory, contents)?;
+        self.steps.done(Step::Ended);
+        Ok(())
+    }
+
     /// The patches and the journal as they are in the control area.
     pub fn contents(&self) -> &Contents {
         self.control.contents()

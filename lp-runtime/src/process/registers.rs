@@ -43,6 +43,11 @@ impl Registers {
         self.0.rip
     }
 
+    /// Whether it is in a system call.
+    pub fn is_in_syscall(&self) -> bool {
+        self.0.orig_rax as i64 >= 0
+    }
+
     /// Its stack pointer.
     pub fn sp(&self) -> u64 {
         self.0.rsp

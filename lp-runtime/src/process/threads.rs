@@ -274,6 +274,21 @@ impl Threads {
         Ok(())
     }
 
+    /// Lets only these threads go on; the others stay stopped.
+    pub fn resume_only(&mut self, tids: &[Tid]) {
+        for tid in tids {
+            let Some(state) = self.threads.get_mut(tid) else {
+                continue;
+            };
+            if *state == State::Stopped {
+                uninterrupted::begin_again(self.pid, *tid);
+                if ptrace::resume(*tid, 0).is_ok() {
+                    *state = State::Running;
+                }
+            }
+        }
+    }
+
     /// A thread that nothing wakes must not keep all others standing until time is up.
     fn check_stuck(&self, tid: Tid, start: Instant) -> Result<(), StopError> {
         let thread = || task::Sluggish::of(self.pid, tid);

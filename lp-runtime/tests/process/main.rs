@@ -5,4 +5,5 @@ mod patch;
 mod program;
 
 mod read;
+mod session;
 mod touch;

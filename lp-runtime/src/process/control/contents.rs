@@ -1,6 +1,7 @@
 //! What a control area's record says, as JSON.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use crate::process::jump::{JUMP_SIZE, TextChange};
 use crate::process::syscall::Protection;
@@ -37,6 +38,15 @@ pub struct InstalledPatch {
     /// Its callbacks by object and kind, and their addresses.
     #[serde(default)]
     pub callbacks: Vec<(String, String, u64)>,
+    /// Where its callbacks are called from, if it has any: the stub's address and the end of the stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<(u64, u64)>,
+    /// Its unwind tables: addresses and bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unwind: Vec<(u64, u64)>,
+    /// What its callbacks keep with its states (`lp_state.data`), by state id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<u64, u64>,
 }
 
 /// Memory that was mapped in the process.

@@ -149,6 +149,9 @@ fn load(
         areas: vec![text, data],
         sites: vec![site],
         callbacks: Vec::new(),
+        call: None,
+        unwind: Vec::new(),
+        data: Default::default(),
     };
     transaction.install(memory, patch, &[])
 }

@@ -1,0 +1,124 @@
+//! A patch on its way out: its functions go back to what is below, then its memory is unmapped.
+//!
+//! One that was replaced runs no more; only its memory is left. In both cases no thread may be in any of its text, new functions
+//! and those that no one replaced included: a thread that called one from a patched function may have returned past that by a
+//! jump. The tempting wrong way is to look for the replaced functions alone.
+
+use std::time::{Duration, Instant};
+
+use super::check::{Busy, BusyRange, Checker};
+use super::control::{Contents, Direction, InstalledPatch};
+use super::error::ProcessError;
+use super::install::{adopt, wait};
+use super::journal::{Hands, Transaction};
+use super::live::{Live, Parts};
+use super::session::{View, Work};
+use super::syscall::{Gate, Protection};
+
+/// Takes a patch out; the longest time that all threads stood.
+pub(super) fn remove(
+    work: Work<'_, '_>,
+    view: &mut View,
+    name: &str,
+) -> Result<Duration, ProcessError> {
+    let pid = work.threads.pid();
+    let gate = Gate::find(pid, &view.maps, work.memory)?;
+    let tables = view.tables(pid, work.memory);
+    let before = view.contents();
+    let not_there = || ProcessError::NotInstalled {
+        name: name.to_owned(),
+    };
+    let patch = before.patch(name).ok_or_else(not_there)?;
+    let Some(control) = &mut view.control else {
+        return Err(not_there());
+    };
+    let states_at = control.states();
+    let transaction =
+        Transaction::begin(control, work.memory, work.steps, name, Direction::Unload)?;
+    let mut live = Live::new(Parts {
+        threads: &mut *work.threads,
+        gate,
+        memory: work.memory,
+        images: &view.images,
+        checker: Checker::new(pid, &view.maps, work.memory, &tables),
+        states_at,
+        transaction,
+    });
+    if patch.enabled {
+        live = disable(live, &before, name, work.timeout)?;
+    }
+    unmap(live, patch, work.timeout)
+}
+
+fn disable<'a, 's>(
+    live: Live<'a, 's>,
+    contents: &Contents,
+    name: &str,
+    timeout: Duration,
+) -> Result<Live<'a, 's>, ProcessError> {
+    let mut klp = adopt(live, contents)?;
+    let going = klp.target.patches.values_mut().find(|of| of.name == name);
+    if let Some(of) = going {
+        of.goes = true;
+    }
+    let disabled = klp.write_enabled(name, false);
+    if let Some(fault) = klp.target.fault.take() {
+        return Err(fault);
+    }
+    disabled.map_err(|errno| ProcessError::Core {
+        name: name.to_owned(),
+        errno,
+    })?;
+    match wait(&mut klp, name, timeout, true) {
+        Ok(()) => Ok(klp.target),
+        Err(error) => {
+            // Nothing was changed: what the journal says is not so.
+            if matches!(error, ProcessError::Busy { .. }) {
+                klp.target.transaction.give_up(klp.target.memory)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Unmaps the patch's memory once nobody is inside.
+fn unmap(
+    mut live: Live<'_, '_>,
+    patch: &InstalledPatch,
+    timeout: Duration,
+) -> Result<Duration, ProcessError> {
+    let text = patch
+        .areas
+        .iter()
+        .filter(|area| area.protection == Protection::Text);
+    let busy = Busy::new(text.map(|area| BusyRange {
+        range: area.address..area.address.saturating_add(area.size),
+        function: format!("patch {}", patch.name),
+    }));
+    let start = Instant::now();
+    while !live.is_free(&busy) {
+        if let Some(fault) = live.fault.take() {
+            return Err(fault);
+        }
+        if start.elapsed() >= timeout {
+            return Err(ProcessError::Busy {
+                name: patch.name.clone(),
+                after: start.elapsed(),
+                threads: std::mem::take(&mut live.in_the_way),
+            });
+        }
+        live.wait(Duration::from_millis(10))?;
+    }
+    let since = Instant::now();
+    let tid = live.threads.helper(live.memory)?;
+    let mut hands = Hands {
+        threads: &mut *live.threads,
+        tid,
+        gate: live.gate,
+        memory: live.memory,
+    };
+    let removed = live.transaction.remove(&mut hands, patch.id);
+    live.threads.resume_all();
+    removed?;
+    Ok(live.window.max(since.elapsed()))
+}

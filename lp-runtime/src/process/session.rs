@@ -1,0 +1,356 @@
+//! A process from outside: what is installed in it, and putting patches in and out.
+//!
+//! Everything that can be found out is found out before the process is touched; what is done then is journalled in its control
+//! area. Each operation seizes the process, does one thing, and lets it go: nothing stays behind that must keep running.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use lp_klp::manifest::Manifest;
+use lp_klp::state::incompatibilities;
+
+use super::check::Checker;
+use super::control::{Contents, Control, InstalledPatch};
+use super::entry::Sites;
+use super::error::ProcessError;
+use super::identity::{About, Identity};
+use super::images::Images;
+use super::install::install;
+use super::journal::{Hands, Steps, recover};
+use super::live::STOP;
+use super::maps::Maps;
+use super::memory::read_vec;
+use super::patch_file::PatchFile;
+use super::place::{Want, place};
+use super::plan::{Inputs, Plan, Refusal, Warning};
+use super::remove::remove;
+use super::syscall::Gate;
+use super::threads::{StopError, Threads, with_threads};
+use super::unwind::UnwindTables;
+use super::write::WriteMemory;
+
+/// A patch's unwind table is not larger.
+const MAX_UNWIND: u64 = 16 << 20;
+
+/// A process that can be patched.
+#[derive(Debug)]
+pub struct Process {
+    about: About,
+}
+
+/// How something is done to a process.
+pub struct Options<'s> {
+    /// How long to try while threads are inside code that changes.
+    pub timeout: Duration,
+    /// Who is told of each step.
+    pub steps: Steps<'s>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            steps: Steps::default(),
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Done {
+    /// What the operator should know.
+    pub warnings: Vec<Warning>,
+    /// The longest time that all threads stood.
+    pub window: Duration,
+    /// All of it.
+    pub took: Duration,
+}
+
+/// What an operation works with.
+pub(super) struct Work<'w, 's> {
+    pub(super) threads: &'w mut Threads,
+    pub(super) memory: &'w WriteMemory,
+    pub(super) steps: &'w mut Steps<'s>,
+    pub(super) timeout: Duration,
+}
+
+/// What is known before threads are seized.
+pub(super) struct View {
+    pub(super) maps: Maps,
+    pub(super) images: Images,
+    pub(super) control: Option<Control>,
+}
+
+impl View {
+    pub(super) fn read(pid: i32, memory: &WriteMemory) -> Result<Self, ProcessError> {
+        let maps = Maps::read(pid)?;
+        Ok(Self {
+            images: Images::read(pid, &maps, memory)?,
+            control: Control::find(&maps, memory)?,
+            maps,
+        })
+    }
+
+    pub(super) fn contents(&self) -> Contents {
+        let control = self.control.as_ref();
+        control
+            .map(|control| control.contents().clone())
+            .unwrap_or_default()
+    }
+
+    fn plan(&self, patch: &PatchFile, memory: &WriteMemory) -> Result<Plan, ProcessError> {
+        let executable = self
+            .images
+            .executable()
+            .map_or(0, |image| image.range.start);
+        let control = self.control.as_ref();
+        // Where there is no control area yet, the plan is only to see whether there can be one.
+        let reserved = BTreeMap::from([
+            (
+                "__lp_shadow_root".to_owned(),
+                control.map_or(executable, Control::shadow_root),
+            ),
+            (
+                "__lp_states".to_owned(),
+                control.map_or(executable, Control::states),
+            ),
+        ]);
+        let sites: Sites = self
+            .contents()
+            .patches
+            .iter()
+            .flat_map(|patch| &patch.sites)
+            .map(|site| (site.address, site.original))
+            .collect();
+        let plan = Plan::new(Inputs {
+            patch,
+            images: &self.images,
+            maps: &self.maps,
+            memory,
+            sites: &sites,
+            reserved: &reserved,
+        });
+        let plan = plan.map_err(ProcessError::Refused)?;
+        let late = plan.late.iter().cloned();
+        let late: Vec<Refusal> = late.map(|object| Refusal::NotLoaded { object }).collect();
+        if late.is_empty() {
+            Ok(plan)
+        } else {
+            Err(ProcessError::Refused(late))
+        }
+    }
+
+    pub(super) fn tables(&self, pid: i32, memory: &WriteMemory) -> UnwindTables {
+        let mut tables = UnwindTables::read(pid, &self.maps, memory);
+        for patch in &self.contents().patches {
+            for (address, size) in &patch.unwind {
+                // What cannot be read is not known, and a thread in it is busy.
+                if let Ok(bytes) = read_vec(memory, *address, *size, MAX_UNWIND) {
+                    tables.add(&patch.name, *address, bytes);
+                }
+            }
+        }
+        tables
+    }
+}
+
+impl Process {
+    /// Looks at a process. Nothing is done to it.
+    ///
+    /// # Errors
+    /// Where it does not exist, is not ours to trace, or runs code for another architecture.
+    pub fn attach(pid: i32) -> Result<Self, ProcessError> {
+        let about = Identity::of(pid)?.about()?;
+        Ok(Self { about })
+    }
+
+    /// Who it is.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// What is installed, from the oldest to the newest, and what a killed loader left.
+    ///
+    /// # Errors
+    /// Where the control area cannot be understood.
+    pub fn contents(&self) -> Result<Contents, ProcessError> {
+        let pid = self.pid();
+        self.about.identity.check()?;
+        let memory = WriteMemory::open(pid)?;
+        let control = Control::find(&Maps::read(pid)?, &memory)?;
+        Ok(control.map(|it| it.contents().clone()).unwrap_or_default())
+    }
+
+    /// Puts a patch in.
+    ///
+    /// # Errors
+    /// Where it cannot go in; the process is then as it was.
+    pub fn load(&self, patch: &PatchFile, options: Options<'_>) -> Result<Done, ProcessError> {
+        let start = Instant::now();
+        let pid = self.pid();
+        self.about.identity.check()?;
+        let memory = WriteMemory::open(pid)?;
+        let mut view = View::read(pid, &memory)?;
+        let Options { timeout, mut steps } = options;
+        if view.contents().journal.is_some() {
+            // What a killed loader left is not what a plan can be made for.
+            with_threads(pid, |threads| {
+                prepare(threads, &mut view, &memory, &mut steps)
+            })??;
+        }
+        check(&view.contents(), &patch.manifest)?;
+        let mut plan = view.plan(patch, &memory)?;
+        let done = with_threads(pid, |threads| {
+            if prepare(threads, &mut view, &memory, &mut steps)? {
+                check(&view.contents(), &patch.manifest)?;
+                plan = view.plan(patch, &memory)?;
+            }
+            let work = Work {
+                threads,
+                memory: &memory,
+                steps: &mut steps,
+                timeout,
+            };
+            install(work, &mut view, patch, &plan)
+        })?;
+        Ok(Done {
+            warnings: plan.warnings,
+            window: done?,
+            took: start.elapsed(),
+        })
+    }
+
+    /// Takes a patch out, and its memory away.
+    ///
+    /// # Errors
+    /// Where it cannot; it is then as it was.
+    pub fn unload(&self, name: &str, options: Options<'_>) -> Result<Done, ProcessError> {
+        let start = Instant::now();
+        let pid = self.pid();
+        self.about.identity.check()?;
+        let memory = WriteMemory::open(pid)?;
+        let mut view = View::read(pid, &memory)?;
+        let contents = view.contents();
+        if contents.journal.is_none() && contents.patch(name).is_none() {
+            let name = name.to_owned();
+            return Err(ProcessError::NotInstalled { name });
+        }
+        let Options { timeout, mut steps } = options;
+        let done = with_threads(pid, |threads| {
+            prepare(threads, &mut view, &memory, &mut steps)?;
+            let work = Work {
+                threads,
+                memory: &memory,
+                steps: &mut steps,
+                timeout,
+            };
+            remove(work, &mut view, name)
+        })?;
+        Ok(Done {
+            warnings: Vec::new(),
+            window: done?,
+            took: start.elapsed(),
+        })
+    }
+
+    fn pid(&self) -> i32 {
+        self.about.identity.pid
+    }
+}
+
+/// Whether a patch suits what is installed.
+fn check(contents: &Contents, manifest: &Manifest) -> Result<(), ProcessError> {
+    let name = manifest.name.clone();
+    if let Some(patch) = contents.patch(&name) {
+        let enabled = patch.enabled;
+        return Err(ProcessError::Installed { name, enabled });
+    }
+    let installed: Vec<_> = enabled(contents)
+        .filter_map(|patch| Some(described(patch)?.patch()))
+        .collect();
+    let reasons = incompatibilities(&manifest.patch(), &installed);
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(ProcessError::Incompatible { name, reasons })
+    }
+}
+
+pub(super) fn enabled(contents: &Contents) -> impl Iterator<Item = &InstalledPatch> {
+    contents.patches.iter().filter(|patch| patch.enabled)
+}
+
+pub(super) fn described(patch: &InstalledPatch) -> Option<Manifest> {
+    Manifest::from_json(patch.manifest.as_bytes()).ok()
+}
+
+/// Ends what a killed loader left, and makes a control area where there is none; says whether anything was done.
+pub(super) fn prepare(
+    threads: &mut Threads,
+    view: &mut View,
+    memory: &WriteMemory,
+    steps: &mut Steps<'_>,
+) -> Result<bool, ProcessError> {
+    let unfinished = view.contents().journal;
+    if view.control.is_some() && unfinished.is_none() {
+        return Ok(false);
+    }
+    let pid = threads.pid();
+    let gate = Gate::find(pid, &view.maps, memory)?;
+    let tables = view.tables(pid, memory);
+    threads.stop_all(STOP)?;
+    let done = begin(threads, view, memory, steps, gate, &tables);
+    threads.resume_all();
+    done?;
+    *view = View::read(pid, memory)?;
+    Ok(true)
+}
+
+fn begin(
+    threads: &mut Threads,
+    view: &mut View,
+    memory: &WriteMemory,
+    steps: &mut Steps<'_>,
+    gate: Gate,
+    tables: &UnwindTables,
+) -> Result<(), ProcessError> {
+    let tid = threads.helper(memory)?;
+    let Some(control) = &mut view.control else {
+        let near = view.images.executable();
+        let want = Want {
+            object: "the control area".into(),
+            near: near.map_or(0..0, |image| image.range.clone()),
+            size: super::control::SIZE,
+            low: false,
+        };
+        let address = place(&view.maps, &[want])?.first().copied().unwrap_or(0);
+        let mut hands = Hands {
+            threads,
+            tid,
+            gate,
+            memory,
+        };
+        hands.create_control(address)?;
+        return Ok(());
+    };
+    if let Some(journal) = &control.contents().journal {
+        let busy = journal.busy(control.contents());
+        let mut checker = Checker::new(threads.pid(), &view.maps, memory, tables);
+        let in_the_way = checker.in_the_way(threads, &busy);
+        let in_the_way = in_the_way.map_err(|(tid, errno)| StopError::Wait { tid, errno })?;
+        if !in_the_way.is_empty() {
+            return Err(ProcessError::Busy {
+                name: journal.patch.clone(),
+                after: Duration::ZERO,
+                threads: in_the_way,
+            });
+        }
+    }
+    let mut hands = Hands {
+        threads,
+        tid,
+        gate,
+        memory,
+    };
+    Ok(recover(control, &mut hands, steps)?)
+}
