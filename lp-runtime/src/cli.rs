@@ -1,9 +1,10 @@
 //! The command line of `lp-ctl`: parsed first, done second, shown last.
 //!
-//! Exit codes: 0 done, 1 a mistake in the call or its surroundings, 2 the kernel refused or a transition did not end. Scripts that
+//! Exit codes: 0 done, 1 a mistake in the call or its surroundings, 2 refused or a transition did not end. Scripts that
 //! roll a patch out need to tell the last two apart, so they are not folded into one.
 
 mod args;
+mod process;
 mod progress;
 mod run;
 mod show;
@@ -17,11 +18,13 @@ pub(crate) use args::Args;
 pub(crate) fn run(args: Args) -> ExitCode {
     let shown = run::run(&args).and_then(|outcome| match show::outcome(&outcome, args.format) {
         // It is done; who does not read to the end has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        shown => Ok(shown?),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(outcome.failure()),
+        shown => shown.map(|()| outcome.failure()).map_err(Into::into),
     });
     match shown {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(run::Failure::Error)) => ExitCode::FAILURE,
+        Ok(Some(run::Failure::Refused)) => ExitCode::from(2),
         Err(error) => {
             show::error(&error, args.format);
             let refused = error

@@ -15,9 +15,15 @@ Examples:
   lp-ctl inventory > web1.json    what is installed, for lp-verify on another machine
   lp-ctl list --format json       all patches, for a script
 
-Exit codes: 0 done, 1 error, 2 refused by the kernel or the transition did not end in time";
+A process instead of the kernel:
+  lp-ctl load fix.lp --pid 4711                 patch a running process
+  lp-ctl load fix.lp --all /usr/sbin/nginx      all processes that run this program
+  lp-ctl list --pid 4711                        what is installed in it
+  lp-ctl unload fix --pid 4711                  back to the code before, and the memory too
 
-/// Loads, watches and removes livepatches on the running kernel.
+Exit codes: 0 done, 1 error, 2 refused, by the kernel or before it was asked, or the transition did not end in time";
+
+/// Loads, watches and removes livepatches on the running kernel and in processes.
 #[derive(Debug, Parser)]
 #[command(name = "lp-ctl", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -45,11 +51,13 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Load a patch module and wait until every task runs it
     Load {
-        /// The patch module
-        #[arg(value_name = "FILE.ko")]
+        /// The patch module, or a process's patch
+        #[arg(value_name = "FILE.ko|FILE.lp")]
         file: PathBuf,
         #[command(flatten)]
         limit: Limit,
+        #[command(flatten)]
+        place: Place,
     },
     /// Disable a patch (or turn its enabling back) and wait until every task has left it
     Disable {
@@ -65,13 +73,20 @@ pub(crate) enum Command {
         #[command(flatten)]
         limit: Limit,
     },
-    /// Remove the module of a disabled patch
+    /// Remove the module of a disabled patch; take a patch out of a process
     Unload {
-        /// The patch's module
+        /// The patch's module, or the patch in the process
         name: PatchName,
+        #[command(flatten)]
+        limit: Limit,
+        #[command(flatten)]
+        place: Place,
     },
     /// Show the installed patches, one a line
-    List,
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Print what is installed as one line of JSON, for lp-verify here or elsewhere
     Inventory,
     /// Show what patches change, and which tasks hold up a transition
@@ -91,9 +106,20 @@ pub(crate) enum Command {
     },
 }
 
+/// Where: in the kernel, if nothing else is said.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Place {
+    /// In this process
+    #[arg(long, value_name = "PID", conflicts_with = "all")]
+    pub(crate) pid: Option<i32>,
+    /// In every process that runs this program
+    #[arg(long, value_name = "EXECUTABLE")]
+    pub(crate) all: Option<PathBuf>,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Limit {
-    /// How long to wait for the transition; it goes on after that, only the wait ends
+    /// How long to wait for the transition. The kernel's goes on after that, only the wait ends; a process is then as it was
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }

@@ -9,6 +9,7 @@ use lp_runtime::kernel::{self, Host, Patch, PatchName, Task, Wait};
 use serde::Serialize;
 
 use super::args::{Args, Command, Limit};
+use super::process;
 use super::progress::Spinner;
 
 /// What came of a command.
@@ -43,6 +44,33 @@ pub(crate) enum Outcome {
     Status {
         patches: Vec<Status>,
     },
+    /// What was done to each process, or why not.
+    Processes {
+        processes: Vec<process::One>,
+    },
+    /// What is installed in each process.
+    Installed {
+        processes: Vec<process::Listed>,
+    },
+}
+
+impl Outcome {
+    /// Whether a process was left as it was.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        let Self::Processes { processes } = self else {
+            return None;
+        };
+        processes.iter().filter_map(|one| one.failure).max()
+    }
+}
+
+/// How something failed; a refusal is the worse news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Failure {
+    /// It did not work.
+    Error,
+    /// The answer was no.
+    Refused,
 }
 
 /// A patch and those who hold it up.
@@ -56,7 +84,14 @@ pub(crate) struct Status {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let host = Host::at(&args.root);
     let outcome = match &args.command {
-        Command::Load { file, limit } => {
+        Command::Load { file, limit, place } if place.is_process() => {
+            process::load(file, place, limit.timeout)?
+        }
+        Command::Unload { name, limit, place } if place.is_process() => {
+            process::unload(name.as_str(), place, limit.timeout)?
+        }
+        Command::List { place } if place.is_process() => process::list(place)?,
+        Command::Load { file, limit, .. } => {
             let loaded = watched(|progress| kernel::load(&host, file, &wait(limit), progress))?;
             let (load_ms, transition_ms) =
                 (milliseconds(loaded.load), milliseconds(loaded.transition));
@@ -80,11 +115,11 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
                 transition_ms: milliseconds(time),
             }
         }
-        Command::Unload { name } => {
+        Command::Unload { name, .. } => {
             kernel::unload(&host, name)?;
             Outcome::Unloaded { name: name.clone() }
         }
-        Command::List => Outcome::List {
+        Command::List { .. } => Outcome::List {
             patches: kernel::patches(&host)?,
         },
         Command::Inventory => Outcome::Inventory(Box::new(kernel::inventory(&host)?)),

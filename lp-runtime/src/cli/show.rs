@@ -7,6 +7,7 @@ use lp_runtime::kernel::{Patch, Task};
 use serde_json::json;
 
 use super::args::Format;
+use super::process::{Listed, One};
 use super::run::{Outcome, Status};
 
 /// How much of a task's stack is shown.
@@ -64,6 +65,8 @@ pub(crate) fn outcome(outcome: &Outcome, format: Format) -> io::Result<()> {
         Outcome::Inventory(_) => Ok(()),
         Outcome::List { patches } => list(&mut out, patches),
         Outcome::Status { patches } => status(&mut out, patches),
+        Outcome::Processes { processes } => done(&mut out, processes),
+        Outcome::Installed { processes } => installed(&mut out, processes),
     }
 }
 
@@ -99,6 +102,57 @@ fn error_json(error: &anyhow::Error, known: Option<&Error>) -> serde_json::Value
         "tasks": known.map(Error::tasks).unwrap_or_default(),
         "advice": known.and_then(Error::advice),
     }})
+}
+
+/// What was done goes to where results go, why not to where errors go.
+fn done(out: &mut dyn Write, processes: &[One]) -> io::Result<()> {
+    for one in processes {
+        match &one.error {
+            Some(error) => writeln!(io::stderr().lock(), "error: process {}: {error}", one.pid)?,
+            None => writeln!(
+                out,
+                "{}: {} process {} in {}, all threads stood for {} us",
+                one.name,
+                one.what,
+                one.pid,
+                time(one.took_ms),
+                one.stood_us
+            )?,
+        }
+        for warning in &one.warnings {
+            writeln!(
+                io::stderr().lock(),
+                "warning: process {}: {warning}",
+                one.pid
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn installed(out: &mut dyn Write, processes: &[Listed]) -> io::Result<()> {
+    for process in processes {
+        writeln!(out, "process {} ({})", process.pid, process.program)?;
+        if process.patches.is_empty() {
+            writeln!(out, "  no livepatch is installed")?;
+        }
+        for patch in &process.patches {
+            let state = if patch.enabled { "enabled" } else { "replaced" };
+            let (name, functions) = (&patch.name, patch.functions.len());
+            writeln!(
+                out,
+                "  {name}  {state}  {functions} functions: {}",
+                patch.functions.join(", ")
+            )?;
+        }
+        if let Some(patch) = &process.unfinished {
+            writeln!(
+                out,
+                "  {patch} was left half way by a loader that ended; the next load or unload undoes it"
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn list(out: &mut dyn Write, patches: &[Patch]) -> io::Result<()> {

@@ -1,0 +1,181 @@
+//! The commands for processes: one by its number, or all that run a program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lp_klp::manifest::Manifest;
+use lp_runtime::process::patch_file::PatchFile;
+use lp_runtime::process::{Done, Options, Process, ProcessError};
+use serde::Serialize;
+
+use super::args::Place;
+use super::run::{Failure, Outcome};
+
+/// What was done to one process.
+#[derive(Debug, Serialize)]
+pub(crate) struct One {
+    pub(crate) pid: i32,
+    pub(crate) name: String,
+    pub(crate) what: &'static str,
+    /// The longest time that all threads stood, in microseconds.
+    pub(crate) stood_us: u64,
+    pub(crate) took_ms: u64,
+    pub(crate) warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    #[serde(skip)]
+    pub(crate) failure: Option<Failure>,
+}
+
+/// What is installed in one process.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listed {
+    pub(crate) pid: i32,
+    pub(crate) program: String,
+    pub(crate) patches: Vec<Patch>,
+    /// The patch that a killed loader left half way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unfinished: Option<String>,
+}
+
+/// A patch in a process.
+#[derive(Debug, Serialize)]
+pub(crate) struct Patch {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// In use; a patch that was replaced is not, but may still be in memory.
+    pub(crate) enabled: bool,
+    pub(crate) functions: Vec<String>,
+}
+
+impl Place {
+    /// Whether a process is meant and not the kernel.
+    pub(crate) fn is_process(&self) -> bool {
+        self.pid.is_some() || self.all.is_some()
+    }
+
+    fn pids(&self) -> Result<Vec<i32>> {
+        match (&self.pid, &self.all) {
+            (Some(pid), _) => Ok(vec![*pid]),
+            (None, Some(program)) => running(program),
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The processes that run a program, this one aside; also where its file was deleted or replaced meanwhile.
+fn running(program: &Path) -> Result<Vec<i32>> {
+    let path = fs::canonicalize(program).unwrap_or_else(|_| program.to_path_buf());
+    let mut deleted = path.clone().into_os_string();
+    deleted.push(" (deleted)");
+    let wanted = [path, PathBuf::from(deleted)];
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").context("read /proc")?.flatten() {
+        let name = entry.file_name();
+        let pid: Option<i32> = name.to_str().and_then(|name| name.parse().ok());
+        let exe = fs::read_link(entry.path().join("exe"));
+        let is_it = exe.is_ok_and(|exe| wanted.contains(&exe));
+        found.extend(pid.filter(|_| is_it));
+    }
+    ensure!(
+        !found.is_empty(),
+        "no process runs {}, or none that we may look at",
+        program.display()
+    );
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Loads a patch.
+pub(crate) fn load(file: &Path, place: &Place, timeout: Duration) -> Result<Outcome> {
+    let bytes = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    let patch = PatchFile::parse(&bytes).with_context(|| file.display().to_string())?;
+    each(place, &patch.manifest.name, "loaded into", |process| {
+        process.load(&patch, options(timeout))
+    })
+}
+
+/// Takes a patch out.
+pub(crate) fn unload(name: &str, place: &Place, timeout: Duration) -> Result<Outcome> {
+    each(place, name, "unloaded from", |process| {
+        process.unload(name, options(timeout))
+    })
+}
+
+fn options(timeout: Duration) -> Options<'static> {
+    Options {
+        timeout,
+        ..Options::default()
+    }
+}
+
+/// Does something to each process; one that fails does not keep it from the others.
+fn each(
+    place: &Place,
+    name: &str,
+    what: &'static str,
+    work: impl Fn(&Process) -> Result<Done, ProcessError>,
+) -> Result<Outcome> {
+    let one = |pid| {
+        let mut one = One {
+            pid,
+            name: name.to_owned(),
+            what,
+            stood_us: 0,
+            took_ms: 0,
+            warnings: Vec::new(),
+            error: None,
+            failure: None,
+        };
+        match Process::attach(pid).and_then(|process| work(&process)) {
+            Ok(done) => {
+                one.stood_us = u64::try_from(done.window.as_micros()).unwrap_or(u64::MAX);
+                one.took_ms = u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX);
+                one.warnings = done.warnings.iter().map(ToString::to_string).collect();
+            }
+            Err(error) => {
+                let refused = error.is_refusal();
+                one.failure = Some(if refused {
+                    Failure::Refused
+                } else {
+                    Failure::Error
+                });
+                one.error = Some(error.to_string());
+            }
+        }
+        one
+    };
+    let processes = place.pids()?.into_iter().map(one).collect();
+    Ok(Outcome::Processes { processes })
+}
+
+/// What is installed.
+pub(crate) fn list(place: &Place) -> Result<Outcome> {
+    let mut processes = Vec::new();
+    for pid in place.pids()? {
+        let process = Process::attach(pid)?;
+        let contents = process.contents()?;
+        let patches = contents.patches.into_iter().map(|patch| {
+            let manifest = Manifest::from_json(patch.manifest.as_bytes()).ok();
+            let functions = manifest.iter().flat_map(|of| &of.objects);
+            let functions = functions.flat_map(|object| &object.functions);
+            Patch {
+                functions: functions.map(|function| function.name.clone()).collect(),
+                version: manifest
+                    .as_ref()
+                    .map_or_else(String::new, |of| of.version.clone()),
+                name: patch.name,
+                enabled: patch.enabled,
+            }
+        });
+        processes.push(Listed {
+            pid,
+            program: process.about().exe.to_string_lossy().into_owned(),
+            patches: patches.collect(),
+            unfinished: contents.journal.map(|journal| journal.patch),
+        });
+    }
+    Ok(Outcome::Installed { processes })
+}
