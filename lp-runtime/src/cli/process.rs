@@ -100,6 +100,11 @@ pub(crate) fn load(file: &Path, place: &Place, timeout: Duration) -> Result<Outc
 /// Takes a patch out.
 pub(crate) fn unload(name: &str, place: &Place, timeout: Duration) -> Result<Outcome> {
     each(place, name, "unloaded from", |process| {
+        // A dash and an underscore are the same in a module's name, which this one was read as.
+        let is_it = |of: &str| of.replace('-', "_") == name;
+        let patches = process.contents()?.patches;
+        let known = patches.iter().find(|patch| is_it(&patch.name));
+        let name = known.map_or(name, |patch| &patch.name);
         process.unload(name, options(timeout))
     })
 }
