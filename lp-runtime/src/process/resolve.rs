@@ -71,6 +71,19 @@ pub enum ResolveError {
         /// The object that has it.
         object: String,
     },
+    /// Two objects define it, and nothing says to which one the patched object's references go.
+    #[error(
+        "'{symbol}' is defined in {object} and in {other}, and {object} has no reference that would say which one it means: \
+         give the patch the one it needs under a name of its own"
+    )]
+    Interposed {
+        /// The symbol.
+        symbol: String,
+        /// The patched object.
+        object: String,
+        /// The other one, which comes first.
+        other: String,
+    },
     /// A name that the linker makes up.
     #[error(
         "the patch refers to '{0}', which means nothing there: compile it with -fPIC or -fno-pic, -mcmodel=small"
@@ -190,11 +203,27 @@ impl<'a, M: ReadMemory + ?Sized> Resolver<'a, M> {
             return Ok(Value::Address(address));
         }
         let definition = global::find(self.images, image, name)?;
+        let definition = match global::own(image, name).filter(|own| !own.is(&definition)) {
+            None => definition,
+            Some(own) if image.dynamic.symbolic => own,
+            // The object has no slot for a function of its own that another one has, too: it may never call it, or it was linked
+            // to call its own (-Bsymbolic-functions), which nothing in it says.
+            Some(_) if definition.is_function() => {
+                return Err(ResolveError::Interposed {
+                    symbol: name.to_owned(),
+                    object: image.name.clone(),
+                    other: definition.image.name.clone(),
+                });
+            }
+            Some(_) => definition,
+        };
         self.value(name, definition)
     }
 
     fn value(&self, name: &str, definition: Definition<'_>) -> Result<Value, ResolveError> {
-        let Definition { image, value, kind } = definition;
+        let Definition {
+            image, value, kind, ..
+        } = definition;
         if kind == elf::STT_TLS.0 {
             let variable = tls::variable(self.images, image, value, self.memory);
             return Ok(Value::Tls(variable));

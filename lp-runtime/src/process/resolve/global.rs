@@ -21,6 +21,20 @@ pub(super) struct Definition<'a> {
     pub(super) value: u64,
     /// `STT_*`
     pub(super) kind: u8,
+    /// It is there, and not a PLT entry that stands for it.
+    defined: bool,
+}
+
+impl Definition<'_> {
+    /// Whether both are one.
+    pub(super) fn is(&self, other: &Definition<'_>) -> bool {
+        std::ptr::eq(self.image, other.image) && self.value == other.value
+    }
+
+    /// Whether it is code of its object, not a PLT entry that stands for another's.
+    pub(super) fn is_function(&self) -> bool {
+        self.defined && [elf::STT_FUNC.0, elf::STT_GNU_IFUNC.0].contains(&self.kind)
+    }
 }
 
 impl<'a> Definition<'a> {
@@ -29,8 +43,15 @@ impl<'a> Definition<'a> {
             image,
             value: found.value,
             kind: found.kind,
+            defined: true,
         }
     }
+}
+
+/// An object's own definition of a name, the default version of it.
+pub(super) fn own<'a>(image: &'a Image, name: &str) -> Option<Definition<'a>> {
+    let exported = image.dynamic.named(name.as_bytes()).any(|it| it.defined);
+    exported.then(|| defined_in(image, name, None)).flatten()
 }
 
 /// The definition to which a reference of an object is bound. `NAME@VERSION` asks for a version.
@@ -77,6 +98,7 @@ fn linked_into<'a>(executable: &'a Image, name: &str) -> Option<Definition<'a>> 
         image: executable,
         value,
         kind,
+        defined: true,
     })
 }
 
@@ -87,6 +109,7 @@ fn defined_in<'a>(image: &'a Image, name: &str, version: Option<&[u8]>) -> Optio
         image,
         value: found.value,
         kind: found.kind,
+        defined: found.defined,
     })
 }
 

@@ -245,6 +245,41 @@ fn a_plugins_reference_is_its_own_librarys() {
 }
 
 #[test]
+fn a_function_that_two_objects_have_is_the_one_that_the_patched_object_calls() {
+    let library = "int f(void) { return 1; } int calls(void) { return f(); } int shared = 3;";
+    let answer = "int f(void) { return 2; } int calls(void); extern int shared;
+        void answer(const char *q, char *r) { HEX(*q == 'f' ? (long)f : *q == 's' ? (long)&shared : calls()); }";
+    let prog = format!("{PREFIX}{answer}");
+    let args = ["-rdynamic", "-no-pie", "-fno-pie", "-l:libf.so"];
+    let calls_ours: [(&[&str], bool); 3] = [
+        (&["-fno-inline"], false),
+        (&["-fno-inline", "-Wl,-Bsymbolic"], true),
+        (&["-fno-inline", "-Wl,-Bsymbolic-functions"], true),
+    ];
+    for (link, own) in calls_ours {
+        let folder = Folder::new();
+        folder.library("libf.so", library, link);
+        let path = folder.server("prog", &prog, &args);
+        let (target, told) = Target::start(&path, &["f", "calls", "shared"]);
+        assert_eq!(told[1], if own { "1" } else { "2" });
+        let found = target.value("libf.so", "f");
+        if link.contains(&"-Wl,-Bsymbolic-functions") {
+            assert!(
+                matches!(found, Err(ResolveError::Interposed { .. })),
+                "{found:?}"
+            );
+            assert_eq!(target.address("libf.so", "shared"), told[2]);
+            continue;
+        }
+        let at = target.address("libf.so", ".klp.sym.libf_so.f,0");
+        assert_eq!(
+            found.expect("it is known"),
+            Value::Address(u64::from_str_radix(if own { &at } else { &told[0] }, 16).expect("hex"))
+        );
+    }
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let folder = Folder::new();
     let answer = "int not_exported(void) { return 4; }
@@ -286,6 +321,10 @@ fn what_is_preloaded_comes_before_what_is_needed() {
     let program = Program::spawn(Command::new(path).env("LD_PRELOAD", preload));
     let (target, told) = Target::of(program, &["f", "g"]);
     assert_eq!(target.address("prog", "f"), told[0]);
-    assert_eq!(target.address("libneeded.so", "f"), told[0]);
+    let own = target.value("libneeded.so", "f");
+    assert!(
+        matches!(own, Err(ResolveError::Interposed { .. })),
+        "{own:?}"
+    );
     assert_eq!(target.address("libpre.so", "g"), told[1]);
 }
