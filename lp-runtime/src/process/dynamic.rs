@@ -163,7 +163,7 @@ impl Dynamic {
                 .get(*index as usize)
                 .map(|it| text_at(strings, it.name))
         };
-        by_name.sort_by_key(|index| (name(index), *index));
+        by_name.sort_by_cached_key(|index| (name(index), *index));
         Ok(())
     }
 

@@ -189,7 +189,7 @@ impl SymbolTable {
 
     fn new(source: Source, strings: Vec<u8>, mut symbols: Vec<Symbol>) -> Self {
         let key = |it: &Symbol| (text_at(&strings, it.name), it.value);
-        symbols.sort_by(|a, b| key(a).cmp(&key(b)));
+        symbols.sort_by_cached_key(key);
         let is_function = |it: &Symbol| is_code(it.kind) && !it.absolute;
         let with_index = (0..).zip(&symbols);
         let functions = with_index.filter(|(_, it)| is_function(it));
