@@ -3,6 +3,7 @@
 //! A slot for a function may still lead to the object's own PLT, which asks the dynamic linker at the first call; the file
 //! has the same value then, and it says nothing.
 
+use super::global;
 use crate::process::dynamic::{DynamicSymbol, Slot};
 use crate::process::image::{Image, Origin};
 use crate::process::images::Images;
@@ -51,9 +52,14 @@ pub(super) fn chosen(
         |slot: &&Slot| slot.kind == elf::R_X86_64_IRELATIVE.0 && slot.addend as u64 == value;
     let own = definer.dynamic.slots.iter().filter(is_own);
     let own = own.filter_map(|slot| filled(definer, slot, memory));
-    // Those of others have; only what leads into the definer's own code is its choice.
+    // Those of others have; they count where they mean this very version of it, and lead into the definer's own code.
     let code = definer.text();
-    let others = images.iter().filter_map(|image| bound(image, name, memory));
+    let means_it = |image: &&Image| {
+        let found = global::find(images, image, name);
+        found.is_ok_and(|it| std::ptr::eq(it.image, definer) && it.value == value)
+    };
+    let others = images.iter().filter(means_it);
+    let others = others.filter_map(|image| bound(image, name, memory));
     let others = others.filter(|address| code.iter().any(|range| range.contains(address)));
     let resolver = definer.address(value);
     one(own.chain(others).filter(|address| *address != resolver))
