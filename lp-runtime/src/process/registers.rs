@@ -25,6 +25,10 @@ const FAULTS: [libc::c_int; 6] = [
 /// Trap, interrupt, and I/O flags as a thread in user space has them: none but interrupts on.
 const EFLAGS: u64 = 0x202;
 
+/// What the kernel puts into `rax` of a call that it restarts with what is left of it, and from its beginning.
+const ERESTART_RESTARTBLOCK: i64 = -516;
+const ERESTARTNOHAND: i64 = -514;
+
 /// The registers of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Registers(pub(crate) user_regs_struct);
@@ -51,6 +55,11 @@ impl Registers {
     /// Its stack pointer.
     pub fn sp(&self) -> u64 {
         self.0.rsp
+    }
+
+    /// Whether it is in a system call that the kernel restarts from where it was (`nanosleep`, `poll`).
+    pub(crate) fn has_restart_block(&self) -> bool {
+        self.0.orig_rax as i64 >= 0 && self.0.rax as i64 == ERESTART_RESTARTBLOCK
     }
 
     /// The register of a DWARF number (System V ABI, figure 3.36); 16 is the program counter.
@@ -88,10 +97,14 @@ impl Saved {
     /// Saves all registers, and blocks signals except for faults.
     pub(crate) fn for_call(tid: Tid) -> Result<Self, Errno> {
         let extended = Some(ptrace::extended_state(tid)?);
-        let saved = Self {
+        let mut saved = Self {
             extended,
             ..Self::for_syscall(tid)?
         };
+        if Registers(saved.registers).has_restart_block() {
+            // The function may make such a call itself, and the kernel then forgets this one. So it begins again.
+            saved.registers.rax = ERESTARTNOHAND as u64;
+        }
         let faults = FAULTS
             .iter()
             .fold(0, |mask, signal| mask | 1u64 << (signal - 1));

@@ -150,12 +150,14 @@ fn search(mapping: &Mapping, memory: &dyn ReadMemory) -> Option<u64> {
 }
 
 impl Threads {
-    /// A stopped thread that can do something for us.
+    /// A stopped thread that can do something for us: best one that is not in a call which the kernel restarts from where it was, since
+    /// it remembers that for one call alone.
     ///
     /// # Errors
     /// Where all of them are under seccomp, or none can be used at the moment.
     pub fn helper(&self, memory: &dyn ReadMemory) -> Result<Tid, InjectError> {
         let mut denied = None;
+        let mut second = None;
         for tid in self.tids().filter(|tid| self.is_stopped(*tid)) {
             let status = Status::of_thread(self.pid(), tid);
             let mode = status.and_then(|it| it.number("Seccomp")).unwrap_or(0);
@@ -166,11 +168,16 @@ impl Threads {
             let Ok(registers) = Registers::of(tid) else {
                 continue;
             };
-            if !registers::in_restartable_sequence(tid, registers.pc(), memory) {
+            if registers::in_restartable_sequence(tid, registers.pc(), memory) {
+                continue;
+            }
+            if !registers.has_restart_block() {
                 return Ok(tid);
             }
+            second.get_or_insert(tid);
         }
-        Err(denied.unwrap_or(InjectError::NoThread { pid: self.pid() }))
+        let none = || denied.unwrap_or(InjectError::NoThread { pid: self.pid() });
+        second.ok_or_else(none)
     }
 
     /// Maps anonymous memory at exactly this address.

@@ -109,7 +109,7 @@ fn a_system_call_leaves_all_registers() {
 }
 
 /// Maps what calls need, and calls `function` in each thread.
-fn call_in_each(
+pub(super) fn call_in_each(
     threads: &mut Threads,
     function: u64,
     others: Others,

@@ -1,7 +1,9 @@
 //! A thread that sleeps in a system call does not notice that it was stopped, nor what it did for us meanwhile.
 
+use super::registers::call_in_each;
 use super::support::{memory_and_gate, stopped};
 use crate::program::{Folder, Program};
+use lp_runtime::process::call::Others;
 use lp_runtime::process::threads::Threads;
 use std::time::Duration;
 
@@ -184,6 +186,37 @@ fn disturb(each: impl Fn(&mut Threads) + Sync) {
 fn sleepers_are_not_disturbed_by_a_stop() {
     disturb(|_| ());
 }
+
+/// A function that sleeps itself. The time of a call that was slept through begins again.
+#[test]
+fn sleepers_are_not_ended_by_a_call_of_ours() {
+    let folder = Folder::new();
+    let source = format!("{SLEEPERS}{NAPS}").replace("\"asleep\"", "\"asleep\"), where(");
+    let source = source.replace("void answer", "static void where(void);\nvoid answer");
+    let mut program = Program::start(&folder.server("nappers", &source, &["-pthread"]));
+    let pid = program.pid();
+    program.send("sleep");
+    assert_eq!(program.line(), "asleep");
+    let nap = u64::from_str_radix(&program.line(), 16).expect("an address");
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(20));
+        stopped(pid, |threads| {
+            let results = call_in_each(threads, nap, Others::Stopped, Duration::from_secs(5));
+            assert!(results.iter().all(|it| matches!(it, Ok(3))), "{results:?}");
+        });
+    }
+    assert_eq!(program.line(), UNDISTURBED);
+}
+
+const NAPS: &str = r#"
+int nap(void)
+{
+	struct timespec short_time = { 0, 1000000 };
+	nanosleep(&short_time, NULL);
+	return 3;
+}
+static void where(void) { printf("%lx\n", nap); }
+"#;
 
 #[test]
 fn sleepers_are_not_disturbed_by_a_system_call_of_ours() {

@@ -248,6 +248,34 @@ void answer(const char *q, char *r)
 }
 
 #[test]
+fn a_process_that_shares_its_memory_for_good_is_refused() {
+    let folder = Folder::new();
+    let answer = r#"
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+static char stack[65536];
+static int other(void *it) { prctl(PR_SET_PDEATHSIG, SIGKILL); for (;;) pause(); }
+void answer(const char *q, char *r)
+{
+	sprintf(r, "%d", clone(other, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL));
+}
+"#;
+    let mut program = Program::start(&folder.server("shares", answer, &["-D_GNU_SOURCE"]));
+    let other: i32 = program.ask("go").parse().expect("a pid");
+    let patience = Duration::from_millis(50);
+    let stop = with_threads(program.pid(), |it| it.stop_all(patience));
+    match stop.expect("it can be traced") {
+        Err(StopError::Seize(SeizeError::SharedMemory { other: found, .. })) => {
+            assert_eq!(found, other);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_process_that_becomes_another_program_is_let_go() {
     let folder = Folder::new();
     let answer = r#"

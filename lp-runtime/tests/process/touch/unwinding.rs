@@ -149,6 +149,37 @@ void answer(const char *q, char *r)
     assert!(names.contains(&"main".to_owned()), "{names:?}");
 }
 
+/// As in musl, whose way back from a handler has no unwind information.
+#[test]
+fn a_handler_that_returns_by_code_without_unwind_information_leads_back_too() {
+    let folder = Folder::new();
+    let answer = r#"
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+asm(".text\nreturns: mov $15, %eax\n syscall\n");
+extern void returns(void);
+static void handler(int it) { puts("handler"); fflush(stdout); for (;;) ; }
+__attribute__((noipa)) static int interrupted(volatile int *zero) { return 100 / *zero; }
+struct { void (*handler)(int); unsigned long flags; void (*restorer)(void); unsigned long mask; } action =
+	{ handler, 0x04000000 /* SA_RESTORER */, returns, 0 };
+void answer(const char *q, char *r)
+{
+	volatile int zero = 0;
+	syscall(SYS_rt_sigaction, SIGFPE, &action, NULL, 8);
+	sprintf(r, "%d", interrupted(&zero));
+}
+"#;
+    let path = folder.server("restorer", answer, &[]);
+    let mut program = Program::start(&path);
+    program.send("go");
+    assert_eq!(program.line(), "handler");
+    let names = names(&program, &path, true).expect("it is reliable");
+    assert_eq!(names[0], "handler");
+    assert!(names.contains(&"interrupted".to_owned()), "{names:?}");
+    assert!(names.contains(&"main".to_owned()), "{names:?}");
+}
+
 #[test]
 fn code_without_unwind_information_is_never_taken_for_the_end() {
     let folder = Folder::new();
