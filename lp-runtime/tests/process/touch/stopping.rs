@@ -188,8 +188,9 @@ fn a_process_stopped_by_a_signal_stays_so() {
     kill("-STOP");
     while states(pid) != ['T'; 4] {}
     stopped(pid, |_| assert_eq!(states(pid), ['t'; 4]));
-    while states(pid).contains(&'t') {}
-    assert_eq!(states(pid), ['T'; 4]);
+    // On their way from one stop into the other they show as running.
+    let again = (0..100_000).any(|_| states(pid) == ['T'; 4]);
+    assert!(again, "{:?}", states(pid));
     kill("-CONT");
     counts(&mut program);
 }

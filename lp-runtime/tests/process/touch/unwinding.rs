@@ -226,10 +226,7 @@ fn program_is_not_in(program: &Program, path: &Path, function: &str) -> bool {
 
 /// Every instruction of a program's function, of what it calls in the procedure linkage table, the library and the vdso: the
 /// stack always leads to `main`, and shows the functions that are known to be active.
-#[test]
-fn every_single_instruction_is_known() {
-    let folder = Folder::new();
-    let answer = r#"
+const STEPPED: &str = r#"
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -266,22 +263,33 @@ __attribute__((noipa)) void answer(const char *q, char *r)
 	strcpy(r, "stepped");
 }
 "#;
-    let variants: [&[&str]; 6] = [
-        &["-O2", "-fomit-frame-pointer"],
-        &["-O0"],
-        &["-O3", "-fcf-protection"],
-        &["-Os", "-fno-pie", "-no-pie"],
-        &["-O2", "-Wl,-z,lazy", "-fno-omit-frame-pointer"],
-        &["-O2", "-static"],
-    ];
-    for args in variants {
-        let path = folder.server("stepped", answer, args);
-        let mut program = Program::start(&path);
-        program.send("go");
-        assert_eq!(program.line(), "here");
-        let steps = step_through(&mut program, &path);
-        assert!(steps > 300, "{args:?}: {steps}");
-    }
+
+fn every_instruction_is_known(args: &[&str]) {
+    let folder = Folder::new();
+    let path = folder.server("stepped", STEPPED, args);
+    let mut program = Program::start(&path);
+    program.send("go");
+    assert_eq!(program.line(), "here");
+    let steps = step_through(&mut program, &path);
+    assert!(steps > 300, "{steps}");
+}
+
+#[test]
+fn every_instruction_of_optimised_code_is_known() {
+    every_instruction_is_known(&["-O2", "-fomit-frame-pointer"]);
+    every_instruction_is_known(&["-O3", "-fcf-protection"]);
+}
+
+#[test]
+fn every_instruction_with_frame_pointers_is_known() {
+    every_instruction_is_known(&["-O0"]);
+    every_instruction_is_known(&["-O2", "-Wl,-z,lazy", "-fno-omit-frame-pointer"]);
+}
+
+#[test]
+fn every_instruction_at_fixed_addresses_is_known() {
+    every_instruction_is_known(&["-Os", "-fno-pie", "-no-pie"]);
+    every_instruction_is_known(&["-O2", "-static"]);
 }
 
 /// Steps until `done` is reached, and counts the steps inside `traced`.
