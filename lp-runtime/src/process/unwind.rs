@@ -6,6 +6,7 @@
 //! take a step that fails for the end of the stack. A guess is good for a backtrace and no proof that a function is not
 //! on it.
 
+mod ahead;
 mod expression;
 mod row;
 mod signal;
@@ -150,6 +151,10 @@ impl<'a> Unwinder<'a> {
         stack: &mut Stack<'_>,
     ) -> Result<Option<Caller>, Why> {
         let Some(row) = self.row(pc, exact) else {
+            let ahead = || ahead::follow(self.tables, known, pc, stack);
+            if let Some(caller) = exact.then(ahead).flatten() {
+                return Ok(Some(caller));
+            }
             // The C libraries that have no unwind information for it return from a signal by these bytes all the same.
             let known = signal::interrupted(known, pc, stack).ok_or(Why::NoInformation)?;
             return Ok(Some(Caller {

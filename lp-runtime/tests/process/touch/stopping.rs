@@ -35,7 +35,7 @@ void answer(const char *q, char *r)
 "#;
 
 /// A thread that makes a thread that makes a thread, each ending at once.
-const STORM: &str = r#"
+pub(super) const STORM: &str = r#"
 #include <pthread.h>
 static void *next(void *it)
 {
