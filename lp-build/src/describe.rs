@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use lp_diff::explain::layout::parse_allowed;
-use lp_klp::manifest::ShadowId;
+use lp_klp::manifest::{Callbacks, ShadowId};
 use lp_klp::state::KlpState;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub struct Describe {
     pub shadows: Vec<ShadowId>,
     /// The types whose layout it changes knowingly.
     pub allow_layout_change: Vec<String>,
+    /// The functions that are called around the patching, of a patch for processes.
+    pub callbacks: Callbacks,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +47,17 @@ struct File {
     state: Vec<State>,
     #[serde(default)]
     shadow: Vec<Shadow>,
+    #[serde(default)]
+    callbacks: CallbackNames,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallbackNames {
+    pre_patch: Option<String>,
+    post_patch: Option<String>,
+    pre_unpatch: Option<String>,
+    post_unpatch: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +112,12 @@ pub fn parse(text: &str) -> Result<Describe> {
         states,
         state_lines: lines,
         allow_layout_change: allowed(text, &file.allow_layout_change)?,
+        callbacks: Callbacks {
+            pre_patch: file.callbacks.pre_patch,
+            post_patch: file.callbacks.post_patch,
+            pre_unpatch: file.callbacks.pre_unpatch,
+            post_unpatch: file.callbacks.post_unpatch,
+        },
     })
 }
 

@@ -115,6 +115,11 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         .map(describe::read)
         .transpose()?
         .unwrap_or_default();
+    ensure!(
+        described.callbacks.is_empty(),
+        "[callbacks] in the description is for patches of processes: in a kernel's patch the source declares them, with \
+         LP_PRE_PATCH_CALLBACK and its like"
+    );
     let allowed = [
         &args.allow_layout_change[..],
         &described.allow_layout_change,

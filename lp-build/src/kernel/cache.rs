@@ -1,7 +1,7 @@
 //! The cache's folders, and how runs share them.
 //!
 //! ```text
-//! prepared/KEY/           a finished build folder: only ever published by rename, never written to again
+//! prepared/KEY/           a finished build folder, or what the build of a program's tree gave: only ever published by rename, never written to again
 //! prepared/KEY.lock       held by a run that uses the folder; alone by one that makes it, so that it is not made twice,
 //!                         or removes it
 //! prepared/.new-KEY-*/    one that is being made; of a run that was killed if KEY.lock is free
@@ -16,6 +16,7 @@
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -186,6 +187,37 @@ impl Cache {
     }
 }
 
+impl Cache {
+    /// A new folder of this name for one run at a time; a second run that wants it waits for the first.
+    pub fn place(&self, name: &str) -> Result<Scratch> {
+        let runs = self.root.join("runs");
+        let path = runs.join(name);
+        let file = path.with_extension("lock");
+        loop {
+            let mut lock = lock(&file)?;
+            // Whoever had it before took the file away with it, and somebody may have made another one.
+            let own = lock.file.metadata()?.ino();
+            if fs::metadata(&file).map(|there| there.ino()).ok() != Some(own) {
+                continue;
+            }
+            lock.path = Some(file);
+            if path.exists() {
+                fs::remove_dir_all(&path)
+                    .with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+            let new = tempfile::Builder::new()
+                .prefix(name)
+                .rand_bytes(0)
+                .tempdir_in(&runs);
+            return Ok(Scratch {
+                _folder: Some(new.with_context(|| format!("cannot make {}", path.display()))?),
+                path,
+                _lock: Some(lock),
+            });
+        }
+    }
+}
+
 fn new_scratch(runs: &Path) -> Result<Scratch> {
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(runs)?;
     let path = folder.path().to_owned();
@@ -199,6 +231,11 @@ fn new_scratch(runs: &Path) -> Result<Scratch> {
 }
 
 impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A new folder in it.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.path.join(name);

@@ -2,7 +2,6 @@
 
 use super::binary::{Binary, Running};
 use crate::kernel::assemble::{changed, named_shadows, shadow_ids, sympos};
-use crate::kernel::callbacks::Callbacks;
 use crate::kernel::judge::Judged;
 use crate::options::Identity;
 use anyhow::{Result, ensure};
@@ -18,9 +17,9 @@ pub(super) fn manifest(
     identity: &Identity,
     running: &Running,
     judged: &[Judged],
+    callbacks: manifest::Callbacks,
 ) -> Result<Manifest> {
     let binary = &running.binary;
-    let (callbacks, _) = Callbacks::gather(judged);
     let units = judged.iter();
     let functions =
         units.flat_map(|unit| changed(unit).map(move |one| function(one, unit, running)));
@@ -29,7 +28,7 @@ pub(super) fn manifest(
         file: binary.file.clone(),
         build_id: binary.build_id.clone(),
         functions: functions.collect(),
-        callbacks: aliases(&callbacks, binary),
+        callbacks,
     };
     let manifest = Manifest {
         format: manifest::FORMAT,
@@ -57,22 +56,6 @@ pub(super) fn manifest(
         defects.join("; ")
     );
     Ok(manifest)
-}
-
-/// The symbols of the callbacks in the patch: two files may each have a static function of one name.
-fn aliases(callbacks: &Callbacks, binary: &Binary) -> manifest::Callbacks {
-    use lp_klp::target::Callback;
-    let mut names = manifest::Callbacks::default();
-    for (kind, found) in callbacks.of(&binary.object) {
-        let name = Some(found.alias.clone());
-        match kind {
-            Callback::PrePatch => names.pre_patch = name,
-            Callback::PostPatch => names.post_patch = name,
-            Callback::PreUnpatch => names.pre_unpatch = name,
-            Callback::PostUnpatch => names.post_unpatch = name,
-        }
-    }
-    names
 }
 
 fn function(function: &Function, unit: &Judged, running: &Running) -> manifest::Function {

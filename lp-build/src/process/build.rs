@@ -22,10 +22,8 @@ const SHOWN: usize = 30;
 /// Where trees are built.
 #[derive(Debug)]
 pub(super) struct Workplace {
-    /// The folder that each tree is copied to.
+    /// The folder that each tree is copied to. It has the same path in every run on this tree.
     tree: PathBuf,
-    /// Where the records are, one folder for each build.
-    records: PathBuf,
     /// What the compiled files shall say of where they are from.
     named: PathBuf,
     /// The author's headers.
@@ -41,21 +39,11 @@ pub(super) enum How {
     Plain,
 }
 
-/// A tree that was built.
-#[derive(Debug)]
-pub(super) struct Built {
-    pub(super) record: Record,
-}
-
 impl Workplace {
     /// In a folder that is new. `named`: the original tree.
     pub(super) fn new(folder: &Path, named: &Path) -> Result<Self> {
-        let records = folder.join("records");
-        fs::create_dir_all(&records)
-            .with_context(|| format!("cannot make {}", records.display()))?;
         Ok(Self {
             tree: folder.join("tree"),
-            records,
             named: named.to_owned(),
             include: headers::provide(folder)?,
         })
@@ -66,33 +54,33 @@ impl Workplace {
         &self.tree
     }
 
-    /// Copies a tree and runs the commands in it.
+    /// Copies a tree and runs the commands in it; what the shims write goes to the new folder `root`.
     pub(super) fn build(
         &self,
         source: &Path,
-        name: &str,
+        root: &Path,
         commands: &[String],
         how: How,
-    ) -> Result<Built> {
+    ) -> Result<()> {
         if self.tree.exists() {
             fs::remove_dir_all(&self.tree)
                 .with_context(|| format!("cannot remove {}", self.tree.display()))?;
         }
         copy_tree(source, &self.tree)?;
-        let root = self.records.join(name);
         for folder in ["bin", "records", "objects", "split"] {
             fs::create_dir_all(root.join(folder))?;
         }
-        make_shims(&root.join("bin"))?;
+        let shims = root.join("bin");
+        make_shims(&shims)?;
         for command in commands {
-            self.run(command, &root, name, how)?;
+            self.run(command, root, how)?;
         }
-        Ok(Built {
-            record: Record::read(&root)?,
-        })
+        // They are this program, which may be another one the next time.
+        fs::remove_dir_all(shims)?;
+        Ok(())
     }
 
-    fn run(&self, command: &str, root: &Path, name: &str, how: How) -> Result<()> {
+    fn run(&self, command: &str, root: &Path, how: How) -> Result<()> {
         let log = root.join("log");
         let file = File::options().create(true).append(true).open(&log)?;
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -131,7 +119,7 @@ impl Workplace {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-        bail!("building the {name} tree failed ({status}): {command}\n{shown}");
+        bail!("the build failed ({status}): {command}\n{shown}");
     }
 }
 
@@ -208,13 +196,14 @@ pub(super) fn apply(patches: &[PathBuf], orig: &Path, folder: &Path) -> Result<(
     Ok(())
 }
 
-/// Refuses a build of which the shims saw nothing.
-pub(super) fn check_seen(built: &Built, commands: &[String]) -> Result<()> {
+/// What the shims wrote; an error where they saw nothing.
+pub(super) fn seen(root: &Path, commands: &[String]) -> Result<Record> {
+    let record = Record::read(root)?;
     ensure!(
-        !built.record.compiled.is_empty(),
+        !record.compiled.is_empty(),
         "'{}' compiled nothing that could be seen: let it call the compiler by its name on the PATH (make CC=gcc), \
          not by a whole path, and compile everything (make clean before it, if the tree has what was built earlier)",
         commands.join(" && ")
     );
-    Ok(())
+    Ok(record)
 }

@@ -7,20 +7,24 @@
 //! | `record` | what the shims write down |
 //! | `headers` | what a patched source may include |
 //! | `build` | a copy of a tree, built under the shims |
+//! | `key` | whether a tree was built before |
 //! | `binary` | what processes run |
 //! | `symbols` | where its symbols are, if it is stripped |
 //! | `parts` | which objects are part of that |
 //! | `pairs` | which objects differ |
 //! | `judge` | whether an original is what runs, and what of it changed |
+//! | `callbacks` | what the loader calls around the patching |
 //! | `assemble` | the manifest |
 //! | `link` | the patch file |
 
 mod assemble;
 mod binary;
 mod build;
+mod callbacks;
 mod command;
 mod headers;
 mod judge;
+mod key;
 mod link;
 mod names;
 pub mod options;
@@ -36,13 +40,15 @@ use crate::kernel::{assemble as summary, publish, warn};
 use crate::options::Patched;
 use crate::progress::{Progress, say};
 use crate::report::{Report, Verdict};
+use crate::tree::walk::Listing;
 use crate::tree::{diffstat, walk};
 use anyhow::{Context, Result};
 use binary::{Binary, Running};
-use build::{Built, How, Workplace};
+use build::{How, Workplace};
 use lp_klp::note;
 use options::Options;
 use rayon::prelude::*;
+use record::{Linked, Record};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -88,11 +94,13 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     if options.dry_run {
         return Ok(Verdict::Planned);
     }
-    let trees = (options.orig.as_path(), patched_root.as_path());
-    let (judged, running) = judge_all(options, trees, binary, &scratch, progress, report)?;
+    let trees = (options.orig.as_path(), &orig, patched_root.as_path());
+    let folders = (&cache, &scratch);
+    let (judged, running) = judge_all(options, trees, binary, folders, progress, report)?;
     summary::summarize(identity, &judged, report);
     let needless = summary::needless(&judged, &options.allow_layout_change);
     warn(report, progress, &needless);
+    let callbacks = callbacks::gather(&options.callbacks, &judged, report);
     if refuse(options, &judged, report, progress) {
         return Ok(Verdict::Refused);
     }
@@ -103,7 +111,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     {
         return Ok(Verdict::Same);
     }
-    let manifest = assemble::manifest(identity, &running, &judged)?;
+    let manifest = assemble::manifest(identity, &running, &judged, callbacks)?;
     let bytes = progress.step("linking the patch", || {
         let objects: Vec<Vec<u8>> = judged.into_iter().filter_map(|unit| unit.diff).collect();
         let folder = scratch.folder("link")?;
@@ -128,46 +136,51 @@ fn is_made(path: &Path) -> bool {
 /// Builds both trees and judges the objects that differ.
 fn judge_all(
     options: &Options,
-    (orig, patched): (&Path, &Path),
+    (orig, listing, patched): (&Path, &Listing, &Path),
     binary: Binary,
-    scratch: &Scratch,
+    (cache, scratch): (&Cache, &Scratch),
     progress: &Progress,
     report: &mut Report,
 ) -> Result<(Vec<Judged>, Running)> {
-    let place = Workplace::new(&scratch.folder("work")?, orig)?;
-    let build = |source, name: &str, how: How| -> Result<Built> {
-        let built = place.build(source, name, &options.commands, how)?;
-        build::check_seen(&built, &options.commands)?;
-        Ok(built)
-    };
-    let half = |built: &Built| -> Result<_> {
+    let key = key::key(orig, listing, &options.commands)?;
+    let folder = cache.place(&format!("tree-{key}"))?;
+    let place = Workplace::new(folder.path(), orig)?;
+    let link = |record: &Record| -> Result<Linked> {
         let names = (binary.path.as_path(), binary.soname.as_deref());
-        let link = parts::link(built, names, options.built.as_deref(), place.tree())?;
+        let link = parts::link(record, names, options.built.as_deref(), place.tree())?;
         Ok(link.clone())
     };
+    let records = |name: &str| scratch.folder("records").map(|folder| folder.join(name));
     let symbols = match &binary.symbols {
         Some(path) => path.clone(),
         None => progress.step("building for its symbols", || {
-            let built = build(orig, "plain", How::Plain)?;
-            let path = scratch.folder("work")?.join("symbols");
-            fs::copy(half(&built)?.output, &path)?;
+            let root = records("plain")?;
+            place.build(orig, &root, &options.commands, How::Plain)?;
+            let path = root.join("symbols");
+            let output = link(&build::seen(&root, &options.commands)?)?.output;
+            fs::copy(output, &path)?;
             symbols::check_same_code(&binary.path, &path)?;
             Ok::<_, anyhow::Error>(path)
         })?,
     };
-    let orig = progress.step("building the original tree", || {
-        let built = build(orig, "original", How::Taken)?;
-        let link = half(&built)?;
-        Ok::<_, anyhow::Error>((built, link))
+    let kept = progress.step("building the original tree", || {
+        cache.prepared(&key, |root| {
+            place
+                .build(orig, root, &options.commands, How::Taken)
+                .context("the original tree")
+        })
     })?;
-    let patched = progress.step("building the patched tree", || {
-        let built = build(patched, "patched", How::Taken)?;
-        let link = half(&built)?;
-        Ok::<_, anyhow::Error>((built, link))
+    let before = build::seen(&kept.folder, &options.commands)?;
+    let after = progress.step("building the patched tree", || {
+        let root = records("patched")?;
+        place
+            .build(patched, &root, &options.commands, How::Taken)
+            .context("the patched tree")?;
+        build::seen(&root, &options.commands)
     })?;
     let pairs = pairs::find(
-        (&orig.0.record, &orig.1),
-        (&patched.0.record, &patched.1),
+        (&before, &link(&before)?),
+        (&after, &link(&after)?),
         place.tree(),
     )?;
     report.notes.extend(pairs.notes);

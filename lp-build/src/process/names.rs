@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 const COMPILERS: [&str; 8] = ["gcc", "g++", "cc", "c++", "clang", "clang++", "c99", "c89"];
 const LINKERS: [&str; 5] = ["ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold"];
@@ -29,18 +30,32 @@ fn has(name: &str, known: &[&str]) -> bool {
     })
 }
 
+/// All of them that are on the PATH, by path.
+pub(super) fn programs() -> BTreeSet<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut programs = BTreeSet::new();
+    for folder in std::env::split_paths(&path) {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let is_one = |entry: &std::fs::DirEntry| {
+            let name = entry.file_name();
+            name.to_str()
+                .is_some_and(|name| is_compiler(name) || is_linker(name))
+        };
+        programs.extend(entries.filter(is_one).map(|entry| entry.path()));
+    }
+    programs
+}
+
 /// Makes a shim, which is this program, for each of them on the PATH.
 pub(super) fn make_shims(folder: &Path) -> Result<()> {
     let this = std::env::current_exe().context("cannot tell which program this is")?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut names = BTreeSet::new();
-    for folder in std::env::split_paths(&path) {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let found = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        names.extend(found.filter(|name| is_compiler(name) || is_linker(name)));
-    }
+    let programs = programs();
+    let names: BTreeSet<&OsStr> = programs
+        .iter()
+        .filter_map(|path| path.file_name())
+        .collect();
     for name in names {
-        let link = folder.join(&name);
+        let link = folder.join(name);
         std::os::unix::fs::symlink(&this, &link)
             .with_context(|| format!("cannot make {}", link.display()))?;
     }

@@ -6,6 +6,7 @@ use crate::options::{
     DESCRIBE_FILE, Identity, Patched, Said, default_cache, identity, output_stem,
 };
 use anyhow::{Context, Result, ensure};
+use lp_klp::manifest::Callbacks;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub struct Options {
     pub output: PathBuf,
     /// What the patch says of itself.
     pub identity: Identity,
+    /// The callbacks that the description names.
+    pub callbacks: Callbacks,
     /// The description file that was read.
     pub describe: Option<PathBuf>,
     /// Whether to go on where the original does not reproduce.
@@ -67,6 +70,7 @@ pub fn interpret(args: ProcessArgs) -> Result<Options> {
         replace: args.replace,
         state: args.state,
     };
+    let callbacks = described.callbacks.clone();
     let stem = output_stem(&args.output, ".lp")?;
     Ok(Options {
         orig: tree(&args.orig, "--orig")?,
@@ -80,6 +84,7 @@ pub fn interpret(args: ProcessArgs) -> Result<Options> {
         built: args.built,
         output: args.output,
         identity: identity(said, described, &stem)?,
+        callbacks,
         describe,
         allow_mismatch: args.allow_mismatch,
         allow_layout_change: allowed.into_iter().collect(),

@@ -99,8 +99,11 @@ fn elsewhere(
         let is_part = patched.1.contains_key(path.as_path()) || orig.1.contains_key(path.as_path());
         (old.object != new.object && !is_part).then(|| inside(&new.source, tree))
     };
+    // A source can be compiled twice, for a shared and for a static library.
+    let parts = patched.1.values().chain(orig.1.values());
+    let parts: BTreeSet<String> = parts.map(|one| inside(&one.source, tree)).collect();
     let sources: BTreeSet<String> = patched.0.compiled.iter().filter_map(differs).collect();
-    sources.into_iter().collect()
+    sources.difference(&parts).cloned().collect()
 }
 
 fn inside(path: &Path, tree: &Path) -> String {

@@ -3,23 +3,21 @@
 //! Test programs and tools of the same tree are built too, and a change in them is none of the patch's business. The
 //! tempting wrong way is to go by the names of sources.
 
-use super::build::Built;
 use super::record::{Compiled, Linked, Record};
 use anyhow::{Result, bail};
 use object::read::elf::FileHeader as _;
 use object::{Endianness, elf};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Finds the link that made the binary: by the name given with `--built`, by soname, or by file name.
 pub(super) fn link<'b>(
-    built: &'b Built,
+    record: &'b Record,
     (binary, soname): (&Path, Option<&str>),
     given: Option<&Path>,
     tree: &Path,
 ) -> Result<&'b Linked> {
-    let links = &built.record.linked;
+    let links = &record.linked;
     if let Some(given) = given {
         let path = tree.join(given);
         return links.get(&path).ok_or_else(|| {
@@ -34,7 +32,7 @@ pub(super) fn link<'b>(
     let mut found: Vec<&Linked> = links
         .values()
         .filter(|link| match soname {
-            Some(soname) => soname_of(&link.output).as_deref() == Some(soname),
+            Some(soname) => link.soname.as_deref() == Some(soname),
             None => link.output.file_name() == name,
         })
         .collect();
@@ -77,11 +75,6 @@ fn outputs(links: &BTreeMap<PathBuf, Linked>, tree: &Path) -> String {
         1..=SHOWN => inside.join(", "),
         more => format!("{} and {} more", inside[..SHOWN].join(", "), more - SHOWN),
     }
-}
-
-/// The name that a library gives itself.
-pub(super) fn soname_of(path: &Path) -> Option<String> {
-    soname(&fs::read(path).ok()?)
 }
 
 /// The name that a library's bytes give.

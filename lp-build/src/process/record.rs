@@ -55,6 +55,8 @@ pub struct Linked {
     pub output: PathBuf,
     /// Its content's hash.
     pub object: String,
+    /// The name that it gives itself, if it is a shared library that does.
+    pub soname: Option<String>,
     /// The content's hash of each object that it was made from, members of archives among them.
     pub inputs: Vec<String>,
     /// Nanoseconds since 1970 at its end.

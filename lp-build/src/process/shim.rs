@@ -217,6 +217,7 @@ impl Shim {
         self.write(&Step::Link(Linked {
             output,
             object: hash(&bytes),
+            soname: super::parts::soname(&bytes),
             inputs,
             at: now(),
         }))

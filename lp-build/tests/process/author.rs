@@ -1,7 +1,8 @@
 //! What an author says with the headers of `templates/` and in `livepatch.toml`, shown on the example.
 
-use crate::lab::{Patch, run, said};
+use crate::lab::{Lab, Patch, run, said};
 use lp_klp::name::Sympos;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -77,5 +78,31 @@ fn the_example_has_callbacks_states_and_shadow_variables() {
         !second.report.contains("which server does not use so far"),
         "{}",
         second.report
+    );
+}
+
+#[test]
+fn a_callback_by_name_is_a_new_function() {
+    let makefile = "CFLAGS = -O2\nprog: main.o work.o\n\t$(CC) -o $@ $^\n";
+    let main = "int work(int); int main(int argc, char **argv) { return work(argc); }\n";
+    let work = "int work(int x) { return x * 5; }\n";
+    let after = "int limit_check(void) { return 0; } int work(int x) { return x * 7; }\n";
+    let mut lab = Lab::new(
+        &[("Makefile", makefile), ("main.c", main), ("work.c", work)],
+        &[("work.c", after)],
+    );
+    let description = lab.path("livepatch.toml");
+    lab.options = vec!["--describe".to_owned(), description.display().to_string()];
+    fs::write(&description, "[callbacks]\npre_patch = \"limit_check\"\n").expect("a file");
+    let patch = lab.patch("prog");
+    let callbacks = patch.object().callbacks;
+    assert_eq!(callbacks.pre_patch.as_deref(), Some("limit_check"));
+    assert!(patch.defines("limit_check"));
+    fs::remove_file(lab.path("fix.lp")).expect("the patch");
+    fs::write(&description, "[callbacks]\npre_patch = \"work\"\n").expect("a file");
+    let refusal = lab.refusal("prog");
+    assert!(
+        refusal.contains("work: it is to be the pre_patch callback"),
+        "{refusal}"
     );
 }

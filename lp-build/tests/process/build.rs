@@ -159,3 +159,27 @@ fn a_tree_that_was_built_before_is_built_anew_and_not_written_to() {
     assert_eq!(lab.patch("prog").functions(), ["work"]);
     assert_eq!(stamp("work.o"), before);
 }
+
+#[test]
+fn the_second_run_does_not_build_the_original_again() {
+    let makefile = "CFLAGS = -O2\nprog: main.o work.o\n\tdate +%N >> $(LOG)\n\t$(CC) -o $@ $^\n";
+    let mut lab = Lab::new(
+        &[("Makefile", makefile), ("main.c", MAIN), ("work.c", WORK)],
+        &[("work.c", "int work(int x) { return x * 7; }\n")],
+    );
+    lab.build = format!("make LOG={}", lab.path("log").display());
+    let built = |lab: &Lab| {
+        let text = std::fs::read_to_string(lab.path("log"));
+        text.expect("a log").lines().count()
+    };
+    let binary = lab.binary("prog");
+    let before = built(&lab);
+    let first = lab.patch("prog");
+    assert_eq!(built(&lab) - before, 2, "both trees");
+    let second = lab.patch("prog");
+    assert_eq!(built(&lab) - before, 3, "the patched tree alone");
+    assert_eq!(first.bytes(), second.bytes());
+    std::fs::write(lab.path("orig/main.c"), format!("{MAIN}\n")).expect("a source");
+    assert_eq!(lab.lp_build(&binary).status.code(), Some(0));
+    assert_eq!(built(&lab) - before, 5, "a tree that is another one");
+}

@@ -126,6 +126,10 @@ impl Patch {
         symbol.is_some_and(|symbol| symbol.section_index().is_some())
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(crate) fn file(&self) -> object::File<'_> {
         object::File::parse(&*self.bytes).expect("an object")
     }
