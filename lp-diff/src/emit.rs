@@ -367,7 +367,11 @@ impl<'s, 'd> Emitter<'s, 'd> {
             },
             Target::Symbol { id, offset } => {
                 let symbol = view.object.symbol(id);
-                if symbol.place != Place::Undefined && !symbol.name().is_empty() {
+                let in_target = self.source.flavour.is_process()
+                    && symbol.place == Place::Reserved(elf::SHN_COMMON.0)
+                    && self.source.resolver.target_has(symbol.name());
+                let is_outer = symbol.place == Place::Undefined || in_target;
+                if !is_outer && !symbol.name().is_empty() {
                     return Err(Refusal::new(
                         RefusalCode::Unresolved,
                         symbol.name(),

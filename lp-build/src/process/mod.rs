@@ -100,6 +100,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     summary::summarize(identity, &judged, report);
     let needless = summary::needless(&judged, &options.allow_layout_change);
     warn(report, progress, &needless);
+    warn(report, progress, &endless(&judged));
     let callbacks = callbacks::gather(&options.callbacks, &judged, report);
     if refuse(options, &judged, report, progress) {
         return Ok(Verdict::Refused);
@@ -124,6 +125,22 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     report.output = Some(options.output.clone());
     report.size = Some(bytes.len() as u64);
     Ok(Verdict::Built)
+}
+
+/// What is to be said of `main`, which is on its thread's stack for as long as the process lives.
+fn endless(judged: &[Judged]) -> Vec<String> {
+    let changed = judged
+        .iter()
+        .flat_map(|unit| summary::changed(unit).map(move |one| (unit, one)));
+    let main = changed.filter(|(_, function)| function.name == "main");
+    main.map(|(unit, _)| {
+        format!(
+            "{}: main changed, and no process ever leaves it, so that a patch with it cannot be switched to: move the \
+             change into a function that main calls, or is called from there again and again",
+            unit.source
+        )
+    })
+    .collect()
 }
 
 /// Whether a file is what an earlier build left in a tree: an object, an archive, a program.
