@@ -1,6 +1,6 @@
 //! What the patch says of itself, and what it needs that the binary did not need so far.
 
-use super::binary::{Binary, Running};
+use super::binary::Running;
 use crate::kernel::assemble::{changed, named_shadows, shadow_ids, sympos};
 use crate::kernel::judge::Judged;
 use crate::options::Identity;

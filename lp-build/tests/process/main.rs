@@ -4,5 +4,6 @@
 mod author;
 mod build;
 mod code;
+mod headers;
 mod lab;
 mod stripped;
