@@ -45,12 +45,28 @@ fn named(pair: &Pair<'_>, id: TypeId, user: &str) -> Option<Warning> {
 /// describes those alone that the unit uses.
 fn nameless(pair: &Pair<'_>) -> Option<Warning> {
     let (before, after) = (&pair.orig.types, &pair.patched.types);
-    let olds: BTreeMap<&str, i64> = nameless_enums(before)
-        .flat_map(|id| values(before, id))
-        .collect();
-    let differs = |id| Some((id, changed(&olds, &values(after, id))?));
+    let (olds, news) = (constants(before), constants(after));
+    let differs = |id| {
+        let mut own = values(after, id);
+        own.retain(|name, _| news.contains_key(name));
+        Some((id, changed(&olds, &own)?))
+    };
     let (id, changed) = nameless_enums(after).find_map(differs)?;
     Some(warning(pair, id, after.spell(Some(id)), changed))
+}
+
+/// The enumerators of all of them. Functions can have enums of their own with the same names: which one is which is not
+/// told, so those with several values are left out.
+fn constants<'o>(types: &Types<'o>) -> BTreeMap<&'o str, i64> {
+    let mut constants: BTreeMap<&str, Option<i64>> = BTreeMap::new();
+    for (name, value) in nameless_enums(types).flat_map(|id| values(types, id)) {
+        let known = constants.entry(name).or_insert(Some(value));
+        *known = known.filter(|known| *known == value);
+    }
+    let constants = constants.into_iter();
+    constants
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }
 
 fn nameless_enums(types: &Types<'_>) -> impl Iterator<Item = TypeId> {
