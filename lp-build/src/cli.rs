@@ -127,6 +127,9 @@ pub struct ProcessArgs {
     /// A state that the patch changes, instead of those in the description
     #[arg(long, value_name = "ID:VERSION[:NAME]")]
     pub state: Vec<String>,
+    /// Sign the patch with this Ed25519 private key (PEM); the signature goes to NAME.lp.sig
+    #[arg(long, value_name = "KEY.pem")]
+    pub sign: Option<PathBuf>,
     /// Go on where our build of the original differs from the binary
     #[arg(long)]
     pub allow_mismatch: bool,

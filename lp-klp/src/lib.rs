@@ -14,6 +14,7 @@
 //! | [`state`] | system states and the rule of what may be installed over what | `kernel/livepatch/state.c` |
 //! | [`inventory`] | what is installed on a machine | ours |
 //! | [`manifest`] | what a patch says of itself | ours |
+//! | [`signature`] | the file that says who vouches for a patch | ours |
 //! | [`note`] | the ELF note that carries the manifest | gABI, `load_module`'s notes |
 
 pub mod core;
@@ -25,6 +26,7 @@ pub mod note;
 pub mod patch;
 pub mod rules;
 pub mod shadow;
+pub mod signature;
 pub mod simulated;
 pub mod state;
 pub mod target;

@@ -15,7 +15,7 @@
 //! | `judge` | whether an original is what runs, and what of it changed |
 //! | `callbacks` | what the loader calls around the patching |
 //! | `assemble` | the manifest |
-//! | `link` | the patch file |
+//! | `link`, `sign` | the patch file, and the signature beside it |
 
 mod assemble;
 mod binary;
@@ -32,6 +32,7 @@ mod pairs;
 mod parts;
 pub mod record;
 pub mod shim;
+mod sign;
 mod symbols;
 
 use crate::kernel::cache::{Cache, Scratch};
@@ -64,6 +65,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         let note = format!("described by {}", describe.display());
         report.notes.push(note);
     }
+    let key = options.sign.as_deref().map(sign::key).transpose()?;
     let binary = progress.step("reading the binary", || {
         Binary::open(&options.binary, options.debug_file.as_deref())
     })?;
@@ -122,6 +124,12 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         .notes
         .extend(assemble::new_imports(&bytes, &running)?);
     publish(&options.output, &bytes)?;
+    if let Some(key) = &key {
+        publish(
+            &sign::path(&options.output),
+            sign::sign(key, &bytes).as_bytes(),
+        )?;
+    }
     report.output = Some(options.output.clone());
     report.size = Some(bytes.len() as u64);
     Ok(Verdict::Built)

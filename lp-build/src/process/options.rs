@@ -34,6 +34,8 @@ pub struct Options {
     pub callbacks: Callbacks,
     /// The description file that was read.
     pub describe: Option<PathBuf>,
+    /// The key to sign with.
+    pub sign: Option<PathBuf>,
     /// Whether to go on where the original does not reproduce.
     pub allow_mismatch: bool,
     /// Types whose layout may differ.
@@ -85,6 +87,7 @@ pub fn interpret(args: ProcessArgs) -> Result<Options> {
         output: args.output,
         identity: identity(said, described, &stem)?,
         callbacks,
+        sign: args.sign,
         describe,
         allow_mismatch: args.allow_mismatch,
         allow_layout_change: allowed.into_iter().collect(),

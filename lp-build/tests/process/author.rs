@@ -2,6 +2,7 @@
 
 use crate::lab::{Lab, Patch, run, said};
 use lp_klp::name::Sympos;
+use lp_klp::signature::{self, Signature};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -105,4 +106,45 @@ fn a_callback_by_name_is_a_new_function() {
         refusal.contains("work: it is to be the pre_patch callback"),
         "{refusal}"
     );
+}
+
+#[test]
+fn a_signature_is_of_the_files_bytes() {
+    let makefile = "CFLAGS = -O2\nprog: work.c\n\t$(CC) $(CFLAGS) -o $@ $^\n";
+    let work = "int main(void) { return 5; }\n";
+    let mut lab = Lab::new(
+        &[("Makefile", makefile), ("work.c", work)],
+        &[("work.c", &work.replace('5', "7"))],
+    );
+    let (key, public) = (lab.path("key.pem"), lab.path("key.der"));
+    run(Command::new("openssl")
+        .args(["genpkey", "-algorithm", "ed25519", "-out"])
+        .arg(&key));
+    run(Command::new("openssl")
+        .args(["pkey", "-pubout", "-outform", "DER", "-in"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&public));
+    lab.options = vec!["--sign".to_owned(), key.display().to_string()];
+    let patch = lab.patch("prog");
+    let text = fs::read_to_string(lab.path("fix.lp.sig")).expect("a signature");
+    let signature = Signature::from_text(&text).expect("a signature");
+    // The last 32 bytes of the DER form are the key itself (RFC 8410).
+    assert!(fs::read(&public).expect("a key").ends_with(&signature.key));
+    let (message, raw) = (lab.path("message"), lab.path("raw"));
+    fs::write(&message, signature::message(patch.bytes())).expect("a file");
+    fs::write(&raw, signature.signature).expect("a file");
+    let verify = |message: &Path| {
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args([
+                "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey",
+            ])
+            .arg(&public);
+        openssl.arg("-in").arg(message).arg("-sigfile").arg(&raw);
+        openssl.output().expect("openssl").status.success()
+    };
+    assert!(verify(&message));
+    fs::write(&message, patch.bytes()).expect("a file");
+    assert!(!verify(&message));
 }
