@@ -18,7 +18,7 @@ pub(super) fn judge(pair: &Pair, running: &Running, allowed: &BTreeSet<String>) 
         object: binary.object.clone(),
         flavour: binary.flavour.clone(),
         entry_sizes: EntrySizes::default(),
-        unit: stem(source),
+        unit: stem(&pair.output),
         places: fidelity.places.clone(),
         overridden: overridden(&pair.orig, &fidelity),
         allow_layout_change: allowed.clone(),
@@ -53,9 +53,9 @@ pub(super) fn judge(pair: &Pair, running: &Running, allowed: &BTreeSet<String>) 
     })
 }
 
-/// A name for the source's own symbols: `src/server.c` is `src.server`.
-fn stem(source: &str) -> String {
-    let stem = source.rsplit_once('.').map_or(source, |(stem, _)| stem);
+/// A name for the object's own symbols: `src/server.o` is `src.server`.
+fn stem(output: &str) -> String {
+    let stem = output.rsplit_once('.').map_or(output, |(stem, _)| stem);
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
     stem.chars()
         .map(|c| {

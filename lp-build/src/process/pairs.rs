@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Pair {
     /// Its source, inside the tree.
     pub(super) source: String,
+    /// Where it went, inside the tree: a source can become several objects.
+    pub(super) output: String,
     pub(super) orig: Vec<u8>,
     pub(super) patched: Vec<u8>,
 }
@@ -72,6 +74,7 @@ pub(super) fn find(
         };
         found.pairs.push(Pair {
             source,
+            output: inside(path, tree),
             orig: old.unwrap_or(empty),
             patched: patched.0.object(&new.object)?,
         });
