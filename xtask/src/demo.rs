@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: the whole road, for the eyes: a stock kernel, two trees, one command, and the fix runs.
 
+mod process;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -21,12 +23,18 @@ pub(crate) struct Args {
     /// The pinned kernel to show it on
     #[arg(long, value_name = "NAME", default_value = kernels::DEFAULT)]
     kernel: String,
+    /// Show it on a running process instead: no virtual machine, no root
+    #[arg(long, conflicts_with = "kernel")]
+    process: bool,
     #[command(flatten)]
     vm: vm::Args,
 }
 
 /// Shows the example.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.process {
+        return process::run();
+    }
     let start = Instant::now();
     let cases = case::find(EXAMPLE)?;
     let example = cases.iter().find(|case| case.name == EXAMPLE);
