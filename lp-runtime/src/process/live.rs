@@ -100,8 +100,8 @@ pub(super) struct Live<'a, 's> {
     pub(super) functions: BTreeMap<FuncKey, u64>,
     /// Nothing was changed yet, and nothing will be.
     pub(super) giving_up: bool,
-    /// Since when all threads stand, to be switched.
-    stopped: Option<Instant>,
+    /// Whether all threads stand, to be switched.
+    stopped: bool,
     /// What is left by the switch.
     leaving: Vec<(u64, Version)>,
     /// Who kept it from switching the last time.
@@ -137,7 +137,7 @@ impl<'a, 's> Live<'a, 's> {
             sites: BTreeMap::new(),
             functions: BTreeMap::new(),
             giving_up: false,
-            stopped: None,
+            stopped: false,
             leaving: Vec::new(),
             in_the_way: Vec::new(),
             fault: None,
@@ -229,13 +229,13 @@ impl<'a, 's> Live<'a, 's> {
         }
         match self.converge(busy, since) {
             Ok(threads) if threads.is_empty() => {
-                self.stopped = Some(since);
+                self.stopped = true;
                 return true;
             }
             Ok(threads) => self.in_the_way = threads,
             Err(error) => self.keep(error),
         }
-        self.go_on(since);
+        self.go_on();
         false
     }
 
@@ -269,9 +269,12 @@ impl<'a, 's> Live<'a, 's> {
         self.fault.get_or_insert(fault.into());
     }
 
-    fn go_on(&mut self, since: Instant) {
+    fn go_on(&mut self) {
+        // Stopping them is part of it, seizing them before is not: they run meanwhile.
+        let since = self.threads.stopped_since();
         self.threads.resume_all();
-        self.window = self.window.max(since.elapsed());
+        let stood = since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.window = self.window.max(stood);
     }
 
     /// Where no thread may be.
@@ -500,12 +503,12 @@ impl Target for Live<'_, '_> {
     }
 
     fn switch(&mut self, _: Whole, to: PatchState) {
-        let Some(since) = self.stopped.take() else {
+        if !std::mem::take(&mut self.stopped) {
             return;
-        };
+        }
         if let Err(error) = self.write(to) {
             self.keep(error);
         }
-        self.go_on(since);
+        self.go_on();
     }
 }

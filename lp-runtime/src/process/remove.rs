@@ -109,7 +109,6 @@ fn unmap(
         }
         live.wait(Duration::from_millis(10))?;
     }
-    let since = Instant::now();
     let tid = live.threads.helper(live.memory)?;
     let mut hands = Hands {
         threads: &mut *live.threads,
@@ -118,7 +117,9 @@ fn unmap(
         memory: live.memory,
     };
     let removed = live.transaction.remove(&mut hands, patch.id);
+    let since = live.threads.stopped_since();
     live.threads.resume_all();
     removed?;
-    Ok(live.window.max(since.elapsed()))
+    let stood = since.map_or(Duration::ZERO, |since| since.elapsed());
+    Ok(live.window.max(stood))
 }
