@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 /// A program that hangs must not hang the tests.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The C around `void answer(const char *question, char *reply)` (512 bytes), which the test writes.
 const SERVER: &str = r#"

@@ -296,7 +296,10 @@ fn many_threads_see_old_or_new_and_live() {
     world.program.ask("threads");
     let fix = world.simple("fix", &["one"], ONE);
     for _ in 0..10 {
-        let patient = Options::default;
+        let patient = || Options {
+            timeout: Duration::from_secs(60),
+            ..Options::default()
+        };
         world.process.load(&fix, patient()).expect("it goes in");
         world.process.unload("fix", patient()).expect("it goes out");
     }
