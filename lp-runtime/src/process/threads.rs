@@ -202,12 +202,18 @@ impl Threads {
             if self.threads.is_empty() {
                 return Err(StopError::Ended { pid: self.pid });
             }
-            // A thread that was seized in the middle of a `clone` has made one that is not ours. Now that all stand at
-            // the border nothing is in the middle of anything.
-            if self.is_complete() || self.seize_new().map_err(StopError::Seize)? == 0 {
+            if self.is_complete() {
                 return self.check_sharers();
             }
-            self.interrupt_all();
+            // A thread that was seized in the middle of a `clone` has made one that is not ours. That one may have made
+            // another and ended while we read the list, which then has neither: only the count tells that all are ours.
+            if self.seize_new().map_err(StopError::Seize)? > 0 {
+                self.interrupt_all();
+            } else if Instant::now() > deadline {
+                return Err(StopError::Timeout(task::Sluggish::of(self.pid, self.pid)));
+            } else {
+                thread::yield_now();
+            }
         }
     }
 
