@@ -422,7 +422,18 @@ impl Threads {
 
     fn is_complete(&self) -> bool {
         let dead = usize::from(self.dead_leader);
-        task::count(self.pid) == Some(self.threads.len() + dead)
+        task::count(self.pid) == Some(self.threads.len() + dead) || self.rest_is_dead()
+    }
+
+    /// Whether all that are there and not ours are dead, and wait to be waited for. The list is whole if it is as long as the
+    /// count says; one that has left it since may have made another.
+    fn rest_is_dead(&self) -> bool {
+        let Ok(listed) = task::tids(self.pid) else {
+            return false;
+        };
+        let is_zombie = |tid: Tid| task::stat(self.pid, tid).is_some_and(|(_, state)| state == 'Z');
+        let mut others = listed.iter().filter(|tid| !self.threads.contains_key(tid));
+        others.all(|tid| is_zombie(*tid)) && task::count(self.pid) == Some(listed.len())
     }
 
     fn forget_the_dead(&mut self) {
