@@ -11,6 +11,7 @@
 //! with its [`registers`] as before, [`write`] writes. [`check`] says who is in the way of a [`jump`]. What is installed is kept in
 //! the process ([`control`]), and each step is announced there, so that the next loader can end what a killed one began ([`journal`]).
 
+pub mod area;
 pub mod branches;
 pub mod dynamic;
 pub mod eh_frame;

@@ -4,7 +4,8 @@
 //! part gets its entries (FDE), what they share (CIE), and the zero word at the end for which unwinders look (LSB 5.0,
 //! 10.6.1; `__register_frame` of libgcc).
 
-use super::patch_file::{Area, Meaning, PatchFile, Relocation, Section, SectionId};
+use super::area::Area;
+use super::patch_file::{Meaning, PatchFile, Relocation, Section, SectionId};
 use std::collections::BTreeMap;
 use thiserror::Error;
 

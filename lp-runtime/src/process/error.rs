@@ -57,14 +57,6 @@ pub enum ProcessError {
         /// The name.
         name: String,
     },
-    /// Others are on top of it.
-    #[error("patch {name} is below {above}, which was loaded later: unload that first")]
-    Below {
-        /// The patch.
-        name: String,
-        /// The newest one.
-        above: String,
-    },
     /// The states do not fit.
     #[error("patch {name} does not suit what is installed: {}", list(reasons))]
     Incompatible {
@@ -105,6 +97,29 @@ pub enum ProcessError {
         /// Who was in the way at last.
         threads: Vec<BusyThread>,
     },
+    /// It is out of use, and threads stayed inside its code.
+    #[error(
+        "patch {name} is out of use, but after {:.1} s threads are still inside its code, so its memory stays: unload it again \
+         later: {}",
+        after.as_secs_f64(),
+        list(threads)
+    )]
+    StillInside {
+        /// The patch.
+        name: String,
+        /// How long it was tried.
+        after: Duration,
+        /// Who was inside at last.
+        threads: Vec<BusyThread>,
+    },
+    /// Something failed, and what had been done could not be undone at once.
+    #[error("{failure}; it could not be undone yet ({undoing}): the next load or unload does it")]
+    NotUndone {
+        /// What failed.
+        failure: Box<Self>,
+        /// Why the process is not as it was.
+        undoing: Box<Self>,
+    },
     /// The patch's own code said no.
     #[error("patch {name}: its pre_patch said no ({errno}); all is as it was")]
     Veto {
@@ -138,11 +153,11 @@ impl ProcessError {
         matches!(
             self,
             Self::Installed { .. }
-                | Self::Below { .. }
                 | Self::Incompatible { .. }
                 | Self::Refused(_)
                 | Self::Place(_)
                 | Self::Busy { .. }
+                | Self::StillInside { .. }
                 | Self::Veto { .. }
                 | Self::Core { .. }
         )

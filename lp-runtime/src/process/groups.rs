@@ -5,7 +5,8 @@
 //! reaches by 32 bits, goes near that object. The rest goes where it is used first; calls go by veneers and addresses by
 //! slots wherever they lead. An object that is not loaded now gets its part when it is.
 
-use super::patch_file::{Area, Meaning, PatchFile, Relocation, SectionId, new_name};
+use super::area::Area;
+use super::patch_file::{Meaning, PatchFile, Relocation, SectionId, new_name};
 use super::relocation::Kind;
 use lp_klp::name::ObjName;
 use std::collections::VecDeque;

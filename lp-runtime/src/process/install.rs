@@ -11,6 +11,7 @@ use lp_klp::manifest::Manifest;
 use lp_klp::patch::PatchId;
 use lp_klp::rules::Rules;
 
+use super::area::Area;
 use super::call::{CallSite, STACK_SIZE, STUB};
 use super::check::Checker;
 use super::control::{AreaRecord, Contents, Direction, InstalledPatch, SiteRecord};
@@ -18,11 +19,11 @@ use super::error::ProcessError;
 use super::journal::{Hands, Transaction};
 use super::live::{Live, Parts, STOP, key};
 use super::maps::Maps;
-use super::patch_file::{Area, PatchFile};
+use super::patch_file::PatchFile;
 use super::place::{Want, place};
 use super::plan::{Plan, PlannedArea, PlannedUnwind};
 use super::session::{View, Work, described, enabled, prepare};
-use super::syscall::{Gate, Protection};
+use super::syscall::Gate;
 
 const PAGE: u64 = 4096;
 /// The first wait for busy threads; each is twice as long as the one before.
@@ -36,15 +37,22 @@ pub(super) fn install(
     patch: &PatchFile,
     plan: &Plan,
 ) -> Result<Duration, ProcessError> {
-    let done = try_install(&mut work, view, patch, plan);
-    if done.is_err() {
-        // As after a killed loader. What went wrong first is what counts.
-        if let Ok(now) = View::read(work.threads.pid(), work.memory) {
-            *view = now;
-            let _ = prepare(work.threads, view, work.memory, work.steps);
-        }
-    }
-    done
+    let failure = match try_install(&mut work, view, patch, plan) {
+        Ok(window) => return Ok(window),
+        Err(failure) => failure,
+    };
+    // As after a killed loader.
+    let undone = View::read(work.threads.pid(), work.memory).and_then(|now| {
+        *view = now;
+        prepare(work.threads, view, work.memory, work.steps)
+    });
+    Err(match undone {
+        Ok(_) => failure,
+        Err(undoing) => ProcessError::NotUndone {
+            failure: Box::new(failure),
+            undoing: Box::new(undoing),
+        },
+    })
 }
 
 fn try_install(
@@ -106,7 +114,9 @@ fn try_install(
         .map(|of| of.id)
         .collect();
     let live = klp.target;
-    live.transaction.install(work.memory, record, &replaced)?;
+    live.at
+        .transaction
+        .install(work.memory, record, &replaced)?;
     Ok(live.window)
 }
 
@@ -224,7 +234,7 @@ fn map(
         let record = AreaRecord {
             address: area.address,
             size: area.bytes.len() as u64,
-            protection: protection(area.area),
+            protection: area.area,
         };
         transaction.map(&mut hands, record)?;
         transaction.fill(&hands, record, &area.bytes)?;
@@ -245,12 +255,12 @@ fn map(
     let text = AreaRecord {
         address,
         size: PAGE,
-        protection: Protection::Text,
+        protection: Area::Text,
     };
     let stack = AreaRecord {
         address: address + 2 * PAGE,
         size: STACK_SIZE,
-        protection: Protection::Data,
+        protection: Area::Data,
     };
     transaction.map(&mut hands, text)?;
     transaction.fill(&hands, text, &STUB)?;
@@ -261,14 +271,6 @@ fn map(
         stack_top: stack.address + stack.size,
     };
     Ok((areas, Some(call)))
-}
-
-fn protection(area: Area) -> Protection {
-    match area {
-        Area::Text => Protection::Text,
-        Area::ReadOnly => Protection::ReadOnly,
-        Area::Data => Protection::Data,
-    }
 }
 
 /// What the control area will say of the patch; its memory is not known yet.

@@ -11,12 +11,13 @@ mod recover;
 
 use thiserror::Error;
 
+use super::area::Area;
 use super::check::{Busy, BusyRange};
 use super::control::{
     AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, Journal,
 };
 use super::jump::{JumpError, TextChange, change_text};
-use super::syscall::{Gate, InjectError, Protection};
+use super::syscall::{Gate, InjectError};
 use super::threads::{Threads, Tid};
 use super::write::{WriteError, WriteMemory};
 
@@ -179,8 +180,8 @@ impl<'a, 's> Transaction<'a, 's> {
         bytes: &[u8],
     ) -> Result<(), TransactionError> {
         match area.protection {
-            Protection::Data => hands.memory.write_data(area.address, bytes)?,
-            Protection::Text | Protection::ReadOnly => {
+            Area::Data => hands.memory.write_data(area.address, bytes)?,
+            Area::Text | Area::ReadOnly => {
                 hands.memory.write_text(hands.tid, area.address, bytes)?;
             }
         }
@@ -274,7 +275,7 @@ impl Journal {
     pub fn busy(&self, contents: &Contents) -> Busy {
         let patch = contents.patch(&self.patch);
         let installed = patch.into_iter().flat_map(|it| &it.areas);
-        let text = |it: &&AreaRecord| it.protection == Protection::Text;
+        let text = |it: &&AreaRecord| it.protection == Area::Text;
         let areas = self.areas.iter().chain(&self.mapping).chain(installed);
         Busy::new(areas.filter(text).map(|it| BusyRange {
             range: it.address..it.address.saturating_add(it.size),
@@ -313,7 +314,7 @@ impl Hands<'_> {
         let area = AreaRecord {
             address,
             size: super::control::SIZE,
-            protection: Protection::Data,
+            protection: Area::Data,
         };
         self.map(area)?;
         let control = Control::create(address, self.memory)?;

@@ -4,9 +4,10 @@
 //! code, so they go with the read-only data; a veneer is code. There is room for every one that could be needed: which calls
 //! are out of reach is known only when addresses are, and those are chosen by size.
 
+use super::area::Area;
 use super::eh_frame::{self, UnwindError};
 use super::groups::{self, Shared, is_branch, is_unwind};
-use super::patch_file::{Area, PatchFile, Relocation, Section, SectionId, SymbolId};
+use super::patch_file::{PatchFile, Relocation, Section, SectionId, SymbolId};
 use super::relocation::Kind;
 use std::collections::BTreeMap;
 use thiserror::Error;

@@ -18,6 +18,7 @@ use lp_klp::state::States;
 use lp_klp::target::{Callback, Target};
 use lp_klp::transition::PatchState;
 
+use super::area::Area;
 use super::call::{CallSite, Others};
 use super::check::{Busy, BusyRange, BusyThread, Checker};
 use super::control::InstalledPatch;
@@ -27,8 +28,8 @@ use super::images::Images;
 use super::journal::{Hands, Transaction, TransactionError};
 use super::jump::{JUMP_SIZE, TextChange, jump};
 use super::registers::Registers;
-use super::syscall::{Gate, Protection};
-use super::threads::{StopError, Threads, Tid};
+use super::syscall::Gate;
+use super::threads::{SeizeError, StopError, Threads, Tid};
 use super::write::WriteMemory;
 
 /// How long all threads may take to stop.
@@ -86,14 +87,7 @@ pub(super) fn key(object: &ObjName, name: &str, sympos: Sympos) -> FuncKey {
 
 /// The process, seized.
 pub(super) struct Live<'a, 's> {
-    pub(super) threads: &'a mut Threads,
-    pub(super) gate: Gate,
-    pub(super) memory: &'a WriteMemory,
-    pub(super) images: &'a Images,
-    pub(super) checker: Checker<'a>,
-    /// Where `__lp_states` is.
-    pub(super) states_at: u64,
-    pub(super) transaction: Transaction<'a, 's>,
+    pub(super) at: Parts<'a, 's>,
     pub(super) patches: BTreeMap<PatchId, Loaded>,
     /// By the address of the jump.
     pub(super) sites: BTreeMap<u64, Site>,
@@ -124,15 +118,9 @@ pub(super) struct Parts<'a, 's> {
 }
 
 impl<'a, 's> Live<'a, 's> {
-    pub(super) fn new(parts: Parts<'a, 's>) -> Self {
+    pub(super) fn new(at: Parts<'a, 's>) -> Self {
         Self {
-            threads: parts.threads,
-            gate: parts.gate,
-            memory: parts.memory,
-            images: parts.images,
-            checker: parts.checker,
-            states_at: parts.states_at,
-            transaction: parts.transaction,
+            at,
             patches: BTreeMap::new(),
             sites: BTreeMap::new(),
             functions: BTreeMap::new(),
@@ -179,7 +167,7 @@ impl<'a, 's> Live<'a, 's> {
         let text = patch
             .areas
             .iter()
-            .filter(|area| area.protection == Protection::Text);
+            .filter(|area| area.protection == Area::Text);
         let callbacks = patch
             .callbacks
             .iter()
@@ -218,10 +206,12 @@ impl<'a, 's> Live<'a, 's> {
     /// Stops all threads and says whether none is inside; they stay stopped then.
     pub(super) fn is_free(&mut self, busy: &Busy) -> bool {
         let since = Instant::now();
-        match self.threads.stop_all(STOP) {
+        match self.at.threads.stop_all(STOP) {
             Ok(()) => {}
             // It may be better soon: a thread waits for a disk, or for a child.
-            Err(StopError::Timeout(_)) => return false,
+            Err(StopError::Timeout(_) | StopError::Seize(SeizeError::SharedMemory { .. })) => {
+                return false;
+            }
             Err(error) => {
                 self.keep(error);
                 return false;
@@ -245,7 +235,7 @@ impl<'a, 's> Live<'a, 's> {
     fn converge(&mut self, busy: &Busy, since: Instant) -> Result<Vec<BusyThread>, StopError> {
         let mut pause = FIRST_MOMENT;
         loop {
-            let threads = self.checker.in_the_way(self.threads, busy);
+            let threads = self.at.checker.in_the_way(self.at.threads, busy);
             let threads = threads.map_err(|(tid, errno)| StopError::Wait { tid, errno })?;
             let tids: Vec<Tid> = threads.iter().map(|thread| thread.tid).collect();
             // One that waits in a system call will not come out by running on.
@@ -253,16 +243,16 @@ impl<'a, 's> Live<'a, 's> {
             if !tids.iter().any(runs) || since.elapsed() + pause > MOMENTS {
                 return Ok(threads);
             }
-            self.threads.resume_only(&tids);
+            self.at.threads.resume_only(&tids);
             std::thread::sleep(pause);
             pause = (2 * pause).min(LONGEST_MOMENT);
-            self.threads.stop_all(STOP)?;
+            self.at.threads.stop_all(STOP)?;
         }
     }
 
     /// Lets the threads run for a while.
     pub(super) fn wait(&mut self, time: Duration) -> Result<(), StopError> {
-        self.threads.run_for(time)
+        self.at.threads.run_for(time)
     }
 
     fn keep(&mut self, fault: impl Into<ProcessError>) {
@@ -271,8 +261,8 @@ impl<'a, 's> Live<'a, 's> {
 
     fn go_on(&mut self) {
         // Stopping them is part of it, seizing them before is not: they run meanwhile.
-        let since = self.threads.stopped_since();
-        self.threads.resume_all();
+        let since = self.at.threads.stopped_since();
+        self.at.threads.resume_all();
         let stood = since.map_or(Duration::ZERO, |since| since.elapsed());
         self.window = self.window.max(stood);
     }
@@ -348,14 +338,14 @@ impl<'a, 's> Live<'a, 's> {
                 });
             }
         }
-        let tid = self.threads.helper(self.memory)?;
+        let tid = self.at.threads.helper(self.at.memory)?;
         let hands = Hands {
-            threads: &mut *self.threads,
+            threads: &mut *self.at.threads,
             tid,
-            gate: self.gate,
-            memory: self.memory,
+            gate: self.at.gate,
+            memory: self.at.memory,
         };
-        self.transaction.change_text(&hands, changes)?;
+        self.at.transaction.change_text(&hands, changes)?;
         for (address, version) in active {
             if let Some(site) = self.sites.get_mut(&address) {
                 site.active = version;
@@ -377,19 +367,22 @@ impl<'a, 's> Live<'a, 's> {
             .flat_map(|of| &of.states)
             .copied()
             .collect();
-        states::write(self.memory, self.states_at, &view(states, own, &ids))?;
-        self.threads.stop_all(STOP)?;
-        let tid = self.threads.helper(self.memory);
-        let called =
-            tid.and_then(|tid| self.threads.call(tid, site, address, Others::Running, CALL));
-        self.threads.resume_all();
+        states::write(self.at.memory, self.at.states_at, &view(states, own, &ids))?;
+        self.at.threads.stop_all(STOP)?;
+        let tid = self.at.threads.helper(self.at.memory);
+        let called = tid.and_then(|tid| {
+            self.at
+                .threads
+                .call(tid, site, address, Others::Running, CALL)
+        });
+        self.at.threads.resume_all();
         let answer = called?;
-        for state in states::read(self.memory, self.states_at)? {
+        for state in states::read(self.at.memory, self.at.states_at)? {
             if state.flags & IN_TRANSITION != 0 {
                 states.set_data(state.id, state.data);
             }
         }
-        states::write(self.memory, self.states_at, &[])?;
+        states::write(self.at.memory, self.at.states_at, &[])?;
         Ok(answer)
     }
 }
@@ -438,7 +431,7 @@ impl Target for Live<'_, '_> {
     type Task = Whole;
 
     fn is_loaded(&self, object: &ObjName) -> bool {
-        matches!(self.images.find(object), Ok(Some(_)))
+        matches!(self.at.images.find(object), Ok(Some(_)))
     }
 
     fn find(&mut self, object: &ObjName, func: &KlpFunc) -> Result<u64, Errno> {

@@ -10,6 +10,7 @@ mod tables;
 
 pub use error::PatchError;
 
+use super::area::Area;
 use super::elf::{self as elf_file, Elf};
 use super::relocation::Kind;
 use lp_klp::manifest::{Manifest, TargetKind};
@@ -25,22 +26,6 @@ pub const LARGEST_LOADED: u64 = 64 << 20;
 const LARGEST_ALIGN: u64 = 4096;
 /// `SHT_X86_64_UNWIND`, which some assemblers give `.eh_frame`.
 const UNWIND: u32 = 0x7000_0001;
-
-/// What may be done with a part of the patch in the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Area {
-    /// Read and executed.
-    Text,
-    /// Only read.
-    ReadOnly,
-    /// Read and written.
-    Data,
-}
-
-impl Area {
-    /// All of them, in the order in which they are placed.
-    pub const ALL: [Self; 3] = [Self::Text, Self::ReadOnly, Self::Data];
-}
 
 /// A section that is loaded, by its place in [`PatchFile::sections`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,13 +14,14 @@ mod refusal;
 
 pub use refusal::{Refusal, Warning};
 
+use super::area::Area;
 use super::entry::{Entry, Sites};
 use super::image::Image;
 use super::images::Images;
 use super::layout::{LayoutError, lay_out};
 use super::maps::Maps;
 use super::memory::ReadMemory;
-use super::patch_file::{Area, PatchFile, SymbolId};
+use super::patch_file::{PatchFile, SymbolId};
 use super::relocate::{Sections, inside, sections_of};
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::target::Callback;

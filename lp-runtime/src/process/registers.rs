@@ -27,7 +27,7 @@ const EFLAGS: u64 = 0x202;
 
 /// What the kernel puts into `rax` of a call that it restarts with what is left of it, and from its beginning.
 const ERESTART_RESTARTBLOCK: i64 = -516;
-const ERESTARTNOHAND: i64 = -514;
+pub(crate) const ERESTARTNOHAND: i64 = -514;
 
 /// The registers of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,9 @@
 mod instruction;
 mod tls;
 
+use super::area::Area;
 use super::layout::{Part, Piece, SlotKind, VENEER};
-use super::patch_file::{Area, Meaning, PatchFile, Relocation, SectionId, SymbolId};
+use super::patch_file::{Meaning, PatchFile, Relocation, SectionId, SymbolId};
 use super::relocation::Kind;
 use super::resolve::Value;
 use lp_klp::name::ObjName;

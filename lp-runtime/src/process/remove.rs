@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::area::Area;
 use super::check::{Busy, BusyRange, Checker};
 use super::control::{Contents, Direction, InstalledPatch};
 use super::error::ProcessError;
@@ -13,7 +14,7 @@ use super::install::{adopt, wait};
 use super::journal::{Hands, Transaction};
 use super::live::{Live, Parts};
 use super::session::{View, Work};
-use super::syscall::{Gate, Protection};
+use super::syscall::Gate;
 
 /// Takes a patch out; the longest time that all threads stood.
 pub(super) fn remove(
@@ -74,7 +75,7 @@ fn disable<'a, 's>(
         Err(error) => {
             // Nothing was changed: what the journal says is not so.
             if matches!(error, ProcessError::Busy { .. }) {
-                klp.target.transaction.give_up(klp.target.memory)?;
+                klp.target.at.transaction.give_up(klp.target.at.memory)?;
             }
             Err(error)
         }
@@ -90,7 +91,7 @@ fn unmap(
     let text = patch
         .areas
         .iter()
-        .filter(|area| area.protection == Protection::Text);
+        .filter(|area| area.protection == Area::Text);
     let busy = Busy::new(text.map(|area| BusyRange {
         range: area.address..area.address.saturating_add(area.size),
         function: format!("patch {}", patch.name),
@@ -101,7 +102,7 @@ fn unmap(
             return Err(fault);
         }
         if start.elapsed() >= timeout {
-            return Err(ProcessError::Busy {
+            return Err(ProcessError::StillInside {
                 name: patch.name.clone(),
                 after: start.elapsed(),
                 threads: std::mem::take(&mut live.in_the_way),
@@ -109,16 +110,16 @@ fn unmap(
         }
         live.wait(Duration::from_millis(10))?;
     }
-    let tid = live.threads.helper(live.memory)?;
+    let tid = live.at.threads.helper(live.at.memory)?;
     let mut hands = Hands {
-        threads: &mut *live.threads,
+        threads: &mut *live.at.threads,
         tid,
-        gate: live.gate,
-        memory: live.memory,
+        gate: live.at.gate,
+        memory: live.at.memory,
     };
-    let removed = live.transaction.remove(&mut hands, patch.id);
-    let since = live.threads.stopped_since();
-    live.threads.resume_all();
+    let removed = live.at.transaction.remove(&mut hands, patch.id);
+    let since = live.at.threads.stopped_since();
+    live.at.threads.resume_all();
     removed?;
     let stood = since.map_or(Duration::ZERO, |since| since.elapsed());
     Ok(live.window.max(stood))

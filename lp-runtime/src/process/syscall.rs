@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::area::Area;
 use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::maps::{Mapping, Maps};
@@ -93,29 +93,6 @@ pub enum InjectError {
     Stop(#[from] StopError),
 }
 
-/// What an area of the target's memory may be used for. There is none for both writing and executing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protection {
-    /// Code: written by us, never by the process.
-    Text,
-    /// Constants: likewise.
-    ReadOnly,
-    /// Data.
-    Data,
-}
-
-impl Protection {
-    fn bits(self) -> u64 {
-        let bits = match self {
-            Self::Text => libc::PROT_READ | libc::PROT_EXEC,
-            Self::ReadOnly => libc::PROT_READ,
-            Self::Data => libc::PROT_READ | libc::PROT_WRITE,
-        };
-        bits as u64
-    }
-}
-
 /// A `syscall` instruction in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gate(u64);
@@ -190,14 +167,14 @@ impl Threads {
         tid: Tid,
         address: u64,
         size: u64,
-        protection: Protection,
+        area: Area,
     ) -> Result<(), InjectError> {
         // Without reserved swap space, which is rare, so that a later loader knows it again (`journal/evidence`).
         let flags = libc::MAP_PRIVATE
             | libc::MAP_ANONYMOUS
             | libc::MAP_FIXED_NOREPLACE
             | libc::MAP_NORESERVE;
-        let args = [address, size, protection.bits(), flags as u64, u64::MAX, 0];
+        let args = [address, size, area.protection(), flags as u64, u64::MAX, 0];
         let mapped = self.syscall(gate, tid, "mmap", libc::SYS_mmap, args)?;
         if mapped == address {
             return Ok(());

@@ -287,7 +287,7 @@ impl Threads {
                 continue;
             };
             if *state == State::Stopped {
-                uninterrupted::begin_again(self.pid, *tid);
+                uninterrupted::begin_again(*tid);
                 if ptrace::resume(*tid, 0).is_ok() {
                     *state = State::Running;
                 }
@@ -310,7 +310,7 @@ impl Threads {
             if *state != State::Stopped || *tid == one {
                 continue;
             }
-            uninterrupted::begin_again(self.pid, *tid);
+            uninterrupted::begin_again(*tid);
             if ptrace::resume(*tid, 0).is_ok() {
                 *state = State::Running;
             }
@@ -487,12 +487,11 @@ impl Threads {
     }
 
     fn detach_stopped(&mut self) {
-        let pid = self.pid;
         self.threads.retain(|tid, state| {
             if *state != State::Stopped {
                 return true;
             }
-            uninterrupted::begin_again(pid, *tid);
+            uninterrupted::begin_again(*tid);
             // A thread that is gone needs no letting go.
             !matches!(ptrace::detach(*tid), Ok(()) | Err(Errno::ESRCH))
         });

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use crate::process::area::Area;
 use crate::process::jump::{JUMP_SIZE, TextChange};
-use crate::process::syscall::Protection;
 
 /// What is installed in a process, and what was being done to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub struct AreaRecord {
     /// Bytes, whole pages.
     pub size: u64,
     /// What for.
-    pub protection: Protection,
+    pub protection: Area,
 }
 
 /// A function that a patch redirects.

@@ -5,9 +5,9 @@
 //! program mapped at the same place meanwhile is taken for ours. The tempting wrong way is to go by the address.
 
 use super::Hands;
+use crate::process::area::Area;
 use crate::process::control::AreaRecord;
 use crate::process::memory::{ReadMemory, read_vec};
-use crate::process::syscall::Protection;
 use crate::process::write::{WriteError, WriteMemory};
 
 /// What an area begins with that is about to be unmapped.
@@ -42,9 +42,9 @@ fn is_zero(area: &AreaRecord, memory: &WriteMemory) -> bool {
 /// Whether there is a mapping of just these addresses, of no file, with the protection and the property that ours have.
 fn has_our_flags(pid: i32, area: &AreaRecord) -> Option<bool> {
     let perms = match area.protection {
-        Protection::Text => "r-xp",
-        Protection::ReadOnly => "r--p",
-        Protection::Data => "rw-p",
+        Area::Text => "r-xp",
+        Area::ReadOnly => "r--p",
+        Area::Data => "rw-p",
     };
     let end = area.address.checked_add(area.size)?;
     let range = format!("{:08x}-{end:08x}", area.address);

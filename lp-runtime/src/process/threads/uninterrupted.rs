@@ -1,12 +1,12 @@
 //! System calls that the kernel does not restart: it ends them with EINTR when a thread is stopped, though no signal came (signal(7), the
 //! list under "stop signals"). Programs know that error from their own signals alone, and some take it for a failure.
 //!
-//! Such a call is begun again by us, as the kernel does it with the others. Its time, where it has one, then begins again, too. Where
-//! a signal is about to come, EINTR is what the program waits for, and stays.
+//! Such a call is made one that the kernel restarts. Its time, where it has one, then begins again, too. The tempting wrong way is
+//! to set the thread back to its `syscall` instruction where no signal is pending: one may come before it runs.
 
 use super::Tid;
-use super::task::Status;
 use crate::process::ptrace;
+use crate::process::registers::ERESTARTNOHAND;
 
 /// Those that have done nothing yet when they say EINTR. `connect` is not among them: it goes on behind the caller's back.
 const CALLS: [libc::c_long; 22] = [
@@ -37,32 +37,16 @@ const CALLS: [libc::c_long; 22] = [
 /// libc has no name for it.
 const IO_PGETEVENTS: libc::c_long = 333;
 
-/// Bytes of a `syscall` instruction.
-const INSTRUCTION: u64 = 2;
-
-/// Begins a stopped thread's call again, where it was ended for nothing but our stop.
-pub(super) fn begin_again(pid: i32, tid: Tid) {
+/// Begins a stopped thread's call again, where it was ended for nothing but our stop. The kernel does it, and only where no signal
+/// comes first: a handler that runs turns this into EINTR, which the program then waits for.
+pub(super) fn begin_again(tid: Tid) {
     let Ok(mut registers) = ptrace::registers(tid) else {
         return;
     };
     let interrupted = registers.rax as i64 == -i64::from(libc::EINTR);
-    let call = registers.orig_rax as libc::c_long;
-    if interrupted && CALLS.contains(&call) && !has_signal(pid, tid) {
-        registers.rax = registers.orig_rax;
-        registers.rip = registers.rip.wrapping_sub(INSTRUCTION);
+    if interrupted && CALLS.contains(&(registers.orig_rax as libc::c_long)) {
+        registers.rax = ERESTARTNOHAND as u64;
         // A thread that is gone needs nothing.
         let _ = ptrace::set_registers(tid, &registers);
-    }
-}
-
-/// Whether a signal is pending that the thread does not block; where that is not known, yes.
-fn has_signal(pid: i32, tid: Tid) -> bool {
-    let Some(status) = Status::of_thread(pid, tid) else {
-        return true;
-    };
-    let signals = |key| u64::from_str_radix(status.get(key)?, 16).ok();
-    match (signals("SigPnd"), signals("ShdPnd"), signals("SigBlk")) {
-        (Some(own), Some(shared), Some(blocked)) => (own | shared) & !blocked != 0,
-        _ => true,
     }
 }

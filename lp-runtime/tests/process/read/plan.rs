@@ -6,11 +6,12 @@ use crate::program::{Folder, Program};
 use lp_klp::manifest::{Manifest, Object};
 use lp_klp::name::ObjName;
 use lp_klp::target::Callback;
+use lp_runtime::process::area::Area;
 use lp_runtime::process::entry::{EntryRefusal, Sites};
 use lp_runtime::process::images::Images;
 use lp_runtime::process::maps::Maps;
 use lp_runtime::process::memory::ProcessMemory;
-use lp_runtime::process::patch_file::{Area, PatchFile};
+use lp_runtime::process::patch_file::PatchFile;
 use lp_runtime::process::plan::{Inputs, Plan, PlannedArea, Refusal, Warning};
 use std::collections::BTreeMap;
 

@@ -4,8 +4,9 @@ use crate::patch::{make, manifest};
 use crate::program::{Folder, run};
 use lp_klp::manifest::{Callbacks, Function, Manifest, Object};
 use lp_klp::name::{ObjName, Sympos};
+use lp_runtime::process::area::Area;
 use lp_runtime::process::layout::{LayoutError, Part, lay_out};
-use lp_runtime::process::patch_file::{Area, PatchFile, SymbolId};
+use lp_runtime::process::patch_file::{PatchFile, SymbolId};
 use lp_runtime::process::relocate::{
     PlacedArea, Reason, RelocateError, relocate, sections_of, unwind_of,
 };

@@ -11,7 +11,7 @@ use lp_runtime::process::journal::{Hands, Step, Steps, Transaction, TransactionE
 use lp_runtime::process::jump::{JUMP_SIZE, TextChange, jump};
 use lp_runtime::process::maps::Maps;
 use lp_runtime::process::memory::{MemoryError, ReadMemory};
-use lp_runtime::process::syscall::Protection;
+use lp_runtime::process::area::Area;
 use lp_runtime::process::threads::Threads;
 use lp_runtime::process::unwind::UnwindTables;
 use lp_runtime::process::write::WriteMemory;
@@ -101,7 +101,7 @@ impl Target {
     }
 }
 
-fn area(old: u64, number: u64, protection: Protection) -> AreaRecord {
+fn area(old: u64, number: u64, protection: Area) -> AreaRecord {
     AreaRecord {
         address: (old & !0xfff) + 0x4000_0000 + number * 0x10000,
         size: 0x1000,
@@ -115,8 +115,8 @@ fn load(
     steps: &mut Steps<'_>,
     old: u64,
 ) -> Result<(), TransactionError> {
-    let text = area(old, 0, Protection::Text);
-    let data = area(old, 1, Protection::Data);
+    let text = area(old, 0, Area::Text);
+    let data = area(old, 1, Area::Data);
     let mut original = [0; JUMP_SIZE];
     original.copy_from_slice(&read(hands.memory, old, JUMP_SIZE));
     let memory = hands.memory;

@@ -2,8 +2,9 @@
 
 use super::support::{free_address, memory_and_gate, stopped};
 use crate::program::{Folder, Program};
+use lp_runtime::process::area::Area;
 use lp_runtime::process::call::{CallSite, Others, STACK_SIZE, STUB};
-use lp_runtime::process::syscall::{InjectError, Protection};
+use lp_runtime::process::syscall::InjectError;
 use lp_runtime::process::threads::Threads;
 use std::time::Duration;
 
@@ -124,10 +125,7 @@ pub(super) fn call_in_each(
         stub,
         stack_top: stack + STACK_SIZE,
     };
-    let areas = [
-        (stub, 0x1000, Protection::Text),
-        (stack, STACK_SIZE, Protection::Data),
-    ];
+    let areas = [(stub, 0x1000, Area::Text), (stack, STACK_SIZE, Area::Data)];
     for (address, size, protection) in areas {
         let mapped = threads.mmap(gate, tids[0], address, size, protection);
         mapped.expect("it is mapped");

@@ -131,30 +131,46 @@ fn a_signal_still_ends_a_call_that_the_kernel_does_not_restart() {
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
-static volatile int done;
+static volatile int done, waiter;
 static void on_signal(int it) { }
 static void *wait_long(void *it)
 {
 	struct epoll_event event;
+	waiter = gettid();
 	errno = 0;
 	epoll_wait(epoll_create1(0), &event, 1, 5000);
 	done = errno == EINTR ? 1 : 2;
 	return NULL;
 }
+/* A signal before it waits would end nothing. */
+static int waits(void)
+{
+	char name[64];
+	long call = -1;
+	snprintf(name, sizeof(name), "/proc/self/task/%d/syscall", waiter);
+	FILE *file = fopen(name, "r");
+	if (!file || fscanf(file, "%ld", &call) != 1)
+		call = -1;
+	if (file)
+		fclose(file);
+	return call == SYS_epoll_wait || call == SYS_epoll_pwait;
+}
 void answer(const char *q, char *r)
 {
 	static pthread_t thread;
 	signal(SIGUSR1, on_signal);
-	if (!strcmp(q, "wait"))
+	if (!strcmp(q, "wait")) {
 		pthread_create(&thread, NULL, wait_long, NULL);
-	/* The first may come before the thread waits. */
-	for (int turn = 0; turn < 1000 && strcmp(q, "wait") && !done; turn++) {
-		if (turn % 100 == 0)
-			pthread_kill(thread, SIGUSR1);
+		while (!waits())
+			usleep(1000);
+	} else
+		pthread_kill(thread, SIGUSR1);
+	for (int turn = 0; turn < 1000 && strcmp(q, "wait") && !done; turn++)
 		usleep(1000);
-	}
 	sprintf(r, "%d", done);
 }
 "#;

@@ -2,8 +2,9 @@
 
 use super::support::{free_address, memory_and_gate, read, stopped};
 use crate::program::{Folder, Program};
+use lp_runtime::process::area::Area;
 use lp_runtime::process::maps::Maps;
-use lp_runtime::process::syscall::{InjectError, Protection};
+use lp_runtime::process::syscall::InjectError;
 
 const ECHO: &str = "void answer(const char *q, char *r) { strcpy(r, q); }";
 
@@ -17,9 +18,9 @@ fn memory_is_mapped_where_it_is_asked_for_and_never_over_something() {
     let data = text + 0x10000;
     let taken = stopped(pid, |threads| {
         let tid = threads.helper(&memory).expect("a thread can help");
-        let mapped = threads.mmap(gate, tid, text, 0x2000, Protection::Text);
+        let mapped = threads.mmap(gate, tid, text, 0x2000, Area::Text);
         mapped.expect("it is mapped");
-        let mapped = threads.mmap(gate, tid, data, 0x1000, Protection::Data);
+        let mapped = threads.mmap(gate, tid, data, 0x1000, Area::Data);
         mapped.expect("it is mapped");
         memory.write_text(tid, text + 3, b"code").expect("written");
         memory.write_data(data, b"data").expect("written");
@@ -29,7 +30,7 @@ fn memory_is_mapped_where_it_is_asked_for_and_never_over_something() {
         // A name needs a newer kernel than the rest.
         memory.write_data(data, b"name\0").expect("written");
         let _ = threads.name_mapping(gate, tid, (data, 0x1000), data);
-        threads.mmap(gate, tid, text + 0x1000, 0x1000, Protection::Data)
+        threads.mmap(gate, tid, text + 0x1000, 0x1000, Area::Data)
     });
     assert!(matches!(
         taken,
@@ -69,7 +70,7 @@ void answer(const char *q, char *r)
     let text = free_address(pid);
     stopped(pid, |threads| {
         let tid = threads.helper(&memory).expect("a thread can help");
-        let mapped = threads.mmap(gate, tid, text, 0x1000, Protection::Text);
+        let mapped = threads.mmap(gate, tid, text, 0x1000, Area::Text);
         mapped.expect("it is mapped");
         memory.write_text(tid, text, &[0xc3]).expect("written");
     });
@@ -98,7 +99,7 @@ void answer(const char *q, char *r)
     let text = free_address(pid);
     let mapped = stopped(pid, |threads| {
         let tid = threads.helper(&memory)?;
-        threads.mmap(gate, tid, text, 0x1000, Protection::Text)
+        threads.mmap(gate, tid, text, 0x1000, Area::Text)
     });
     match mapped {
         Ok(()) => assert!(Maps::read(pid).expect("maps").at(text).is_some()),
