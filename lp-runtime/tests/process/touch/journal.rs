@@ -2,6 +2,7 @@
 
 use super::support::{free_address, memory_and_gate, read, stopped};
 use crate::program::{Folder, Program};
+use lp_runtime::process::area::Area;
 use lp_runtime::process::check::Checker;
 use lp_runtime::process::control::states::{self, LpState};
 use lp_runtime::process::control::{
@@ -11,7 +12,6 @@ use lp_runtime::process::journal::{Hands, Step, Steps, Transaction, TransactionE
 use lp_runtime::process::jump::{JUMP_SIZE, TextChange, jump};
 use lp_runtime::process::maps::Maps;
 use lp_runtime::process::memory::{MemoryError, ReadMemory};
-use lp_runtime::process::area::Area;
 use lp_runtime::process::threads::Threads;
 use lp_runtime::process::unwind::UnwindTables;
 use lp_runtime::process::write::WriteMemory;
