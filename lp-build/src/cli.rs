@@ -109,6 +109,24 @@ pub struct ProcessArgs {
     /// The patch to write
     #[arg(long, short, value_name = "NAME.lp")]
     pub output: PathBuf,
+    /// What the patch says of itself.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
+    /// Sign the patch with this Ed25519 private key (PEM); the signature goes to NAME.lp.sig
+    #[arg(long, value_name = "KEY.pem")]
+    pub sign: Option<PathBuf>,
+    /// How it is built.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Say which files differ, and stop before anything is built
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What a patch says of itself, each option before the description, and which patch it follows.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "The patch")]
+pub struct IdentityArgs {
     /// The patch's description [default: livepatch.toml beside the first patch, or in the current folder]
     #[arg(long, value_name = "FILE")]
     pub describe: Option<PathBuf>,
@@ -127,16 +145,25 @@ pub struct ProcessArgs {
     /// A state that the patch changes, instead of those in the description
     #[arg(long, value_name = "ID:VERSION[:NAME]")]
     pub state: Vec<String>,
-    /// Sign the patch with this Ed25519 private key (PEM); the signature goes to NAME.lp.sig
-    #[arg(long, value_name = "KEY.pem")]
-    pub sign: Option<PathBuf>,
-    /// Go on where our build of the original differs from the binary
+    /// The cumulative patch that this one follows: nothing that it does may get lost
+    #[arg(long, value_name = "OLD")]
+    pub previous: Option<PathBuf>,
+    /// A function whose fix in the previous patch may be given up
+    #[arg(long, value_name = "FUNCTION", requires = "previous")]
+    pub revert: Vec<String>,
+}
+
+/// How a patch is built, and where.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "The run")]
+pub struct RunArgs {
+    /// Go on where our build of the original differs from what runs
     #[arg(long)]
     pub allow_mismatch: bool,
-    /// Go on where a struct or union of this name has another layout than in the binary, besides those in the description
+    /// Go on where a struct or union of this name has another layout than in what runs, besides those in the description
     #[arg(long, value_name = "NAME", value_parser = lp_diff::explain::layout::parse_allowed)]
     pub allow_layout_change: Vec<String>,
-    /// Where what is made on the way is kept while the run lasts [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
+    /// Where what is used again is kept [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// What the result is for: people or machines
@@ -145,9 +172,6 @@ pub struct ProcessArgs {
     /// Leave everything that is made on the way in this new folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Say which files differ, and stop before anything is built
-    #[arg(long)]
-    pub dry_run: bool,
     /// Show each command that is run
     #[arg(long, short)]
     pub verbose: bool,
@@ -313,58 +337,21 @@ pub struct KernelArgs {
     /// The kernel's Module.symvers, if it is not where its packages put it
     #[arg(long, value_name = "FILE")]
     pub symvers: Option<PathBuf>,
-    /// The patch's description [default: livepatch.toml beside the first patch, or in the current folder]
-    #[arg(long, value_name = "FILE")]
-    pub describe: Option<PathBuf>,
-    /// The patch module's name [default: the output's]
-    #[arg(long)]
-    pub name: Option<String>,
-    /// The patch's version
-    #[arg(long)]
-    pub version: Option<String>,
-    /// What the patch is for
-    #[arg(long, value_name = "TEXT")]
-    pub description: Option<String>,
-    /// Whether it replaces all patches that are installed before it [default: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    pub replace: Option<bool>,
-    /// A system state that the patch changes, instead of those in the description
-    #[arg(long, value_name = "ID:VERSION[:NAME]")]
-    pub state: Vec<String>,
-    /// The cumulative patch that this one follows: nothing that it does may get lost
-    #[arg(long, value_name = "OLD.ko")]
-    pub previous: Option<PathBuf>,
-    /// A function whose fix in the previous patch may be given up
-    #[arg(long, value_name = "FUNCTION", requires = "previous")]
-    pub revert: Vec<String>,
-    /// Go on where our build of the original differs from the running kernel
-    #[arg(long)]
-    pub allow_mismatch: bool,
-    /// Go on where a struct or union of this name has another layout than in the running kernel, besides those in the
-    /// description
-    #[arg(long, value_name = "NAME", value_parser = lp_diff::explain::layout::parse_allowed)]
-    pub allow_layout_change: Vec<String>,
-    /// Where prepared build folders are kept [default: $LP_CACHE, else $XDG_CACHE_HOME/livepatch]
-    #[arg(long, value_name = "DIR")]
-    pub cache: Option<PathBuf>,
+    /// What the patch says of itself.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
+    /// How it is built.
+    #[command(flatten)]
+    pub run: RunArgs,
     /// A program to run the compiler by: ccache, sccache, distcc
     #[arg(long, value_name = "PROGRAM")]
     pub launcher: Option<String>,
-    /// What the result is for: people or machines
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-    pub report: ReportFormat,
     /// Write a page for a review as well: both versions of every changed function, also where the patch is refused
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Leave everything that is made on the way in this new folder
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
     /// Say what would be compiled and about how long that takes, and stop before it
     #[arg(long)]
     pub dry_run: bool,
-    /// Show each command that is run
-    #[arg(long, short)]
-    pub verbose: bool,
 }
 
 /// Who reads the result.

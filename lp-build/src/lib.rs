@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`cli`] | what may be asked |
 //! | [`options`] | what was asked, checked and complete |
-//! | [`new`], [`watch`], [`doctor`], [`cache`] | the commands besides building: one file each |
+//! | [`new`], [`watch`], [`doctor`], [`lineage`] | the commands besides building: one file each |
+//! | [`cache`] | what is kept between runs |
 //! | [`describe`] | `livepatch.toml` |
 //! | [`tree`] | two source trees, or one and patches; what differs |
 //! | [`kernel`] | the kernel that runs, its build folder, compiling, and the road through all phases |
 //! | [`process`] | a program or library: its build under shims, and the road to a patch file |
 //! | [`fidelity`] | does our build of the original reproduce the running binary? |
+//! | [`patch`] | what both kinds of patch have in common once their objects are compiled |
 //! | [`module`] | the patch module: template, Kbuild, klp relocations |
 //! | [`progress`] | what is being done and for how long |
 //! | [`report`] | what came out, for people and machines |
@@ -24,6 +26,7 @@ pub mod lineage;
 pub mod module;
 pub mod new;
 pub mod options;
+pub mod patch;
 pub mod process;
 pub mod progress;
 pub mod report;

@@ -23,24 +23,24 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Kernel(args) => {
-            log(args.verbose);
+            log(args.run.verbose);
             build(*args)
         }
         Command::Process(args) => {
-            log(args.verbose);
-            let format = args.report;
+            log(args.run.verbose);
+            let format = args.run.report;
             reported(format, |progress, report| {
                 let options = process::options::interpret(*args)?;
                 process::build(&options, progress, report)
             })
         }
         Command::Watch(args) => {
-            log(args.verbose);
+            log(args.run.verbose);
             watch::run(&args, build)
         }
         Command::New(args) => new::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Cache(command) => cache::run(&command),
+        Command::Cache(command) => cache::command::run(&command),
         Command::Changelog(args) => lineage::changelog(&args),
         Command::Template(args) => {
             // Who does not read to the end has seen enough.
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 
 /// One run of `lp-build kernel`.
 fn build(args: KernelArgs) -> ExitCode {
-    reported(args.report, |progress, report| {
+    reported(args.run.report, |progress, report| {
         let options = options::interpret(args)?;
         kernel::build(&options, progress, report)
     })

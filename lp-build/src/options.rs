@@ -2,11 +2,11 @@
 //!
 //! Nothing here looks at trees or kernels; whatever can be wrong with the words alone is found before any work.
 
-use crate::cli::KernelArgs;
+use crate::cli::{IdentityArgs, KernelArgs, RunArgs};
 use crate::describe::{self, Describe};
 use crate::kernel::find;
 use anyhow::{Context, Result, bail, ensure};
-use lp_klp::manifest::ShadowId;
+use lp_klp::manifest::{Callbacks, ShadowId};
 use lp_klp::name::{MODULE_NAME_LEN, ObjName};
 use lp_klp::state::KlpState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,31 @@ pub struct Identity {
     pub shadows: Vec<ShadowId>,
 }
 
+/// What is asked of a patch, whatever it is for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What the patch says of itself.
+    pub identity: Identity,
+    /// The callbacks that the description names.
+    pub callbacks: Callbacks,
+    /// The description file that was read.
+    pub describe: Option<PathBuf>,
+    /// The line of that file that each state is on.
+    pub state_lines: BTreeMap<u64, usize>,
+    /// The patch that this one follows.
+    pub previous: Option<PathBuf>,
+    /// Functions whose fix in that patch may be given up.
+    pub revert: Vec<String>,
+    /// Whether to go on where the original does not reproduce.
+    pub allow_mismatch: bool,
+    /// Types whose layout may differ.
+    pub allow_layout_change: BTreeSet<String>,
+    /// The cache's folder.
+    pub cache: PathBuf,
+    /// Where to leave what is made on the way.
+    pub keep: Option<PathBuf>,
+}
+
 /// Everything `lp-build kernel` works from.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -65,33 +90,47 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Instead of the Module.symvers under `sysroot`.
     pub symvers: Option<PathBuf>,
-    /// What the patch says of itself.
-    pub identity: Identity,
-    /// The description file that was read.
-    pub describe: Option<PathBuf>,
-    /// The line of that file that each state is on.
-    pub state_lines: BTreeMap<u64, usize>,
-    /// The patch that this one follows.
-    pub previous: Option<PathBuf>,
-    /// Functions whose fix in that patch may be given up.
-    pub revert: Vec<String>,
-    /// Whether to go on where the original does not reproduce.
-    pub allow_mismatch: bool,
-    /// Types whose layout may differ.
-    pub allow_layout_change: BTreeSet<String>,
-    /// The cache's folder.
-    pub cache: PathBuf,
+    /// What is asked of any patch.
+    pub asked: Asked,
     /// A program to run the compiler by.
     pub launcher: Option<String>,
-    /// Where to leave what is made on the way.
-    pub keep: Option<PathBuf>,
     /// Where to write a page for a review.
     pub html: Option<PathBuf>,
     /// Whether to stop before anything is compiled.
     pub dry_run: bool,
 }
 
-impl Options {
+impl Asked {
+    /// What the command line says, and the description, which is looked for beside the first patch; `stem` is the patch's name
+    /// if nobody gave one.
+    ///
+    /// # Errors
+    /// Where the words alone are wrong.
+    pub fn new(given: IdentityArgs, run: RunArgs, patches: &[PathBuf], stem: &str) -> Result<Self> {
+        let describe = given.describe.clone().or_else(|| beside(patches));
+        let described = describe.as_deref().map(describe::read).transpose()?;
+        let mut described = described.unwrap_or_default();
+        let allowed = run.allow_layout_change.into_iter();
+        let mut state_lines = std::mem::take(&mut described.state_lines);
+        if !given.state.is_empty() {
+            state_lines.clear();
+        }
+        Ok(Self {
+            allow_layout_change: allowed
+                .chain(std::mem::take(&mut described.allow_layout_change))
+                .collect(),
+            callbacks: described.callbacks.clone(),
+            describe,
+            state_lines,
+            previous: given.previous.clone(),
+            revert: given.revert.clone(),
+            allow_mismatch: run.allow_mismatch,
+            cache: run.cache.map_or_else(default_cache, Ok)?,
+            keep: run.keep,
+            identity: identity(given, described, stem)?,
+        })
+    }
+
     /// The place of what is to be said of a state: where the description declares it, or else the description, where it
     /// ought to.
     pub fn place_of(&self, state: Option<u64>, place: &str) -> String {
@@ -109,45 +148,19 @@ impl Options {
 pub fn interpret(args: KernelArgs) -> Result<Options> {
     let release = release(&args)?;
     check_release(&release)?;
-    let describe = describe_path(&args);
-    let described = describe
-        .as_deref()
-        .map(describe::read)
-        .transpose()?
-        .unwrap_or_default();
+    let stem = output_stem(&args.output, ".ko")?;
+    let asked = Asked::new(args.identity, args.run, &args.patch, &stem)?;
     ensure!(
-        described.callbacks.is_empty(),
+        asked.callbacks.is_empty(),
         "[callbacks] in the description is for patches of processes: in a kernel's patch the source declares them, with \
          LP_PRE_PATCH_CALLBACK and its like"
     );
-    let allowed = [
-        &args.allow_layout_change[..],
-        &described.allow_layout_change,
-    ]
-    .concat();
-    let mut state_lines = described.state_lines.clone();
-    if !args.state.is_empty() {
-        state_lines.clear();
-    }
-    let said = Said {
-        name: args.name.clone(),
-        version: args.version.clone(),
-        description: args.description.clone(),
-        replace: args.replace,
-        state: args.state.clone(),
-    };
-    let stem = output_stem(&args.output, ".ko")?;
-    let identity = identity(said, described, &stem)?;
     // The kernel takes a module's name from inside the file, people and modprobe from its file name.
     ensure!(
-        identity.name.as_str() == stem.replace('-', "_"),
+        asked.identity.name.as_str() == stem.replace('-', "_"),
         "the patch's name is '{0}' but the output is '{stem}.ko': give -o {0}.ko or --name {stem}",
-        identity.name
+        asked.identity.name
     );
-    let cache = match args.cache {
-        Some(cache) => cache,
-        None => default_cache()?,
-    };
     Ok(Options {
         orig: args.orig,
         patched: match args.patched {
@@ -163,16 +176,8 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         vmlinux: args.vmlinux,
         config: args.config,
         symvers: args.symvers,
-        identity,
-        describe,
-        state_lines,
-        previous: args.previous,
-        revert: args.revert,
-        allow_mismatch: args.allow_mismatch,
-        allow_layout_change: allowed.into_iter().collect(),
-        cache,
+        asked,
         launcher: args.launcher,
-        keep: args.keep,
         html: args.html,
         dry_run: args.dry_run,
     })
@@ -197,43 +202,28 @@ pub fn check_release(release: &str) -> Result<()> {
     Ok(())
 }
 
-fn describe_path(args: &KernelArgs) -> Option<PathBuf> {
-    if args.describe.is_some() {
-        return args.describe.clone();
-    }
-    let folder = match args.patch.first() {
-        Some(patch) => patch.parent().unwrap_or(Path::new("")),
-        None => Path::new(""),
-    };
-    let path = folder.join(DESCRIBE_FILE);
+/// A description that lies beside the first patch, or in the current folder.
+fn beside(patches: &[PathBuf]) -> Option<PathBuf> {
+    let folder = patches.first().and_then(|patch| patch.parent());
+    let path = folder.unwrap_or(Path::new("")).join(DESCRIBE_FILE);
     path.is_file().then_some(path)
 }
 
-/// What the options say of the patch, each before the description.
-#[derive(Debug, Default)]
-pub(crate) struct Said {
-    pub(crate) name: Option<String>,
-    pub(crate) version: Option<String>,
-    pub(crate) description: Option<String>,
-    pub(crate) replace: Option<bool>,
-    pub(crate) state: Vec<String>,
-}
-
 /// What the patch says of itself; its name is the output's if nobody gave one.
-pub(crate) fn identity(said: Said, described: Describe, stem: &str) -> Result<Identity> {
-    let name = said.name.or(described.name);
-    let states = match said.state.is_empty() {
+fn identity(given: IdentityArgs, described: Describe, stem: &str) -> Result<Identity> {
+    let name = given.name.or(described.name);
+    let states = match given.state.is_empty() {
         true => described.states,
-        false => describe::parse_states(&said.state)?,
+        false => describe::parse_states(&given.state)?,
     };
     let identity = Identity {
         name: module_name(name.as_deref().unwrap_or(stem))?,
-        version: said.version.or(described.version).unwrap_or_default(),
-        description: said
+        version: given.version.or(described.version).unwrap_or_default(),
+        description: given
             .description
             .or(described.description)
             .unwrap_or_default(),
-        replace: said.replace.or(described.replace).unwrap_or(true),
+        replace: given.replace.or(described.replace).unwrap_or(true),
         states,
         shadows: described.shadows,
     };

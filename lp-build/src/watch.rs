@@ -57,7 +57,7 @@ fn places(args: &KernelArgs) -> Vec<(PathBuf, RecursiveMode)> {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     };
-    let files = args.patch.iter().chain(&args.describe).map(folder);
+    let files = args.patch.iter().chain(&args.identity.describe).map(folder);
     let mut places: Vec<_> = files
         .map(|folder| (folder, RecursiveMode::NonRecursive))
         .collect();
@@ -106,7 +106,11 @@ fn counts<'a>(event: &'a Event, args: &KernelArgs) -> Option<&'a Path> {
         let in_tree = args.patched.is_some() && !path.ends_with(&args.output);
         !of_editor
             && (in_tree
-                || args.patch.iter().chain(&args.describe).any(is_named)
+                || args
+                    .patch
+                    .iter()
+                    .chain(&args.identity.describe)
+                    .any(is_named)
                 || name == crate::options::DESCRIBE_FILE)
     };
     event

@@ -1,9 +1,9 @@
 //! What the fix changes: the files that differ, sorted into what is compiled, what is outside the kernel, and what is refused.
 
-use super::cache::Scratch;
 use super::inputs::Inputs;
 use super::kinds::{self, Kind};
 use super::makefile::normal;
+use crate::cache::Scratch;
 use crate::options::{Options, Patched};
 use crate::progress::Progress;
 use crate::report::{RefusalReport, Report};

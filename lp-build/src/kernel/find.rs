@@ -183,7 +183,7 @@ pub fn find(options: &Options) -> Result<KernelFiles> {
         _ => wanted.find(root, release, given.as_deref()),
     };
     let (unpacked, found) = (
-        Unpacked::of(&options.cache),
+        Unpacked::of(&options.asked.cache),
         find(VMLINUX, &options.vmlinux)?,
     );
     let vmlinux = unpacked.readable(&found)?;

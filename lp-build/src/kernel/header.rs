@@ -4,7 +4,7 @@
 //! must hold it. The folder is the last that the compiler looks in (`-idirafter`): no file of a kernel can be hidden
 //! by it.
 
-use super::cache::Scratch;
+use crate::cache::Scratch;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;

@@ -66,7 +66,7 @@ pub fn open(options: &Options) -> Result<Inputs> {
     }
     // The kernel's image may be unpacked into it.
     let roots = roots(&orig, patched.as_ref(), module.as_deref());
-    check_outside(&roots, &options.cache, "the cache")?;
+    check_outside(&roots, &options.asked.cache, "the cache")?;
     let files = find::find(options)?;
     let symvers = std::fs::metadata(&files.symvers);
     ensure!(

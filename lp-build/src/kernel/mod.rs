@@ -7,9 +7,6 @@ pub mod absent;
 pub mod arch;
 pub mod assemble;
 pub mod built;
-pub mod cache;
-pub mod cache_size;
-pub mod callbacks;
 pub mod changed;
 pub mod checks;
 pub mod commands;
@@ -49,18 +46,20 @@ pub mod unaffected;
 pub mod units;
 pub mod unpacked;
 
-use crate::lineage;
+use crate::cache::{Cache, Scratch};
 use crate::module;
 use crate::module::kbuild::Unresolved;
 use crate::options::Options;
+use crate::patch::judged::Judged;
+use crate::patch::publish::publish;
+use crate::patch::refuse::{refuse, refuse_lineage, warn};
+use crate::patch::summary;
 use crate::progress::{Count, Progress, minutes, say};
 use crate::report::{RefusalReport, Report, Verdict};
 use crate::tree::walk;
-use anyhow::{Context, Result};
-use cache::{Cache, Scratch};
+use anyhow::Result;
 use changed::{Changed, Sources};
 use inputs::Inputs;
-use judge::Judged;
 use lp_klp::name::ObjName;
 use make::Make;
 use objects::Objects;
@@ -68,8 +67,6 @@ use pairs::{Pair, Workshop};
 use prepare::Prepared;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Mutex;
 use target::Targets;
 use units::Units;
@@ -81,17 +78,18 @@ const SECONDS_REACHED: f64 = 1.0;
 
 /// Builds the patch that the options describe; what is found on the way goes into the report.
 pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Result<Verdict> {
-    introduce(options, report);
+    summary::introduce(&options.asked, report);
+    report.kernel.clone_from(&options.release);
     let inputs = progress.step("checking trees and kernel", || inputs::open(options))?;
-    if let Some(keep) = &options.keep {
+    if let Some(keep) = &options.asked.keep {
         inputs.check_outside(keep, "--keep")?;
     }
     if let Some(html) = &options.html {
         inputs.check_outside(html, "--html")?;
     }
     report.notes.extend(inputs.note());
-    let cache = Cache::open(&options.cache)?;
-    let scratch = cache.scratch(options.keep.as_deref())?;
+    let cache = Cache::open(&options.asked.cache)?;
+    let scratch = cache.scratch(options.asked.keep.as_deref())?;
     let changed = changed::find(options, &inputs, &scratch, progress)?;
     report.files = changed::stat(&inputs, &changed);
     warn(report, progress, &changed.warnings);
@@ -154,7 +152,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         return Ok(Verdict::Planned);
     }
     let (judged, targets) = judge_all(&road, &sources, &units, report)?;
-    assemble::summarize(&options.identity, &judged, report);
+    assemble::summarize(&options.asked.identity, &judged, report);
     if let Some(html) = &options.html {
         let page = review::page(options, &judged, (inputs.root(), &changed.patched))?;
         publish(html, page.as_bytes())?;
@@ -166,9 +164,9 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     warn(
         report,
         progress,
-        &assemble::needless(&judged, &options.allow_layout_change),
+        &summary::needless(&judged, &options.asked.allow_layout_change),
     );
-    if refuse(options, &judged, report, progress) {
+    if refuse(&options.asked, &judged, report, progress) {
         return Ok(Verdict::Refused);
     }
     if report.objects.is_empty() {
@@ -179,7 +177,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     })?;
     let folder = scratch.folder("module")?;
     let built = module::build(
-        options.identity.name.as_str(),
+        options.asked.identity.name.as_str(),
         parts,
         &targets.exports,
         make,
@@ -191,7 +189,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         Err(Ok(unresolved)) => {
             report.refusals.push(RefusalReport {
                 code: "unresolved".to_owned(),
-                place: options.identity.name.to_string(),
+                place: options.asked.identity.name.to_string(),
                 message: unresolved.to_string(),
                 source: None,
             });
@@ -200,7 +198,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         Err(Err(error)) => return Err(error),
     };
     warn(report, progress, &module.warnings);
-    if refuse_lineage(options, &module.bytes, report, progress)? {
+    if refuse_lineage(&options.asked, &module.bytes, report, progress)? {
         return Ok(Verdict::Refused);
     }
     publish(&options.output, &module.bytes)?;
@@ -252,27 +250,6 @@ fn check_configuration(road: &Road<'_>, sources: &Sources, report: &mut Report) 
         )),
     }
     Ok(())
-}
-
-fn introduce(options: &Options, report: &mut Report) {
-    let identity = &options.identity;
-    report.name = identity.name.to_string();
-    report.version.clone_from(&identity.version);
-    report.kernel.clone_from(&options.release);
-    report.replace = identity.replace;
-    report.states.clone_from(&identity.states);
-    if let Some(describe) = &options.describe {
-        report
-            .notes
-            .push(format!("described by {}", describe.display()));
-    }
-}
-
-pub(crate) fn warn(report: &mut Report, progress: &Progress, warnings: &[String]) {
-    for warning in warnings {
-        progress.warn(warning);
-    }
-    report.warnings.extend_from_slice(warnings);
 }
 
 fn prepare(
@@ -393,7 +370,7 @@ fn judge_all(
         targets.add(&inputs.files, names)?;
         let judge = |pair: &Pair| -> Result<Option<Judged>> {
             let judged = judge::judge(pair, &targets, road.options)?;
-            Ok((!judged.is_noise(pair)).then_some(judged))
+            Ok((!judge::is_noise(&judged, pair)).then_some(judged))
         };
         pairs.par_iter().map(judge).collect::<Result<Vec<_>>>()
     })?;
@@ -459,76 +436,4 @@ fn find_units(road: &Road<'_>, sources: &Sources, report: &mut Report) -> Result
     report.refusals.append(&mut units.refusals);
     let nothing = units.units.is_empty() && units.probes.is_empty();
     Ok((!nothing && report.refusals.is_empty()).then_some(units))
-}
-
-/// Collects the refusals; what does not reproduce is only a warning where the person allows it.
-fn refuse(options: &Options, judged: &[Judged], report: &mut Report, progress: &Progress) -> bool {
-    report
-        .refusals
-        .extend(judged.iter().flat_map(assemble::refusals));
-    let sealed = judged.iter().flat_map(|unit| unit.sealed.iter().cloned());
-    report.refusals.extend(sealed);
-    let unproven = judged.iter().flat_map(|unit| unit.unproven.iter().cloned());
-    if options.allow_mismatch {
-        let warnings: Vec<String> = unproven
-            .map(|refusal| format!("{}: {}", refusal.place, refusal.message))
-            .collect();
-        warn(report, progress, &warnings);
-    } else {
-        report.refusals.extend(unproven);
-    }
-    !report.refusals.is_empty()
-}
-
-/// Whether the patch may not follow the one that it shall; how it follows goes into the report.
-fn refuse_lineage(
-    options: &Options,
-    module: &[u8],
-    report: &mut Report,
-    progress: &Progress,
-) -> Result<bool> {
-    let Some(previous) = &options.previous else {
-        return Ok(false);
-    };
-    let lineage = lineage::check(
-        previous,
-        options.identity.name.as_str(),
-        module,
-        &options.revert,
-    )?;
-    let warnings = lineage.warnings.iter();
-    let warnings: Vec<String> = warnings
-        .map(|warning| format!("{}: {}", warning.place, warning.message))
-        .collect();
-    warn(report, progress, &warnings);
-    report
-        .refusals
-        .extend(lineage.refusals.iter().map(|refusal| RefusalReport {
-            code: refusal.code.to_owned(),
-            place: options.place_of(refusal.state, &refusal.place),
-            message: refusal.message.clone(),
-            ..Default::default()
-        }));
-    let refused = !lineage.refusals.is_empty();
-    report.lineage = Some(lineage);
-    Ok(refused)
-}
-
-/// Writes the output in one step: whoever looks sees the old file or the whole new one.
-pub(crate) fn publish(output: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = output
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let write = || -> Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".livepatch-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(output)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", output.display()))
 }

@@ -3,8 +3,8 @@
 //! The text of source lines comes from the two trees, which are what was compiled; nothing outside of them is read, whatever
 //! an object names.
 
-use super::judge::Judged;
 use crate::options::Options;
+use crate::patch::judged::Judged;
 use anyhow::Result;
 use lp_diff::show::SourceLine;
 use lp_diff::show::html::{self, Unit};
@@ -35,7 +35,7 @@ pub fn page(
             sources: &text,
         })
     });
-    let identity = &options.identity;
+    let identity = &options.asked.identity;
     let title = format!(
         "{} {} for {}",
         identity.name, identity.version, options.release

@@ -6,8 +6,8 @@
 //! `kernel/livepatch/state.c` 6.1). The tempting wrong way is to apply the change anew there, which would take the
 //! changed value for the original one.
 
-use super::judge::Judged;
 use crate::options::Identity;
+use crate::patch::judged::Judged;
 use crate::report::{KeptStateReport, RefusalReport};
 use lp_diff::report::StateCode;
 use lp_klp::manifest::{self, KeptState};

@@ -1,10 +1,10 @@
 //! What the patch says of itself, and what it needs that the binary did not need so far.
 
 use super::binary::Running;
-use crate::kernel::assemble::{changed, named_shadows, shadow_ids, sympos};
-use crate::kernel::judge::Judged;
 use crate::options::Identity;
-use anyhow::{Result, ensure};
+use crate::patch::judged::{Judged, sympos};
+use crate::patch::manifest as patch;
+use anyhow::Result;
 use lp_diff::report::Function;
 use lp_klp::manifest::{self, Manifest};
 use object::{Object, ObjectSymbol};
@@ -22,7 +22,7 @@ pub(super) fn manifest(
     let binary = &running.binary;
     let units = judged.iter();
     let functions =
-        units.flat_map(|unit| changed(unit).map(move |one| function(one, unit, running)));
+        units.flat_map(|unit| unit.changed().map(move |one| function(one, unit, running)));
     let object = manifest::Object {
         name: binary.object.clone(),
         file: binary.file.clone(),
@@ -30,32 +30,13 @@ pub(super) fn manifest(
         functions: functions.collect(),
         callbacks,
     };
-    let manifest = Manifest {
-        format: manifest::FORMAT,
-        tool: concat!("lp-build ", env!("CARGO_PKG_VERSION")).to_owned(),
-        name: identity.name.to_string(),
-        version: identity.version.clone(),
-        description: identity.description.clone(),
-        target: manifest::Target {
-            kind: manifest::TargetKind::Process,
-            release: String::new(),
-            build_id: String::new(),
-            arch: "x86_64".to_owned(),
-        },
-        replace: identity.replace,
-        states: identity.states.clone(),
-        kept_states: Vec::new(),
-        objects: vec![object],
-        shadow_ids: named_shadows(&identity.shadows, shadow_ids(judged)),
+    let target = manifest::Target {
+        kind: manifest::TargetKind::Process,
+        release: String::new(),
+        build_id: String::new(),
+        arch: "x86_64".to_owned(),
     };
-    let defects = manifest.patch().defects();
-    let defects: Vec<String> = defects.iter().map(ToString::to_string).collect();
-    ensure!(
-        defects.is_empty(),
-        "this could not be loaded: {}",
-        defects.join("; ")
-    );
-    Ok(manifest)
+    patch::manifest(identity, target, vec![object], Vec::new(), judged)
 }
 
 fn function(function: &Function, unit: &Judged, running: &Running) -> manifest::Function {

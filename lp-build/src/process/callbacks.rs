@@ -5,8 +5,8 @@
 //! of the sources. The tempting wrong way is to take any function of the name: one that the program has already would be
 //! called there, not in the patch.
 
-use crate::kernel::callbacks::Callbacks;
-use crate::kernel::judge::Judged;
+use crate::patch::callbacks::Callbacks;
+use crate::patch::judged::Judged;
 use crate::report::{RefusalReport, Report};
 use lp_diff::report::Status;
 use lp_klp::manifest;

@@ -3,7 +3,8 @@
 use super::binary::Running;
 use super::pairs::Pair;
 use crate::fidelity;
-use crate::kernel::judge::{Halves, Judged, overridden, unproven};
+use crate::patch::judged::Judged;
+use crate::patch::unproven::{Halves, overridden, unproven};
 use anyhow::{Context, Result};
 use lp_diff::{Config, EntrySizes, Exports};
 use std::collections::BTreeSet;

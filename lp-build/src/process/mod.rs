@@ -35,10 +35,12 @@ pub mod shim;
 mod sign;
 mod symbols;
 
-use crate::kernel::cache::{Cache, Scratch};
-use crate::kernel::judge::Judged;
-use crate::kernel::{assemble as summary, publish, warn};
+use crate::cache::{Cache, Scratch};
 use crate::options::Patched;
+use crate::patch::judged::Judged;
+use crate::patch::publish::publish;
+use crate::patch::refuse::{refuse, refuse_lineage, warn};
+use crate::patch::summary;
 use crate::progress::{Progress, say};
 use crate::report::{Report, Verdict};
 use crate::tree::walk::Listing;
@@ -56,22 +58,15 @@ use std::path::Path;
 
 /// Builds the patch that the options describe; what is found on the way goes into the report.
 pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Result<Verdict> {
-    let identity = &options.identity;
-    report.name = identity.name.to_string();
-    report.version.clone_from(&identity.version);
-    report.replace = identity.replace;
-    report.states.clone_from(&identity.states);
-    if let Some(describe) = &options.describe {
-        let note = format!("described by {}", describe.display());
-        report.notes.push(note);
-    }
+    let asked = &options.asked;
+    summary::introduce(asked, report);
     let key = options.sign.as_deref().map(sign::key).transpose()?;
     let binary = progress.step("reading the binary", || {
         Binary::open(&options.binary, options.debug_file.as_deref())
     })?;
     report.target = format!("{} (build-id {})", binary.file, binary.build_id);
-    let cache = Cache::open(&options.cache)?;
-    let scratch = cache.scratch(options.keep.as_deref())?;
+    let cache = Cache::open(&asked.cache)?;
+    let scratch = cache.scratch(asked.keep.as_deref())?;
     let patched_root = match &options.patched {
         Patched::Tree(tree) => tree.clone(),
         Patched::Patches(patches) => {
@@ -99,12 +94,12 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     let trees = (options.orig.as_path(), &orig, patched_root.as_path());
     let folders = (&cache, &scratch);
     let (judged, running) = judge_all(options, trees, binary, folders, progress, report)?;
-    summary::summarize(identity, &judged, report);
-    let needless = summary::needless(&judged, &options.allow_layout_change);
+    summary::summarize(&judged, None, report);
+    let needless = summary::needless(&judged, &asked.allow_layout_change);
     warn(report, progress, &needless);
     warn(report, progress, &endless(&judged));
-    let callbacks = callbacks::gather(&options.callbacks, &judged, report);
-    if refuse(options, &judged, report, progress) {
+    let callbacks = callbacks::gather(&asked.callbacks, &judged, report);
+    if refuse(asked, &judged, report, progress) {
         return Ok(Verdict::Refused);
     }
     if report
@@ -114,7 +109,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     {
         return Ok(Verdict::Same);
     }
-    let manifest = assemble::manifest(identity, &running, &judged, callbacks)?;
+    let manifest = assemble::manifest(&asked.identity, &running, &judged, callbacks)?;
     let bytes = progress.step("linking the patch", || {
         let objects: Vec<Vec<u8>> = judged.into_iter().filter_map(|unit| unit.diff).collect();
         let folder = scratch.folder("link")?;
@@ -123,6 +118,9 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     report
         .notes
         .extend(assemble::new_imports(&bytes, &running)?);
+    if refuse_lineage(asked, &bytes, report, progress)? {
+        return Ok(Verdict::Refused);
+    }
     publish(&options.output, &bytes)?;
     if let Some(key) = &key {
         publish(
@@ -139,7 +137,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
 fn endless(judged: &[Judged]) -> Vec<String> {
     let changed = judged
         .iter()
-        .flat_map(|unit| summary::changed(unit).map(move |one| (unit, one)));
+        .flat_map(|unit| unit.changed().map(move |one| (unit, one)));
     let main = changed.filter(|(_, function)| function.name == "main");
     main.map(|(unit, _)| {
         format!(
@@ -212,25 +210,9 @@ fn judge_all(
     report.refusals.extend(pairs.refusals);
     progress.step("comparing with the binary", || {
         let running = binary.with_symbols(&symbols)?;
-        let judge = |pair| judge::judge(pair, &running, &options.allow_layout_change);
+        let judge = |pair| judge::judge(pair, &running, &options.asked.allow_layout_change);
         let judged = pairs.pairs.par_iter().map(judge);
         let judged = judged.collect::<Result<Vec<_>>>();
         Ok((judged.context("comparing the objects")?, running))
     })
-}
-
-/// Collects the refusals; what does not reproduce is only a warning where the person allows it.
-fn refuse(options: &Options, judged: &[Judged], report: &mut Report, progress: &Progress) -> bool {
-    let refusals = judged.iter().flat_map(summary::refusals);
-    report.refusals.extend(refusals);
-    let unproven = judged.iter().flat_map(|unit| unit.unproven.iter().cloned());
-    if options.allow_mismatch {
-        let warnings: Vec<String> = unproven
-            .map(|refusal| format!("{}: {}", refusal.place, refusal.message))
-            .collect();
-        warn(report, progress, &warnings);
-    } else {
-        report.refusals.extend(unproven);
-    }
-    !report.refusals.is_empty()
 }

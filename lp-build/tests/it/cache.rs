@@ -1,7 +1,7 @@
 //! How runs share the cache.
 
 use crate::{folder, message, write};
-use lp_build::kernel::cache::Cache;
+use lp_build::cache::Cache;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

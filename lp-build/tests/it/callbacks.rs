@@ -1,6 +1,6 @@
 //! The callbacks of a patch of several files.
 
-use lp_build::kernel::callbacks::{Callbacks, Found};
+use lp_build::patch::callbacks::{Callbacks, Found};
 use lp_klp::name::ObjName;
 use lp_klp::target::Callback;
 

@@ -9,12 +9,12 @@ const SOURCES: [&str; 10] = [
     include_str!("../../src/kernel/absent.rs"),
     include_str!("../../src/kernel/followed.rs"),
     include_str!("../../src/kernel/generated.rs"),
-    include_str!("../../src/kernel/judge.rs"),
     include_str!("../../src/kernel/kconfig.rs"),
     include_str!("../../src/kernel/kinds.rs"),
     include_str!("../../src/kernel/rebuilt.rs"),
     include_str!("../../src/kernel/sealed.rs"),
     include_str!("../../src/kernel/units.rs"),
+    include_str!("../../src/patch/unproven.rs"),
     include_str!("../../src/process/pairs.rs"),
 ];
 

@@ -34,12 +34,15 @@ fn an_option_wins_over_the_description() {
     ]);
     let patch = work.path().join("fix.patch").display().to_string();
     let read = options(&["--patch", &patch, "-o", "fix-it.ko"]).expect("options");
-    assert_eq!(read.identity.name.as_str(), "fix_it");
+    assert_eq!(read.asked.identity.name.as_str(), "fix_it");
     assert_eq!(
-        (read.identity.version.as_str(), read.identity.replace),
+        (
+            read.asked.identity.version.as_str(),
+            read.asked.identity.replace
+        ),
         ("1", false)
     );
-    assert_eq!(read.identity.states.len(), 1);
+    assert_eq!(read.asked.identity.states.len(), 1);
     assert!(matches!(&read.patched, Patched::Patches(patches) if patches.len() == 1));
 
     let given = [
@@ -56,11 +59,15 @@ fn an_option_wins_over_the_description() {
     ];
     let given = options(&given).expect("options");
     assert_eq!(
-        (given.identity.version.as_str(), given.identity.replace),
+        (
+            given.asked.identity.version.as_str(),
+            given.asked.identity.replace
+        ),
         ("2", true)
     );
     assert_eq!(
         given
+            .asked
             .identity
             .states
             .iter()
@@ -68,16 +75,17 @@ fn an_option_wins_over_the_description() {
             .collect::<Vec<_>>(),
         [9]
     );
-    assert_eq!(given.identity.description, "d");
+    assert_eq!(given.asked.identity.description, "d");
 }
 
 #[test]
 fn a_patch_replaces_unless_it_says_otherwise() {
     let read = options(&["--patched", "new", "-o", "fix.ko"]).expect("options");
-    assert!(read.identity.replace);
+    assert!(read.asked.identity.replace);
     assert!(
         !options(&["--patched", "new", "-o", "fix.ko", "--replace", "false"])
             .expect("options")
+            .asked
             .identity
             .replace
     );

@@ -1,9 +1,9 @@
 //! How large the cache is, and keeping it small: what was used longest ago goes first.
 //!
-//! Prepared folders are all of the size. A run that uses one holds its lock ([`super::cache`]), so what can be locked
+//! Prepared folders are all of the size. A run that uses one holds its lock ([`super`]), so what can be locked
 //! alone can go. The tempting wrong way is to ask when a file was last read, which many systems do not note.
 
-use super::cache::{Cache, try_lock};
+use super::{Cache, try_lock};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fs;

@@ -4,7 +4,7 @@
 //! one cannot both be heard. The tempting wrong way is to call both, one after the other: where the second one fails,
 //! nobody would undo the first.
 
-use super::judge::Judged;
+use super::judged::Judged;
 use crate::report::RefusalReport;
 use lp_klp::manifest;
 use lp_klp::name::ObjName;

@@ -1,11 +1,11 @@
 //! `lp-build cache`: what is kept between runs, how large it is, and making it smaller.
 //!
 //! What is removed costs the next run time and nothing else. A folder that a run uses now is kept: its lock says so
-//! ([`crate::kernel::cache`]).
+//! ([`super`]).
 
+use super::Cache;
+use super::size::Entry;
 use crate::cli::{CacheCommand, ReportFormat};
-use crate::kernel::cache::Cache;
-use crate::kernel::cache_size::Entry;
 use crate::options;
 use crate::progress::say;
 use anyhow::Result;
