@@ -10,6 +10,8 @@
 //! Then it is touched: [`threads`] stops it, [`unwind`] knows what runs, [`syscall`] and [`call`] have a thread do something for us
 //! with its [`registers`] as before, [`write`] writes. [`check`] says who is in the way of a [`jump`]. What is installed is kept in
 //! the process ([`control`]), and each step is announced there, so that the next loader can end what a killed one began ([`journal`]).
+//!
+//! Objects may come and go at any time: who comes next finds out ([`presence`]) and makes up for it ([`catch_up`]).
 
 pub mod area;
 pub mod branches;
@@ -44,11 +46,19 @@ pub mod threads;
 pub mod unwind;
 pub mod write;
 
+pub mod catch_up;
+mod coming;
 pub mod error;
+mod going;
 mod install;
 mod live;
+mod mapped;
+pub mod presence;
+mod recorded;
 mod remove;
 pub mod session;
 
+pub use catch_up::Happened;
 pub use error::ProcessError;
+pub use presence::{Standing, State};
 pub use session::{Done, Options, Process};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lp_klp::manifest::Manifest;
 use lp_runtime::process::patch_file::PatchFile;
-use lp_runtime::process::{Done, Options, Process, ProcessError};
+use lp_runtime::process::{Done, Options, Process, ProcessError, Standing, State};
 use serde::Serialize;
 
 use super::args::Place;
@@ -23,6 +23,9 @@ pub(crate) struct One {
     pub(crate) stood_us: u64,
     pub(crate) took_ms: u64,
     pub(crate) warnings: Vec<String>,
+    /// What was made up for: objects had come and gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) happened: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
     #[serde(skip)]
@@ -48,6 +51,9 @@ pub(crate) struct Patch {
     /// In use; a patch that was replaced is not, but may still be in memory.
     pub(crate) enabled: bool,
     pub(crate) functions: Vec<String>,
+    /// Its objects that are not patched now, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) not_patched: Vec<Standing>,
 }
 
 impl Place {
@@ -131,6 +137,7 @@ fn each(
             stood_us: 0,
             took_ms: 0,
             warnings: Vec::new(),
+            happened: Vec::new(),
             error: None,
             failure: None,
         };
@@ -139,6 +146,8 @@ fn each(
                 one.stood_us = u64::try_from(done.window.as_micros()).unwrap_or(u64::MAX);
                 one.took_ms = u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX);
                 one.warnings = done.warnings.iter().map(ToString::to_string).collect();
+                let happened = done.happened.iter();
+                one.happened = happened.map(ToString::to_string).collect();
             }
             Err(error) => {
                 let refused = error.is_refusal();
@@ -162,12 +171,19 @@ pub(crate) fn list(place: &Place) -> Result<Outcome> {
     for pid in place.pids()? {
         let process = Process::attach(pid)?;
         let contents = process.contents()?;
+        let objects = if contents.patches.is_empty() {
+            Vec::new()
+        } else {
+            process.objects()?
+        };
         let patches = contents.patches.into_iter().map(|patch| {
+            let not_patched = |it: &&Standing| it.patch == patch.name && it.state != State::Patched;
             let manifest = Manifest::from_json(patch.manifest.as_bytes()).ok();
             let functions = manifest.iter().flat_map(|of| &of.objects);
             let functions = functions.flat_map(|object| &object.functions);
             Patch {
                 functions: functions.map(|function| function.name.clone()).collect(),
+                not_patched: objects.iter().filter(not_patched).cloned().collect(),
                 version: manifest
                     .as_ref()
                     .map_or_else(String::new, |of| of.version.clone()),

@@ -107,6 +107,9 @@ fn error_json(error: &anyhow::Error, known: Option<&Error>) -> serde_json::Value
 /// What was done goes to where results go, why not to where errors go.
 fn done(out: &mut dyn Write, processes: &[One]) -> io::Result<()> {
     for one in processes {
+        for happened in &one.happened {
+            writeln!(out, "process {}: {happened}", one.pid)?;
+        }
         match &one.error {
             Some(error) => writeln!(io::stderr().lock(), "error: process {}: {error}", one.pid)?,
             None => writeln!(
@@ -144,6 +147,9 @@ fn installed(out: &mut dyn Write, processes: &[Listed]) -> io::Result<()> {
                 "  {name}  {state}  {functions} functions: {}",
                 patch.functions.join(", ")
             )?;
+            for of in &patch.not_patched {
+                writeln!(out, "    {of}")?;
+            }
         }
         if let Some(patch) = &process.unfinished {
             writeln!(

@@ -10,6 +10,7 @@
 //! system states (`__lp_states`).
 
 mod contents;
+mod objects;
 mod record;
 pub mod states;
 
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use contents::{AreaRecord, Contents, Direction, InstalledPatch, Journal, SiteRecord};
+pub use objects::{KeptFile, ObjectRecord, ObjectState};
 
 use super::maps::{Mapping, Maps};
 use super::memory::{MemoryError, ReadMemory};

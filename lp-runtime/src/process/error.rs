@@ -128,6 +128,14 @@ pub enum ProcessError {
         /// What it answered.
         errno: Errno,
     },
+    /// An object came later, and what is to be put in is not at hand.
+    #[error(
+        "patch {name}: its file is not kept in the process, or is damaged there: unload the patch and load it again"
+    )]
+    NoFile {
+        /// The patch.
+        name: String,
+    },
     /// The livepatch core said no.
     #[error("patch {name}: {errno}")]
     Core {
@@ -159,6 +167,7 @@ impl ProcessError {
                 | Self::Busy { .. }
                 | Self::StillInside { .. }
                 | Self::Veto { .. }
+                | Self::NoFile { .. }
                 | Self::Core { .. }
         )
     }

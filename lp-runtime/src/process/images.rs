@@ -152,6 +152,13 @@ impl Images {
         scope
     }
 
+    /// Whether an object cannot go while the process runs this program: it is the program, or that needs it.
+    pub fn stays(&self, image: &Image) -> bool {
+        let executable = self.executable();
+        let scope = executable.map_or_else(Vec::new, |it| self.scope(it));
+        scope.iter().any(|it| std::ptr::eq(*it, image))
+    }
+
     /// Adds what the images from `start` on need, and what those need.
     fn add_needed<'a>(&'a self, scope: &mut Vec<&'a Image>, start: usize) {
         let mut next = start;

@@ -3,6 +3,7 @@
 //! Until the switch the process does not run a byte of it but its pre_patch callbacks. Given up on the way, the patch is taken out
 //! by the journal, as if the loader had been killed.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use lp_klp::core::Klp;
@@ -11,21 +12,20 @@ use lp_klp::manifest::Manifest;
 use lp_klp::patch::PatchId;
 use lp_klp::rules::Rules;
 
-use super::area::Area;
-use super::call::{CallSite, STACK_SIZE, STUB};
+use super::call::CallSite;
 use super::check::Checker;
-use super::control::{AreaRecord, Contents, Direction, InstalledPatch, SiteRecord};
+use super::control::{AreaRecord, Contents, Direction, InstalledPatch, KeptFile};
 use super::error::ProcessError;
+use super::images::Images;
 use super::journal::{Hands, Transaction};
-use super::live::{Live, Parts, STOP, key};
-use super::maps::Maps;
+use super::live::{Live, Parts, STOP};
+use super::mapped::{map_call, map_file, map_parts};
 use super::patch_file::PatchFile;
-use super::place::{Want, place};
 use super::plan::{Plan, PlannedArea, PlannedUnwind};
-use super::session::{View, Work, described, enabled, prepare};
+use super::recorded::{add_areas, record};
+use super::session::{View, Work, prepare};
 use super::syscall::Gate;
 
-const PAGE: u64 = 4096;
 /// The first wait for busy threads; each is twice as long as the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ fn try_install(
         tables.add(&patch.manifest.name, unwind.address, bytes_of(plan, unwind));
     }
     let before = view.contents();
-    let mut record = record(&before, patch, plan)?;
+    let mut record = record(&before, patch, plan, &view.images);
     let name = record.name.clone();
     let Some(control) = &mut view.control else {
         return Err(ProcessError::NotInstalled { name });
@@ -77,11 +77,18 @@ fn try_install(
     let mut transaction =
         Transaction::begin(control, work.memory, work.steps, &name, Direction::Load)?;
     work.threads.stop_all(STOP)?;
-    let mapped = map(work.threads, gate, work.memory, &mut transaction, plan);
+    let mapped = (|| {
+        let tid = work.threads.helper(work.memory)?;
+        let mut hands = Hands {
+            threads: &mut *work.threads,
+            tid,
+            gate,
+            memory: work.memory,
+        };
+        map(&mut hands, &mut transaction, (patch, plan), &view.images)
+    })();
     work.threads.resume_all();
-    let (areas, call) = mapped?;
-    record.areas = areas;
-    record.call = call.map(|call| (call.stub, call.stack_top));
+    mapped?.note(&mut record, plan);
 
     let live = Live::new(Parts {
         threads: &mut *work.threads,
@@ -93,6 +100,7 @@ fn try_install(
         transaction,
     });
     let mut klp = adopt(live, &before)?;
+    klp.target.loaded.extend(plan.objects.iter().cloned());
     if patch.manifest.replace {
         klp.target
             .patches
@@ -109,7 +117,8 @@ fn try_install(
     enable(&mut klp, &patch.manifest, work.timeout)?;
     let installed = klp.patches().iter().find(|of| of.id == id);
     record.data = installed.map(|of| of.data.clone()).unwrap_or_default();
-    let replaced: Vec<u64> = enabled(&before)
+    let replaced: Vec<u64> = before
+        .enabled()
         .filter(|_| patch.manifest.replace)
         .map(|of| of.id)
         .collect();
@@ -125,21 +134,27 @@ pub(super) fn adopt<'a, 's>(
     mut live: Live<'a, 's>,
     contents: &Contents,
 ) -> Result<Klp<Live<'a, 's>>, ProcessError> {
-    let known: Vec<(&InstalledPatch, Manifest)> = enabled(contents)
-        .filter_map(|patch| Some((patch, described(patch)?)))
+    let known: Vec<(&InstalledPatch, Manifest)> = contents
+        .enabled()
+        .filter_map(|patch| Some((patch, patch.described()?)))
         .collect();
     for ((patch, manifest), number) in known.iter().zip(0..) {
         live.know(PatchId(number), patch, manifest);
         live.lay_over(PatchId(number), patch);
     }
     let mut klp = Klp::new(live, Rules::CURRENT);
+    let mut all = BTreeSet::new();
     for (patch, manifest) in known {
+        let patched = patch.objects.iter().filter(|it| it.is_patched());
+        klp.target.loaded = patched.map(|it| it.name.clone()).collect();
+        all.extend(klp.target.loaded.iter().cloned());
         let adopted = klp.adopt(manifest.patch(), patch.data.clone());
         adopted.map_err(|errno| ProcessError::Core {
             name: patch.name.clone(),
             errno,
         })?;
     }
+    klp.target.loaded = all;
     Ok(klp)
 }
 
@@ -200,7 +215,7 @@ pub(super) fn wait(
     }
 }
 
-fn bytes_of(plan: &Plan, unwind: &PlannedUnwind) -> Vec<u8> {
+pub(super) fn bytes_of(plan: &Plan, unwind: &PlannedUnwind) -> Vec<u8> {
     let inside = |area: &&PlannedArea| {
         let end = area.address.saturating_add(area.bytes.len() as u64);
         (area.address..end).contains(&unwind.address)
@@ -213,110 +228,37 @@ fn bytes_of(plan: &Plan, unwind: &PlannedUnwind) -> Vec<u8> {
     bytes.unwrap_or_default().to_vec()
 }
 
-/// Maps the patch's memory and fills it; its areas, and where its callbacks are called from.
-fn map(
-    threads: &mut super::threads::Threads,
-    gate: Gate,
-    memory: &super::write::WriteMemory,
-    transaction: &mut Transaction<'_, '_>,
-    plan: &Plan,
-) -> Result<(Vec<AreaRecord>, Option<CallSite>), ProcessError> {
-    let tid = threads.helper(memory)?;
-    let pid = threads.pid();
-    let mut hands = Hands {
-        threads,
-        tid,
-        gate,
-        memory,
-    };
-    let mut areas = Vec::new();
-    for area in &plan.areas {
-        let record = AreaRecord {
-            address: area.address,
-            size: area.bytes.len() as u64,
-            protection: area.area,
-        };
-        transaction.map(&mut hands, record)?;
-        transaction.fill(&hands, record, &area.bytes)?;
-        areas.push(record);
-    }
-    let Some(callback) = plan.callbacks.first() else {
-        return Ok((areas, None));
-    };
-    // One page of text, one that is not mapped, then the stack; near the patch's code for no reason but order.
-    let want = Want {
-        object: "the callbacks' stack".into(),
-        near: callback.address..callback.address + 1,
-        size: 2 * PAGE + STACK_SIZE,
-        low: false,
-    };
-    let address = place(&Maps::read(pid)?, &[want])?;
-    let address = address.first().copied().unwrap_or(0);
-    let text = AreaRecord {
-        address,
-        size: PAGE,
-        protection: Area::Text,
-    };
-    let stack = AreaRecord {
-        address: address + 2 * PAGE,
-        size: STACK_SIZE,
-        protection: Area::Data,
-    };
-    transaction.map(&mut hands, text)?;
-    transaction.fill(&hands, text, &STUB)?;
-    transaction.map(&mut hands, stack)?;
-    areas.extend([text, stack]);
-    let call = CallSite {
-        stub: text.address,
-        stack_top: stack.address + stack.size,
-    };
-    Ok((areas, Some(call)))
+/// What was mapped for a patch.
+struct Mapped {
+    parts: Vec<AreaRecord>,
+    call: Option<(CallSite, [AreaRecord; 2])>,
+    file: Option<(KeptFile, AreaRecord)>,
 }
 
-/// What the control area will say of the patch; its memory is not known yet.
-fn record(
-    contents: &Contents,
-    patch: &PatchFile,
-    plan: &Plan,
-) -> Result<InstalledPatch, ProcessError> {
-    let manifest = &patch.manifest;
-    let functions = manifest.objects.iter().flat_map(|object| {
-        object
-            .functions
-            .iter()
-            .map(move |function| (object, function))
-    });
-    let sites = functions
-        .zip(0..)
-        .filter_map(|((object, function), number)| {
-            let wanted = key(&object.name, &function.name, function.sympos);
-            let mut planned = plan.functions.iter();
-            let planned = planned.find(|it| key(&it.object, &it.name, it.sympos) == wanted)?;
-            Some(SiteRecord {
-                number,
-                address: planned.entry.jump_at,
-                original: planned.entry.original,
-                new_address: planned.new.start,
-                new_size: planned.new.end - planned.new.start,
-                old_address: planned.entry.address,
-                old_size: planned.entry.size,
-            })
-        });
-    let callbacks = plan.callbacks.iter().map(|it| {
-        let (object, callback) = (it.object.to_string(), it.callback.name().to_owned());
-        (object, callback, it.address)
-    });
-    let json = manifest.to_json().unwrap_or_default();
-    Ok(InstalledPatch {
-        id: contents.next_patch,
-        name: manifest.name.clone(),
-        manifest: String::from_utf8_lossy(&json).into_owned(),
-        enabled: true,
-        areas: Vec::new(),
-        sites: sites.collect(),
-        callbacks: callbacks.collect(),
-        call: None,
-        unwind: plan.unwind.iter().map(|it| (it.address, it.size)).collect(),
-        data: Default::default(),
+impl Mapped {
+    fn note(self, record: &mut InstalledPatch, plan: &Plan) {
+        add_areas(record, plan, &self.parts);
+        if let Some((call, areas)) = self.call {
+            record.call = Some((call.stub, call.stack_top));
+            record.areas.extend(areas);
+        }
+        if let Some((file, area)) = self.file {
+            record.file = Some(file);
+            record.areas.push(area);
+        }
+    }
+}
+
+/// Maps the patch's memory and fills it.
+fn map(
+    hands: &mut Hands<'_>,
+    transaction: &mut Transaction<'_, '_>,
+    (patch, plan): (&PatchFile, &Plan),
+    images: &Images,
+) -> Result<Mapped, ProcessError> {
+    Ok(Mapped {
+        parts: map_parts(hands, transaction, plan)?,
+        call: map_call(hands, transaction, &patch.manifest, images)?,
+        file: map_file(hands, transaction, patch, images)?,
     })
 }

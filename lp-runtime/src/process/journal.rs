@@ -246,6 +246,43 @@ impl<'a, 's> Transaction<'a, 's> {
         recover::unmap_areas(self.control, hands, self.steps)
     }
 
+    /// Ends it with these patches as they are now.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn update(
+        self,
+        memory: &WriteMemory,
+        patches: Vec<InstalledPatch>,
+    ) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        put(&mut contents, patches);
+        contents.journal = None;
+        self.control.commit(memory, contents)?;
+        self.steps.done(Step::Installed);
+        Ok(())
+    }
+
+    /// Ends it with these patches as they are now, and these areas unmapped. No thread may be inside them.
+    ///
+    /// # Errors
+    /// Where they cannot be unmapped, or that cannot be written.
+    pub fn release(
+        self,
+        hands: &mut Hands<'_>,
+        patches: Vec<InstalledPatch>,
+        areas: Vec<AreaRecord>,
+    ) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        put(&mut contents, patches);
+        let mut journal = self.journal;
+        journal.areas.extend(areas);
+        contents.journal = Some(journal);
+        self.control.commit(hands.memory, contents)?;
+        self.steps.done(Step::Removed);
+        recover::unmap_areas(self.control, hands, self.steps)
+    }
+
     /// Ends it with nothing done.
     ///
     /// # Errors
@@ -270,10 +307,20 @@ impl<'a, 's> Transaction<'a, 's> {
     }
 }
 
+/// Puts what is said of patches in the place of what was said of them.
+fn put(contents: &mut Contents, patches: Vec<InstalledPatch>) {
+    for patch in patches {
+        if let Some(old) = contents.patches.iter_mut().find(|it| it.id == patch.id) {
+            *old = patch;
+        }
+    }
+}
+
 impl Journal {
-    /// Where no thread may be when the journal is recovered: the patch's text.
+    /// Where no thread may be when the journal is recovered: the patch's text, or what is in memory for one of its objects.
     pub fn busy(&self, contents: &Contents) -> Busy {
-        let patch = contents.patch(&self.patch);
+        let whole = matches!(self.direction, Direction::Load | Direction::Unload);
+        let patch = contents.patch(&self.patch).filter(|_| whole);
         let installed = patch.into_iter().flat_map(|it| &it.areas);
         let text = |it: &&AreaRecord| it.protection == Area::Text;
         let areas = self.areas.iter().chain(&self.mapping).chain(installed);

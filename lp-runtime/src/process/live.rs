@@ -5,6 +5,8 @@
 //! new code. The tempting wrong way is to write each jump when the core speaks of its function: that is before anyone has
 //! looked at a stack.
 
+mod coming;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -21,16 +23,18 @@ use lp_klp::transition::PatchState;
 use super::area::Area;
 use super::call::{CallSite, Others};
 use super::check::{Busy, BusyRange, BusyThread, Checker};
-use super::control::InstalledPatch;
 use super::control::states::{self, BELOW, IN_TRANSITION, LpState};
+use super::control::{InstalledPatch, ObjectRecord};
 use super::error::ProcessError;
 use super::images::Images;
 use super::journal::{Hands, Transaction, TransactionError};
 use super::jump::{JUMP_SIZE, TextChange, jump};
+use super::memory::ReadMemory;
 use super::registers::Registers;
 use super::syscall::Gate;
 use super::threads::{SeizeError, StopError, Threads, Tid};
 use super::write::WriteMemory;
+use coming::Coming;
 
 /// How long all threads may take to stop.
 pub(super) const STOP: Duration = Duration::from_secs(2);
@@ -61,6 +65,10 @@ pub(super) struct Loaded {
     pub(super) callbacks: BTreeMap<(ObjName, Callback), u64>,
     pub(super) call: Option<CallSite>,
     pub(super) states: BTreeSet<u64>,
+    /// How many functions it has of each object.
+    functions: BTreeMap<ObjName, usize>,
+    /// Callbacks that refer to their object.
+    needing: BTreeSet<(ObjName, Callback)>,
 }
 
 /// A function's entry.
@@ -75,6 +83,15 @@ pub(super) struct Site {
     pub(super) stack: Vec<Version>,
     /// What runs now.
     pub(super) active: Version,
+}
+
+/// A callback of an object that has gone, which was not run to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Skipped {
+    /// The patch.
+    pub(super) patch: String,
+    /// Which one.
+    pub(super) callback: Callback,
 }
 
 /// A function of an object: its object, name and position.
@@ -92,6 +109,14 @@ pub(super) struct Live<'a, 's> {
     /// By the address of the jump.
     pub(super) sites: BTreeMap<u64, Site>,
     pub(super) functions: BTreeMap<FuncKey, u64>,
+    /// The objects that are there, to the core.
+    pub(super) loaded: BTreeSet<ObjName>,
+    /// An object that has gone: its callbacks do without it.
+    pub(super) gone: Option<ObjName>,
+    /// Callbacks that could not, and those that failed.
+    pub(super) skipped: Vec<Skipped>,
+    /// An object that has come and is being patched.
+    coming: Option<Coming>,
     /// Nothing was changed yet, and nothing will be.
     pub(super) giving_up: bool,
     /// Whether all threads stand, to be switched.
@@ -124,6 +149,10 @@ impl<'a, 's> Live<'a, 's> {
             patches: BTreeMap::new(),
             sites: BTreeMap::new(),
             functions: BTreeMap::new(),
+            loaded: BTreeSet::new(),
+            gone: None,
+            skipped: Vec::new(),
+            coming: None,
             giving_up: false,
             stopped: false,
             leaving: Vec::new(),
@@ -185,6 +214,12 @@ impl<'a, 's> Live<'a, 's> {
                 .call
                 .map(|(stub, stack_top)| CallSite { stub, stack_top }),
             states: manifest.states.iter().map(|state| state.id).collect(),
+            functions: manifest
+                .objects
+                .iter()
+                .map(|object| (object.name.clone(), object.functions.len()))
+                .collect(),
+            needing: needing(patch),
         };
         self.patches.insert(id, loaded);
     }
@@ -294,6 +329,31 @@ impl<'a, 's> Live<'a, 's> {
         Busy::new(ranges)
     }
 
+    /// A function that no jump is written for, though a patch that is replaced names it: its object could not be patched. It
+    /// leads back to itself.
+    fn untouched(&mut self, object: &ObjName, func: &KlpFunc) -> Option<u64> {
+        let image = self.at.images.find(object).ok().flatten()?;
+        let found = image.find(&func.old_name, func.sympos).ok()?;
+        let address = image.address(found.value);
+        let mut original = [0; JUMP_SIZE];
+        self.at.memory.read(address, &mut original).ok()?;
+        self.sites.entry(address).or_insert_with(|| Site {
+            name: func.old_name.clone(),
+            original,
+            old: vec![range(address, found.size)],
+            stack: Vec::new(),
+            active: Version::Original,
+        });
+        Some(address)
+    }
+
+    fn skip(&mut self, patch: &str, callback: Callback) {
+        self.skipped.push(Skipped {
+            patch: patch.to_owned(),
+            callback,
+        });
+    }
+
     fn code(&self, func: FuncId) -> Option<Range<u64>> {
         let loaded = self.patches.get(&func.patch)?;
         loaded.code.get(func.number as usize)?.clone()
@@ -387,6 +447,17 @@ impl<'a, 's> Live<'a, 's> {
     }
 }
 
+fn needing(patch: &InstalledPatch) -> BTreeSet<(ObjName, Callback)> {
+    let objects = patch.objects.iter().filter(|object| object.is_patched());
+    let of = |object: &ObjectRecord, name: &String| {
+        let callback = Callback::ALL.into_iter().find(|it| it.name() == name)?;
+        Some((object.name.clone(), callback))
+    };
+    objects
+        .flat_map(|object| object.needing.iter().filter_map(|it| of(object, it)))
+        .collect()
+}
+
 fn range(start: u64, size: u64) -> Range<u64> {
     start..start.saturating_add(size)
 }
@@ -431,18 +502,25 @@ impl Target for Live<'_, '_> {
     type Task = Whole;
 
     fn is_loaded(&self, object: &ObjName) -> bool {
-        matches!(self.at.images.find(object), Ok(Some(_)))
+        self.loaded.contains(object)
     }
 
     fn find(&mut self, object: &ObjName, func: &KlpFunc) -> Result<u64, Errno> {
         let key = key(object, &func.old_name, func.sympos);
-        self.functions.get(&key).copied().ok_or(Errno::EINVAL)
+        let known = self.functions.get(&key).copied();
+        known
+            .or_else(|| self.untouched(object, func))
+            .ok_or(Errno::EINVAL)
     }
 
     fn patch_func(&mut self, site: u64, stack: &[Version]) -> Result<(), Errno> {
-        let site = self.sites.get_mut(&site).ok_or(Errno::EINVAL)?;
-        site.stack = stack.to_vec();
-        Ok(())
+        let entry = self.sites.get_mut(&site).ok_or(Errno::EINVAL)?;
+        let before = std::mem::replace(&mut entry.stack, stack.to_vec());
+        let patched = self.patched_coming(site, stack.last());
+        if let (Err(_), Some(entry)) = (patched, self.sites.get_mut(&site)) {
+            entry.stack = before;
+        }
+        patched
     }
 
     fn unpatch_func(&mut self, site: u64, stack: &[Version]) {
@@ -466,9 +544,20 @@ impl Target for Live<'_, '_> {
         let Some((site, address, own)) = found else {
             return Ok(());
         };
+        let gone = self.gone.as_ref() == Some(object);
+        let needs_it =
+            |of: &Loaded| of.name == patch && of.needing.contains(&(object.clone(), callback));
+        if gone && self.patches.values().any(needs_it) {
+            self.skip(patch, callback);
+            return Ok(());
+        }
         match self.call(site, address, &own, states) {
             Ok(0) => Ok(()),
             Ok(answer) => Err(Errno(answer.saturating_abs())),
+            Err(_) if gone => {
+                self.skip(patch, callback);
+                Err(EIO)
+            }
             Err(error) => {
                 self.keep(error);
                 Err(EIO)

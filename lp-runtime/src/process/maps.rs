@@ -97,6 +97,25 @@ impl Maps {
         Ok(Self(mappings))
     }
 
+    /// Takes addresses as mapped that will be.
+    pub(super) fn reserve(&mut self, ranges: impl Iterator<Item = Range<u64>>) {
+        let none = Perms {
+            read: false,
+            write: false,
+            exec: false,
+            shared: false,
+        };
+        self.0.extend(ranges.map(|range| Mapping {
+            range,
+            perms: none,
+            offset: 0,
+            file: None,
+            path: PathBuf::new(),
+            deleted: false,
+        }));
+        self.0.sort_by_key(|mapping| mapping.range.start);
+    }
+
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Mapping> {
         self.0.iter()

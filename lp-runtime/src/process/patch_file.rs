@@ -112,6 +112,8 @@ pub struct PatchFile {
     pub symbols: Vec<Symbol>,
     /// What is to be written once addresses are known, by section and offset.
     pub relocations: Vec<Relocation>,
+    /// The file.
+    pub bytes: Vec<u8>,
 }
 
 impl PatchFile {
@@ -140,6 +142,7 @@ impl PatchFile {
             sections,
             symbols,
             relocations,
+            bytes: bytes.to_vec(),
         };
         patch.check_functions()?;
         Ok(patch)

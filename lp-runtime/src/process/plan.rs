@@ -9,6 +9,7 @@
 //! once the callee has changed, so the differ finds them changed and they come along. A patch that was written by hand must see to it.
 
 mod functions;
+mod gone;
 mod parts;
 mod refusal;
 
@@ -126,6 +127,10 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
     /// Where each object's part begins, for [`Plan::resume`]. A part without memory is not among them.
     pub bases: BTreeMap<ObjName, u64>,
+    /// Objects to whose parts other parts refer: such a part stays when its object goes.
+    pub shared: BTreeSet<ObjName>,
+    /// Callbacks that refer to their own object, and cannot run when that has gone.
+    pub needing: Vec<(ObjName, Callback)>,
     /// Where the sections of the patch are, those of earlier plans included.
     sections: Sections,
     /// Which of the patch's objects were there at first: what two of them share went to one of those.
@@ -223,6 +228,9 @@ impl Plan {
             if let Some(image) = image {
                 self.add_functions(inputs, object, image, &mut refusals);
                 self.add_callbacks(inputs.patch, object);
+                let needing = gone::needing(inputs.patch, object, image).into_iter();
+                self.needing
+                    .extend(needing.map(|it| (object.name.clone(), it)));
             }
         }
         self.refuse_twice(&mut refusals);

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use lp_klp::manifest::Manifest;
 use lp_klp::state::incompatibilities;
 
+use super::catch_up::{Happened, catch_up};
 use super::check::Checker;
-use super::control::{Contents, Control, InstalledPatch};
+use super::control::{Contents, Control};
 use super::entry::Sites;
 use super::error::ProcessError;
 use super::identity::{About, Identity};
@@ -22,7 +23,8 @@ use super::maps::Maps;
 use super::memory::read_vec;
 use super::patch_file::PatchFile;
 use super::place::{Want, place};
-use super::plan::{Inputs, Plan, Refusal, Warning};
+use super::plan::{Inputs, Plan, Warning};
+use super::presence::{Changes, Standing, standing};
 use super::remove::remove;
 use super::syscall::Gate;
 use super::threads::{StopError, Threads, with_threads};
@@ -64,7 +66,12 @@ pub struct Done {
     pub window: Duration,
     /// All of it.
     pub took: Duration,
+    /// What was made up for: objects had come and gone.
+    pub happened: Vec<Happened>,
 }
+
+/// How long an object that came meanwhile may keep a load or an unload waiting.
+const CATCHING_UP: Duration = Duration::from_secs(1);
 
 /// What an operation works with.
 pub(super) struct Work<'w, 's> {
@@ -98,7 +105,29 @@ impl View {
             .unwrap_or_default()
     }
 
+    /// Whether a killed loader left something, or objects have come and gone.
+    fn is_behind(&self, memory: &WriteMemory) -> bool {
+        let contents = self.contents();
+        contents.journal.is_some() || Changes::of(&contents, &self.images, memory).any()
+    }
+
     fn plan(&self, patch: &PatchFile, memory: &WriteMemory) -> Result<Plan, ProcessError> {
+        let plan = self.with_inputs(patch, &self.maps, memory, Plan::new);
+        let mut plan = plan.map_err(ProcessError::Refused)?;
+        let waiting = plan.late.iter().cloned();
+        plan.warnings
+            .extend(waiting.map(|object| Warning::Waiting { object }));
+        Ok(plan)
+    }
+
+    /// Plans with what is known of the process.
+    pub(super) fn with_inputs<R>(
+        &self,
+        patch: &PatchFile,
+        maps: &Maps,
+        memory: &WriteMemory,
+        plan: impl FnOnce(Inputs<'_, WriteMemory>) -> R,
+    ) -> R {
         let executable = self
             .images
             .executable()
@@ -122,22 +151,14 @@ impl View {
             .flat_map(|patch| &patch.sites)
             .map(|site| (site.address, site.original))
             .collect();
-        let plan = Plan::new(Inputs {
+        plan(Inputs {
             patch,
             images: &self.images,
-            maps: &self.maps,
+            maps,
             memory,
             sites: &sites,
             reserved: &reserved,
-        });
-        let plan = plan.map_err(ProcessError::Refused)?;
-        let late = plan.late.iter().cloned();
-        let late: Vec<Refusal> = late.map(|object| Refusal::NotLoaded { object }).collect();
-        if late.is_empty() {
-            Ok(plan)
-        } else {
-            Err(ProcessError::Refused(late))
-        }
+        })
     }
 
     pub(super) fn tables(&self, pid: i32, memory: &WriteMemory) -> UnwindTables {
@@ -192,12 +213,8 @@ impl Process {
         let memory = WriteMemory::open(pid)?;
         let mut view = View::read(pid, &memory)?;
         let Options { timeout, mut steps } = options;
-        if view.contents().journal.is_some() {
-            // What a killed loader left is not what a plan can be made for.
-            with_threads(pid, |threads| {
-                prepare(threads, &mut view, &memory, &mut steps)
-            })??;
-        }
+        // What others left is not what a plan can be made for.
+        let happened = self.put_right(&mut view, &memory, &mut steps, timeout)?;
         check(&view.contents(), &patch.manifest)?;
         let mut plan = view.plan(patch, &memory)?;
         let done = with_threads(pid, |threads| {
@@ -217,6 +234,7 @@ impl Process {
             warnings: plan.warnings,
             window: done?,
             took: start.elapsed(),
+            happened,
         })
     }
 
@@ -236,6 +254,7 @@ impl Process {
             return Err(ProcessError::NotInstalled { name });
         }
         let Options { timeout, mut steps } = options;
+        let happened = self.put_right(&mut view, &memory, &mut steps, timeout)?;
         let done = with_threads(pid, |threads| {
             prepare(threads, &mut view, &memory, &mut steps)?;
             let work = Work {
@@ -250,7 +269,62 @@ impl Process {
             warnings: Vec::new(),
             window: done?,
             took: start.elapsed(),
+            happened,
         })
+    }
+
+    /// Lets the patches go of objects that have gone, and patches those that have come.
+    ///
+    /// # Errors
+    /// Where that does not work; an object that cannot be patched is no error, but among what happened.
+    pub fn catch_up(&self, options: Options<'_>) -> Result<Done, ProcessError> {
+        let start = Instant::now();
+        self.about.identity.check()?;
+        let memory = WriteMemory::open(self.pid())?;
+        let mut view = View::read(self.pid(), &memory)?;
+        let Options { timeout, mut steps } = options;
+        let happened = self.put_right(&mut view, &memory, &mut steps, timeout)?;
+        let windows = happened.iter().map(Happened::window);
+        Ok(Done {
+            warnings: Vec::new(),
+            window: windows.max().unwrap_or_default(),
+            took: start.elapsed(),
+            happened,
+        })
+    }
+
+    /// How the objects of the patches in use stand: patched, or waiting.
+    ///
+    /// # Errors
+    /// Where the control area or the process's objects cannot be understood.
+    pub fn objects(&self) -> Result<Vec<Standing>, ProcessError> {
+        self.about.identity.check()?;
+        let memory = WriteMemory::open(self.pid())?;
+        let view = View::read(self.pid(), &memory)?;
+        Ok(standing(&view.contents(), &view.images, &memory))
+    }
+
+    /// Ends what others left half way, and catches up with what has come and gone.
+    fn put_right(
+        &self,
+        view: &mut View,
+        memory: &WriteMemory,
+        steps: &mut Steps<'_>,
+        timeout: Duration,
+    ) -> Result<Vec<Happened>, ProcessError> {
+        if !view.is_behind(memory) {
+            return Ok(Vec::new());
+        }
+        with_threads(self.pid(), |threads| {
+            prepare(threads, view, memory, steps)?;
+            let mut work = Work {
+                threads,
+                memory,
+                steps,
+                timeout: timeout.min(CATCHING_UP),
+            };
+            catch_up(&mut work, view)
+        })?
     }
 
     fn pid(&self) -> i32 {
@@ -265,8 +339,9 @@ fn check(contents: &Contents, manifest: &Manifest) -> Result<(), ProcessError> {
         let enabled = patch.enabled;
         return Err(ProcessError::Installed { name, enabled });
     }
-    let installed: Vec<_> = enabled(contents)
-        .filter_map(|patch| Some(described(patch)?.patch()))
+    let installed: Vec<_> = contents
+        .enabled()
+        .filter_map(|patch| Some(patch.described()?.patch()))
         .collect();
     let reasons = incompatibilities(&manifest.patch(), &installed);
     if reasons.is_empty() {
@@ -274,14 +349,6 @@ fn check(contents: &Contents, manifest: &Manifest) -> Result<(), ProcessError> {
     } else {
         Err(ProcessError::Incompatible { name, reasons })
     }
-}
-
-pub(super) fn enabled(contents: &Contents) -> impl Iterator<Item = &InstalledPatch> {
-    contents.patches.iter().filter(|patch| patch.enabled)
-}
-
-pub(super) fn described(patch: &InstalledPatch) -> Option<Manifest> {
-    Manifest::from_json(patch.manifest.as_bytes()).ok()
 }
 
 /// Ends what a killed loader left, and makes a control area where there is none; says whether anything was done.

@@ -4,6 +4,7 @@
 mod patch;
 mod program;
 
+mod late;
 mod read;
 mod session;
 mod touch;

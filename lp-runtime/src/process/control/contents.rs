@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use lp_klp::manifest::Manifest;
+use lp_klp::name::ObjName;
+
+use super::objects::{KeptFile, ObjectRecord};
 use crate::process::area::Area;
 use crate::process::jump::{JUMP_SIZE, TextChange};
 
@@ -47,6 +51,15 @@ pub struct InstalledPatch {
     /// What its callbacks keep with its states (`lp_state.data`), by state id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<u64, u64>,
+    /// Its objects that are there, and those that were.
+    #[serde(default)]
+    pub objects: Vec<ObjectRecord>,
+    /// Those that were there when it was installed: what several of its objects use is with one of them.
+    #[serde(default)]
+    pub at_first: Vec<ObjName>,
+    /// Its file, where an object may come later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<KeptFile>,
 }
 
 /// Memory that was mapped in the process.
@@ -87,6 +100,10 @@ pub enum Direction {
     Load,
     /// It is being taken out. Left half done, that is finished.
     Unload,
+    /// An object has come and is being patched. Left half done, it is undone.
+    Coming,
+    /// An object has gone, and what was in memory for it goes. Left half done, that is finished.
+    Going,
 }
 
 /// What a loader has begun: written before it is done.
@@ -117,8 +134,26 @@ impl Contents {
         serde_json::from_slice(bytes).ok()
     }
 
+    /// The patches that are in use, from the oldest to the newest.
+    pub fn enabled(&self) -> impl Iterator<Item = &InstalledPatch> {
+        self.patches.iter().filter(|patch| patch.enabled)
+    }
+
     /// An installed patch.
     pub fn patch(&self, name: &str) -> Option<&InstalledPatch> {
         self.patches.iter().find(|it| it.name == name)
+    }
+}
+
+impl InstalledPatch {
+    /// What its author wrote; none where that cannot be read.
+    pub fn described(&self) -> Option<Manifest> {
+        Manifest::from_json(self.manifest.as_bytes()).ok()
+    }
+
+    /// The record of an object that is patched.
+    pub fn patched(&self, object: &ObjName) -> Option<&ObjectRecord> {
+        let mut objects = self.objects.iter();
+        objects.find(|it| it.is_patched() && it.name == *object)
     }
 }

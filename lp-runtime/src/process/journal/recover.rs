@@ -61,8 +61,8 @@ fn out(journal: &Journal, hands: &Hands<'_>) -> Result<Vec<TextChange>, Transact
             }));
         }
         let new = match journal.direction {
-            Direction::Load => change.old,
-            Direction::Unload => change.new,
+            Direction::Load | Direction::Coming => change.old,
+            Direction::Unload | Direction::Going => change.new,
         };
         Ok(TextChange {
             address: change.address,

@@ -1,5 +1,6 @@
 //! The parts of a patch in memory: which objects are there, where their parts go, and their bytes.
 
+use super::gone::{other_object, shared};
 use super::{Inputs, Plan, PlannedArea, PlannedUnwind, Refusal};
 use crate::process::image::Image;
 use crate::process::layout::{Part, lay_out};
@@ -64,10 +65,13 @@ impl Plan {
             Ok(parts) => parts,
             Err(error) => return refusals.push(error.into()),
         };
+        let objects = &inputs.patch.manifest.objects;
+        let shared = shared(inputs.patch, &parts).into_iter();
+        self.shared = shared.map(|it| objects[it].name.clone()).collect();
         let present: Vec<(&Part, &Image, &ObjName)> = parts
             .iter()
             .zip(images)
-            .zip(&inputs.patch.manifest.objects)
+            .zip(objects)
             .filter_map(|((part, image), object)| Some((part, (*image)?, &object.name)))
             .collect();
         let wants: Vec<Want> = present
@@ -85,7 +89,7 @@ impl Plan {
             }
         }
         for ((part, image, object), base) in present.into_iter().zip(places) {
-            let values = resolve(inputs, image, part, refusals);
+            let values = resolve(inputs, (object, image), part, refusals);
             // What could not be resolved has been said; the rest of the relocations may still be wrong.
             match relocate(inputs.patch, part, base, &values, &self.sections) {
                 Ok(areas) => self.areas.extend(areas.into_iter().map(|it| PlannedArea {
@@ -125,7 +129,7 @@ fn want(part: &Part, image: &Image) -> Want {
 /// What the symbols that a part refers to stand for, as its object sees them.
 fn resolve<M: ReadMemory + ?Sized>(
     inputs: Inputs<'_, M>,
-    image: &Image,
+    (object, image): (&ObjName, &Image),
     part: &Part,
     refusals: &mut Vec<Refusal>,
 ) -> BTreeMap<SymbolId, Value> {
@@ -135,6 +139,14 @@ fn resolve<M: ReadMemory + ?Sized>(
     let mut values = BTreeMap::new();
     for id in symbols {
         let symbol = inputs.patch.symbol(id);
+        if let Some(other) = other_object(inputs, object, &symbol.meaning) {
+            refusals.push(Refusal::MayGo {
+                object: object.clone(),
+                symbol: symbol.name.clone(),
+                other: other.clone(),
+            });
+            continue;
+        }
         match resolver.resolve(symbol) {
             Ok(value) => values.extend(value.map(|value| (id, value))),
             Err(error) => refusals.push(Refusal::Symbol {

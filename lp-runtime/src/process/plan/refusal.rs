@@ -42,6 +42,28 @@ pub enum Refusal {
         /// The object.
         object: ObjName,
     },
+    /// What stays would refer to what may go.
+    #[error(
+        "{object}: its new code refers to '{symbol}' of {other}, which the program may unload (dlclose): make a patch that reaches \
+         it by an exported function, or one for a program that is linked with {other}"
+    )]
+    MayGo {
+        /// The object.
+        object: ObjName,
+        /// The symbol.
+        symbol: String,
+        /// The object that has it.
+        other: ObjName,
+    },
+    /// What others use of the part of an object that has gone is in memory still.
+    #[error(
+        "{object}: it has gone and come again, and what other objects of the patch use of its part is where it was: unload the \
+         patch and load it again"
+    )]
+    PartStays {
+        /// The object.
+        object: ObjName,
+    },
     /// Objects cannot be told apart.
     #[error(transparent)]
     Images(#[from] ImagesError),
@@ -100,6 +122,11 @@ pub enum Refusal {
 /// What the operator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
+    /// An object of the patch is not there.
+    Waiting {
+        /// The object.
+        object: ObjName,
+    },
     /// The same code has other names: the linker folded equal functions, or they are aliases. All are redirected.
     Aliases {
         /// The object.
@@ -114,13 +141,17 @@ pub enum Warning {
 impl Refusal {
     /// Whether it is about a symbol that the patch refers to.
     pub(super) fn is_about(&self, name: &str) -> bool {
-        matches!(self, Self::Symbol { symbol, .. } if symbol == name)
+        matches!(self, Self::Symbol { symbol, .. } | Self::MayGo { symbol, .. } if symbol == name)
     }
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Waiting { object } => write!(
+                f,
+                "{object} is not loaded: its part of the patch waits until it is (lp-ctl watch patches it before it runs)"
+            ),
             Self::Aliases {
                 object,
                 name,

@@ -94,7 +94,7 @@ impl Target {
             let mut steps = Steps::told_to(hook);
             match direction {
                 Direction::Load => load(&mut control, hands, &mut steps, old),
-                Direction::Unload => unload(&mut control, hands, &mut steps),
+                _ => unload(&mut control, hands, &mut steps),
             }
         });
         done.expect("it is done");
@@ -152,6 +152,9 @@ fn load(
         call: None,
         unwind: Vec::new(),
         data: Default::default(),
+        objects: Vec::new(),
+        at_first: Vec::new(),
+        file: None,
     };
     transaction.install(memory, patch, &[])
 }
