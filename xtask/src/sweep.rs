@@ -9,9 +9,13 @@
 
 mod build;
 mod changes;
-mod needed;
-mod needs;
+mod edits;
+mod fix;
+mod includes;
+mod items;
+mod missed;
 mod record;
+mod store;
 mod table;
 
 use std::collections::BTreeMap;
@@ -25,6 +29,7 @@ use crate::{paths, system, tools, vm};
 use build::Builder;
 use changes::Changes;
 use record::{Class, Journal, Record};
+use store::Store;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,10 +98,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     );
     let folder = paths::output("sweep").join(format!("{}_{}", args.from, args.to));
     let mut journal = Journal::open(&folder, args.resume)?;
+    let store = Store::read(&changes)?;
     let builder = Builder {
         lp_build: tools::lp_build()?,
         kernel: &kernel,
-        changes: &changes,
+        store: &store,
         folder: folder.clone(),
         patience: args.patience,
     };

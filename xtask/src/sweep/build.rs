@@ -1,4 +1,4 @@
-//! Builds the livepatch for one file: the file's own change, and as long as that does not compile, the headers it needs.
+//! Builds the livepatch for one file: its own change with what that needs, and more as long as it does not compile.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,19 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::changes::Changes;
-use super::needed;
-use super::needs::Needs;
+use super::fix::Fix;
 use super::record::{Class, Record, module_name};
+use super::store::Store;
 use crate::command;
 use crate::kernels::Installed;
 use crate::patch_build::{cache, why};
 
-/// A header may need another, which needs another.
-const MOST_ROUNDS: usize = 8;
+/// What comes along may need more in turn.
+const MOST_ROUNDS: usize = 24;
 /// `timeout`'s exit code.
 const OUT_OF_TIME: i32 = 124;
 /// So much of a reason is kept.
@@ -28,7 +27,7 @@ const LONGEST_REASON: usize = 1500;
 pub(crate) struct Builder<'a> {
     pub(crate) lp_build: PathBuf,
     pub(crate) kernel: &'a Installed,
-    pub(crate) changes: &'a Changes,
+    pub(crate) store: &'a Store<'a>,
     /// Where everything goes.
     pub(crate) folder: PathBuf,
     /// Seconds for one run of lp-build.
@@ -45,34 +44,26 @@ struct Done {
 impl Builder<'_> {
     /// Builds one file's livepatch. That it cannot be built is no error here.
     pub(crate) fn build(&self, file: &str) -> Result<Record> {
-        let mut needs = Needs::default();
+        let mut fix = Fix::new(file, self.store)?;
         let mut rounds = 0;
         loop {
             rounds += 1;
             let module = self.place("modules", file, "ko")?;
-            let done = self.lp_build(file, &needs, &module)?;
+            let done = self.lp_build(file, &fix, &module)?;
             let message = why(&done.report);
-            let mut more = false;
-            if message.contains("does not compile") && rounds < MOST_ROUNDS {
-                let others = needed::sources(&message, file, &needs, self.changes);
-                more = needs.add_sources(others);
-                if !more {
-                    more = needs.add(needed::headers(&message, file, &needs.whole, self.changes));
-                }
-            }
-            if !more {
-                return Ok(self.record(file, &needs, done, &message, module));
+            if done.code == Some(0) || rounds == MOST_ROUNDS || !fix.learn(&message)? {
+                return Ok(self.record(file, &fix, done, &message, module));
             }
         }
     }
 
-    fn lp_build(&self, file: &str, needs: &Needs, module: &Path) -> Result<Done> {
+    fn lp_build(&self, file: &str, fix: &Fix<'_>, module: &Path) -> Result<Done> {
         if module.exists() {
             fs::remove_file(module).with_context(|| format!("remove {}", module.display()))?;
         }
         let patch = self.place("patches", file, "patch")?;
-        fs::write(&patch, self.patch(file, needs)?)
-            .with_context(|| format!("write {}", patch.display()))?;
+        let diff = fix.diff(&self.folder.join("scratch"))?;
+        fs::write(&patch, diff).with_context(|| format!("write {}", patch.display()))?;
         let mut build = Command::new("timeout");
         build.arg(self.patience.to_string()).arg(&self.lp_build);
         build.args([
@@ -110,36 +101,6 @@ impl Builder<'_> {
         })
     }
 
-    /// The fix as a unified diff.
-    fn patch(&self, file: &str, needs: &Needs) -> Result<Vec<u8>> {
-        let mut patch = Vec::new();
-        for file in [file].into_iter().chain(needs.files().map(String::as_str)) {
-            let is_new = !self.changes.old.join(file).exists();
-            let before = if is_new {
-                "/dev/null".into()
-            } else {
-                format!("a/{file}")
-            };
-            let mut diff = Command::new("diff");
-            diff.args(["--unified", "--new-file", "--label", &before, "--label"]);
-            diff.arg(format!("b/{file}"));
-            diff.arg(self.changes.old.join(file))
-                .arg(self.changes.new.join(file));
-            let output = command::output(&mut diff)?;
-            // 1: they differ.
-            if output.status.code() != Some(1) {
-                bail!("{}: {}", command::line(&diff), output.status);
-            }
-            // Not all of the kernel's sources are UTF-8; of those nothing is cut out.
-            let old = fs::read_to_string(self.changes.old.join(file)).unwrap_or_default();
-            patch.extend(match std::str::from_utf8(&output.stdout) {
-                Ok(diff) => needs.part(file, diff, &old).into_bytes(),
-                Err(_) => output.stdout,
-            });
-        }
-        Ok(patch)
-    }
-
     fn place(&self, what: &str, file: &str, ending: &str) -> Result<PathBuf> {
         let folder = self.folder.join(what);
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
@@ -149,7 +110,7 @@ impl Builder<'_> {
     fn record(
         &self,
         file: &str,
-        needs: &Needs,
+        fix: &Fix<'_>,
         done: Done,
         message: &str,
         module: PathBuf,
@@ -169,7 +130,7 @@ impl Builder<'_> {
         };
         Record {
             file: file.to_owned(),
-            headers: needs.files().cloned().collect(),
+            headers: fix.others().cloned().collect(),
             class,
             why,
             codes: codes(&done.report),
