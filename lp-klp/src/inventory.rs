@@ -19,8 +19,11 @@ pub struct Inventory {
     pub host: String,
     /// The inventory's own format, [`FORMAT`].
     pub format: u32,
-    /// The kernel that runs.
+    /// The kernel that runs; of a process only the kind and the architecture count.
     pub kernel: Target,
+    /// The process, where the inventory is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
     /// Whether it takes signed modules only (`/sys/module/module/parameters/sig_enforce`, or lockdown); none where
     /// that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +33,27 @@ pub struct Inventory {
     pub kprobes: Option<Vec<String>>,
     /// The installed patches; from the oldest to the newest where the kernel tells the order.
     pub patches: Vec<InstalledPatch>,
+}
+
+/// A process that can be patched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// The path of what it runs, as the process sees it.
+    pub program: String,
+    /// Its executable and libraries.
+    pub objects: Vec<PresentObject>,
+}
+
+/// An executable or a library that a process has mapped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresentObject {
+    /// What patches call it.
+    pub name: ObjName,
+    /// Its build-id, hexadecimal; empty where it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build_id: String,
 }
 
 /// An installed patch, as `/sys/kernel/livepatch` and its note show it.

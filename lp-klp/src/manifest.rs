@@ -213,16 +213,28 @@ impl Object {
 impl Callbacks {
     /// Which of them there are, in the order of `struct klp_callbacks`.
     pub fn kinds(&self) -> Vec<Callback> {
-        let all = [
-            (Callback::PrePatch, &self.pre_patch),
-            (Callback::PostPatch, &self.post_patch),
-            (Callback::PreUnpatch, &self.pre_unpatch),
-            (Callback::PostUnpatch, &self.post_unpatch),
-        ];
-        all.into_iter()
-            .filter(|(_, name)| name.is_some())
-            .map(|(kind, _)| kind)
-            .collect()
+        let all = Callback::ALL.into_iter();
+        all.filter(|kind| self.get(*kind).is_some()).collect()
+    }
+
+    /// The function of a kind.
+    pub fn get(&self, kind: Callback) -> Option<&str> {
+        match kind {
+            Callback::PrePatch => self.pre_patch.as_deref(),
+            Callback::PostPatch => self.post_patch.as_deref(),
+            Callback::PreUnpatch => self.pre_unpatch.as_deref(),
+            Callback::PostUnpatch => self.post_unpatch.as_deref(),
+        }
+    }
+
+    /// The place of a kind's function.
+    pub fn get_mut(&mut self, kind: Callback) -> &mut Option<String> {
+        match kind {
+            Callback::PrePatch => &mut self.pre_patch,
+            Callback::PostPatch => &mut self.post_patch,
+            Callback::PreUnpatch => &mut self.pre_unpatch,
+            Callback::PostUnpatch => &mut self.post_unpatch,
+        }
     }
 
     /// Whether the object has no callback.

@@ -4,10 +4,12 @@
 //! signature is Ed25519 (RFC 8032) over [`message`], which no signature over anything else can be taken for. The tempting
 //! wrong way is to sign a section's content: what is not in it could be changed.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// What the file's name has behind the patch's.
-pub const EXTENSION: &str = ".sig";
+const EXTENSION: &str = ".sig";
 const HEAD: &str = "livepatch-signature 1";
 const KEY: &str = "key: ";
 const SIGNATURE: &str = "signature: ";
@@ -32,6 +34,13 @@ pub struct SignatureError;
 /// What is signed of a patch file's bytes.
 pub fn message(patch: &[u8]) -> Vec<u8> {
     [DOMAIN, patch].concat()
+}
+
+/// Where the signature of a patch file is.
+pub fn path(patch: &Path) -> PathBuf {
+    let mut name = OsString::from(patch);
+    name.push(EXTENSION);
+    name.into()
 }
 
 impl Signature {

@@ -29,7 +29,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
             show::error(&error, args.format);
             let refused = error
                 .downcast_ref()
-                .is_some_and(lp_runtime::error::Error::is_the_kernels);
+                .is_some_and(lp_runtime::error::Error::is_the_kernels)
+                || error
+                    .downcast_ref()
+                    .is_some_and(lp_runtime::process::trust::TrustError::is_refusal);
             ExitCode::from(if refused { 2 } else { 1 })
         }
     }

@@ -51,12 +51,14 @@ mod coming;
 pub mod error;
 mod going;
 mod install;
+mod inventory;
 mod live;
 mod mapped;
 pub mod presence;
 mod recorded;
 mod remove;
 pub mod session;
+pub mod trust;
 
 pub use catch_up::Happened;
 pub use error::ProcessError;

@@ -1,7 +1,7 @@
 //! What is installed: given as modules, as an inventory, or read from this machine.
 
 use crate::patch::Patch;
-use lp_klp::inventory::{Inventory, InventoryError};
+use lp_klp::inventory::{Inventory, InventoryError, PresentObject};
 
 /// The patches of one machine and what is known of it.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +12,7 @@ pub struct Installed {
     pub machine: Option<Machine>,
 }
 
-/// A running kernel.
+/// A running kernel, or a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Machine {
     /// `uname -r`.
@@ -25,6 +25,8 @@ pub struct Machine {
     pub signatures: Option<bool>,
     /// Functions with a kprobe at their entry.
     pub kprobes: Option<Vec<String>>,
+    /// The executable and libraries, where it is a process.
+    pub process: Option<Vec<PresentObject>>,
 }
 
 impl Installed {
@@ -50,6 +52,7 @@ impl Installed {
                 build_id: kernel.build_id.clone(),
                 signatures: inventory.signatures,
                 kprobes: inventory.kprobes.clone(),
+                process: inventory.process.as_ref().map(|it| it.objects.clone()),
             }),
         }
     }

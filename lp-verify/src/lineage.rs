@@ -8,7 +8,7 @@ use crate::patch::Patch;
 use crate::reader::Module;
 use crate::reader::tables::TableObject;
 use crate::rules::states;
-use lp_klp::manifest::Manifest;
+use lp_klp::manifest::{Manifest, TargetKind};
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::state::incompatibilities;
 use serde::Serialize;
@@ -95,6 +95,12 @@ pub fn compare(old: &Module, new: &Module, reverts: &[String]) -> Lineage {
         refusals: Vec::new(),
         warnings: Vec::new(),
     };
+    if before.kind != after.kind {
+        let message =
+            "one is for a kernel and the other for processes: neither can follow the other";
+        lineage.refuse("kind", after.name.clone(), message.to_owned());
+        return lineage;
+    }
     lineage.refuse_states(&after, &before);
     lineage.refuse_kept(old, new);
     lineage.refuse_positions(old, new);
@@ -115,12 +121,19 @@ impl Lineage {
     }
 
     fn refuse_states(&mut self, new: &Patch, old: &Patch) {
-        if let (Ok(new), Ok(old)) = (new.possible(), old.possible()) {
-            for lost in new.iter().flat_map(|new| incompatibilities(new, &old)) {
+        if let (Ok(possible), Ok(old)) = (new.possible(), old.possible()) {
+            for lost in possible.iter().flat_map(|new| incompatibilities(new, &old)) {
                 let id = lost.state.id;
                 let known = self.refusals.iter().any(|known| known.state == Some(id));
                 if !known {
-                    self.refuse_state(id, format!("{lost}: the kernel would answer EINVAL. Declare it in version {} or a later one", lost.state.version));
+                    self.refuse_state(
+                        id,
+                        format!(
+                            "{lost}: {}. Declare it in version {} or a later one",
+                            new.answer("EINVAL"),
+                            lost.state.version
+                        ),
+                    );
                 }
             }
             return;
@@ -175,6 +188,9 @@ impl Lineage {
     /// Before 6.19 a cumulative patch that spells a position differently cannot be loaded over the old one
     /// (`klp_find_func`): both spellings are one sysfs folder.
     fn refuse_positions(&mut self, old: &Module, new: &Module) {
+        if new.kind() == TargetKind::Process {
+            return;
+        }
         let positions = |module: &Module| -> BTreeMap<(ObjName, String), Vec<u32>> {
             let mut positions: BTreeMap<_, Vec<u32>> = BTreeMap::new();
             for (function, _) in code(module) {

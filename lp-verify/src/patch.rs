@@ -3,7 +3,7 @@
 use crate::reader::tables::{Known, Unknown};
 use lp_klp::core::{KlpFunc, KlpObject, KlpPatch};
 use lp_klp::inventory::InstalledPatch;
-use lp_klp::manifest::Manifest;
+use lp_klp::manifest::{Manifest, TargetKind};
 use lp_klp::name::ObjName;
 use lp_klp::state::KlpState;
 use lp_klp::target::Callback;
@@ -18,6 +18,8 @@ pub struct Patch {
     pub name: String,
     /// The author's version of it; empty where nobody gave one.
     pub version: String,
+    /// What it is loaded into.
+    pub kind: TargetKind,
     /// The kernel release that it is for; empty where that is not known.
     pub release: String,
     /// The build-id of the vmlinux that it is for; empty where that is not known.
@@ -46,6 +48,7 @@ impl Patch {
             place: place.to_owned(),
             name: patch.name,
             version: patch.version,
+            kind: manifest.target.kind,
             release: manifest.target.release.clone(),
             build_id: manifest.target.build_id.clone(),
             replace: Ok(patch.replace),
@@ -68,6 +71,7 @@ impl Patch {
                 place: place.to_owned(),
                 name: installed.name.clone(),
                 version: String::new(),
+                kind: TargetKind::Kernel,
                 release: release.to_owned(),
                 build_id: String::new(),
                 replace: installed.replace.ok_or(Unknown::NotShown),
@@ -99,6 +103,14 @@ impl Patch {
             Ok(replace) => vec![patch(replace)],
             Err(_) => vec![patch(false), patch(true)],
         })
+    }
+
+    /// What would happen if it were loaded all the same; the kernel has a number for it.
+    pub fn answer(&self, errno: &str) -> String {
+        match self.kind {
+            TargetKind::Kernel => format!("the kernel would answer {errno}"),
+            TargetKind::Process => "lp-ctl would refuse to load it".to_owned(),
+        }
     }
 
     /// The functions that it redirects, as far as they are known; a position of 0 is 1.

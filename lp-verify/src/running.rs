@@ -35,6 +35,7 @@ pub fn inventory(root: &Path) -> io::Result<Inventory> {
             build_id: build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             arch: std::env::consts::ARCH.to_owned(),
         },
+        process: None,
         signatures: text("sys/module/module/parameters/sig_enforce")
             .ok()
             .map(|value| value == "Y"),

@@ -117,6 +117,7 @@ fn host(name: &str, patches: Vec<InstalledPatch>) -> Inventory {
         host: name.into(),
         format: FORMAT,
         kernel: kernel(),
+        process: None,
         signatures: Some(false),
         kprobes: None,
         patches,

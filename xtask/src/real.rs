@@ -200,7 +200,7 @@ impl Bench<'_> {
     /// Puts the patch into each process and takes it out again.
     fn cycle(&self, server: &Server, patch: &Path) -> Result<()> {
         for pid in server.pids() {
-            self.lp_ctl(&["load".as_ref(), patch], pid)?;
+            self.lp_ctl(&["load".as_ref(), patch, "--allow-unsigned".as_ref()], pid)?;
         }
         for pid in server.pids() {
             self.lp_ctl(&["unload".as_ref(), self.name().as_ref()], pid)?;

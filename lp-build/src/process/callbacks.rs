@@ -23,14 +23,14 @@ pub(super) fn gather(
     let mut symbols = manifest::Callbacks::default();
     let objects: Vec<_> = declared.objects().cloned().collect();
     for (kind, found) in objects.iter().flat_map(|object| declared.of(object)) {
-        *slot(&mut symbols, kind) = Some(found.alias.clone());
+        *symbols.get_mut(kind) = Some(found.alias.clone());
     }
     let mut described = described.clone();
     for kind in Callback::ALL {
-        let Some(name) = slot(&mut described, kind).take() else {
+        let Some(name) = described.get_mut(kind).take() else {
             continue;
         };
-        let known = slot(&mut symbols, kind);
+        let known = symbols.get_mut(kind);
         match (symbol(&name, judged), &known) {
             (_, Some(_)) => report.refusals.push(refusal(
                 &name,
@@ -47,15 +47,6 @@ pub(super) fn gather(
         }
     }
     symbols
-}
-
-fn slot(callbacks: &mut manifest::Callbacks, kind: Callback) -> &mut Option<String> {
-    match kind {
-        Callback::PrePatch => &mut callbacks.pre_patch,
-        Callback::PostPatch => &mut callbacks.post_patch,
-        Callback::PreUnpatch => &mut callbacks.pre_unpatch,
-        Callback::PostUnpatch => &mut callbacks.post_unpatch,
-    }
 }
 
 /// The symbol of the one new function of a name.

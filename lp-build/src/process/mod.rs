@@ -48,7 +48,7 @@ use crate::tree::{diffstat, walk};
 use anyhow::{Context, Result};
 use binary::{Binary, Running};
 use build::{How, Workplace};
-use lp_klp::note;
+use lp_klp::{note, signature};
 use options::Options;
 use rayon::prelude::*;
 use record::{Linked, Record};
@@ -124,7 +124,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     publish(&options.output, &bytes)?;
     if let Some(key) = &key {
         publish(
-            &sign::path(&options.output),
+            &signature::path(&options.output),
             sign::sign(key, &bytes).as_bytes(),
         )?;
     }

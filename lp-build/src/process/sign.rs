@@ -6,10 +6,9 @@
 use anyhow::{Context, Result};
 use ed25519_dalek::pkcs8::DecodePrivateKey;
 use ed25519_dalek::{Signer, SigningKey};
-use lp_klp::signature::{EXTENSION, Signature, message};
-use std::ffi::OsString;
+use lp_klp::signature::{Signature, message};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Reads a key.
 pub(super) fn key(path: &Path) -> Result<SigningKey> {
@@ -30,11 +29,4 @@ pub(super) fn sign(key: &SigningKey, patch: &[u8]) -> String {
         signature: key.sign(&message(patch)).to_bytes(),
     };
     signature.to_text()
-}
-
-/// Where it goes.
-pub(super) fn path(output: &Path) -> PathBuf {
-    let mut name = OsString::from(output);
-    name.push(EXTENSION);
-    name.into()
 }

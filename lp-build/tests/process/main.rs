@@ -6,4 +6,5 @@ mod build;
 mod code;
 mod headers;
 mod lab;
+mod lineage;
 mod stripped;

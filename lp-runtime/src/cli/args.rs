@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lp_runtime::kernel::PatchName;
+use lp_runtime::process::trust;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +17,8 @@ Examples:
   lp-ctl list --format json       all patches, for a script
 
 A process instead of the kernel:
-  lp-ctl load fix.lp --pid 4711                 patch a running process
+  lp-ctl load fix.lp --pid 4711                 patch a running process; fix.lp.sig says who signed it
+  lp-ctl load fix.lp --pid 4711 --dry-run       would it take the patch?
   lp-ctl load fix.lp --all /usr/sbin/nginx      all processes that run this program
   lp-ctl list --pid 4711                        what is installed in it
   lp-ctl unload fix --pid 4711                  back to the code before, and the memory too
@@ -58,6 +60,14 @@ pub(crate) enum Command {
         limit: Limit,
         #[command(flatten)]
         place: Place,
+        #[command(flatten)]
+        trust: Trust,
+        /// Load a process's patch though none of the objects that it is for are there yet: it waits for them
+        #[arg(long)]
+        late: bool,
+        /// Say whether a process would take the patch, and stop before it is touched
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Disable a patch (or turn its enabling back) and wait until every task has left it
     Disable {
@@ -88,7 +98,10 @@ pub(crate) enum Command {
         place: Place,
     },
     /// Print what is installed as one line of JSON, for lp-verify here or elsewhere
-    Inventory,
+    Inventory {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Show what patches change, and which tasks hold up a transition
     Status {
         /// Only this patch
@@ -115,6 +128,17 @@ pub(crate) struct Place {
     /// In every process that runs this program
     #[arg(long, value_name = "EXECUTABLE")]
     pub(crate) all: Option<PathBuf>,
+}
+
+/// Who must vouch for what is loaded into a process. Of modules the kernel itself asks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Trust {
+    /// The folder of trusted public keys (*.pem), of which one must have signed a process's patch
+    #[arg(long, value_name = "DIR", default_value = trust::FOLDER)]
+    pub(crate) keys: PathBuf,
+    /// Load a process's patch though it is not signed, or with a key that is not trusted
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
 }
 
 #[derive(Debug, clap::Args)]

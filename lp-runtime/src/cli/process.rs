@@ -1,17 +1,24 @@
 //! The commands for processes: one by its number, or all that run a program.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lp_klp::inventory::Inventory;
 use lp_klp::manifest::Manifest;
+use lp_klp::signature;
 use lp_runtime::process::patch_file::PatchFile;
+use lp_runtime::process::trust::TrustedKeys;
 use lp_runtime::process::{Done, Options, Process, ProcessError, Standing, State};
 use serde::Serialize;
 
-use super::args::Place;
+use super::args::{Place, Trust};
 use super::run::{Failure, Outcome};
+
+/// What is said of a process that would take a patch.
+pub(crate) const WOULD_GO: &str = "would go into";
 
 /// What was done to one process.
 #[derive(Debug, Serialize)]
@@ -94,13 +101,59 @@ fn running(program: &Path) -> Result<Vec<i32>> {
     Ok(found)
 }
 
-/// Loads a patch.
-pub(crate) fn load(file: &Path, place: &Place, timeout: Duration) -> Result<Outcome> {
+/// How a patch is loaded.
+pub(crate) struct How {
+    /// How long threads may be in the way.
+    pub(crate) timeout: Duration,
+    /// Also where none of its objects is there yet.
+    pub(crate) late: bool,
+    /// Not really.
+    pub(crate) dry_run: bool,
+}
+
+/// Loads a patch that someone trusted vouches for.
+pub(crate) fn load(file: &Path, place: &Place, trust: &Trust, how: &How) -> Result<Outcome> {
     let bytes = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    check_trust(file, &bytes, trust)?;
     let patch = PatchFile::parse(&bytes).with_context(|| file.display().to_string())?;
-    each(place, &patch.manifest.name, "loaded into", |process| {
-        process.load(&patch, options(timeout))
+    let name = &patch.manifest.name;
+    let what = if how.dry_run { WOULD_GO } else { "loaded into" };
+    each(place, name, what, |process| {
+        if !how.late && process.present(&patch)?.is_empty() {
+            let objects = patch.manifest.objects.iter();
+            return Err(ProcessError::NothingHere {
+                name: name.clone(),
+                objects: objects.map(|object| object.file.clone()).collect(),
+            });
+        }
+        match how.dry_run {
+            true => process.rehearse(&patch),
+            false => process.load(&patch, options(how.timeout)),
+        }
     })
+}
+
+/// Before the patch is taken apart.
+fn check_trust(file: &Path, patch: &[u8], trust: &Trust) -> Result<()> {
+    let beside = signature::path(file);
+    let text = match fs::read_to_string(&beside) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        text => Some(text.with_context(|| format!("read {}", beside.display()))?),
+    };
+    let vouched = TrustedKeys::read(&trust.keys).and_then(|keys| {
+        keys.check(patch, text.as_deref())?;
+        Ok(())
+    });
+    match vouched {
+        Err(error) if trust.allow_unsigned && error.is_missing() => Ok(()),
+        vouched => vouched.with_context(|| file.display().to_string()),
+    }
+}
+
+/// The processes' inventories.
+pub(crate) fn inventory(place: &Place) -> Result<Vec<Inventory>> {
+    let one = |pid| Ok(Process::attach(pid)?.inventory()?);
+    place.pids()?.into_iter().map(one).collect()
 }
 
 /// Takes a patch out.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use lp_klp::inventory::Inventory;
 use lp_runtime::error::Error;
 use lp_runtime::kernel::{self, Host, Patch, PatchName, Task, Wait};
@@ -40,7 +40,7 @@ pub(crate) enum Outcome {
     },
     /// Printed as it is, not as an outcome.
     #[serde(skip)]
-    Inventory(Box<Inventory>),
+    Inventory(Vec<Inventory>),
     Status {
         patches: Vec<Status>,
     },
@@ -84,9 +84,24 @@ pub(crate) struct Status {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let host = Host::at(&args.root);
     let outcome = match &args.command {
-        Command::Load { file, limit, place } if place.is_process() => {
-            process::load(file, place, limit.timeout)?
+        Command::Load {
+            file,
+            limit,
+            place,
+            trust,
+            late,
+            dry_run,
+        } if place.is_process() => {
+            let how = process::How {
+                timeout: limit.timeout,
+                late: *late,
+                dry_run: *dry_run,
+            };
+            process::load(file, place, trust, &how)?
         }
+        Command::Load { dry_run: true, .. } => bail!(
+            "--dry-run is for processes: give --pid or --all. Of a module lp-verify says whether this kernel would take it"
+        ),
         Command::Unload { name, limit, place } if place.is_process() => {
             process::unload(name.as_str(), place, limit.timeout)?
         }
@@ -122,7 +137,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         Command::List { .. } => Outcome::List {
             patches: kernel::patches(&host)?,
         },
-        Command::Inventory => Outcome::Inventory(Box::new(kernel::inventory(&host)?)),
+        Command::Inventory { place } if place.is_process() => {
+            Outcome::Inventory(process::inventory(place)?)
+        }
+        Command::Inventory { .. } => Outcome::Inventory(vec![kernel::inventory(&host)?]),
         Command::Status { name } => Outcome::Status {
             patches: status(&host, name.as_ref())?,
         },

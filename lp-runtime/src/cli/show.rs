@@ -7,7 +7,7 @@ use lp_runtime::kernel::{Patch, Task};
 use serde_json::json;
 
 use super::args::Format;
-use super::process::{Listed, One};
+use super::process::{Listed, One, WOULD_GO};
 use super::run::{Outcome, Status};
 
 /// How much of a task's stack is shown.
@@ -15,10 +15,13 @@ const FRAMES: usize = 6;
 
 pub(crate) fn outcome(outcome: &Outcome, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if let Outcome::Inventory(inventory) = outcome {
-        // One line in every format: it is a line of a fleet's file.
-        let line = inventory.to_line().map_err(io::Error::other)?;
-        return writeln!(out, "{line}");
+    if let Outcome::Inventory(inventories) = outcome {
+        // Lines in every format: they are lines of a fleet's file.
+        for inventory in inventories {
+            let line = inventory.to_line().map_err(io::Error::other)?;
+            writeln!(out, "{line}")?;
+        }
+        return Ok(());
     }
     if format == Format::Json {
         let text = serde_json::to_string_pretty(outcome).map_err(io::Error::other)?;
@@ -112,6 +115,9 @@ fn done(out: &mut dyn Write, processes: &[One]) -> io::Result<()> {
         }
         match &one.error {
             Some(error) => writeln!(io::stderr().lock(), "error: process {}: {error}", one.pid)?,
+            None if one.what == WOULD_GO => {
+                writeln!(out, "{}: {WOULD_GO} process {}", one.name, one.pid)?
+            }
             None => writeln!(
                 out,
                 "{}: {} process {} in {}, all threads stood for {} us",

@@ -30,6 +30,7 @@ pub fn inventory(host: &Host) -> Result<Inventory, Error> {
             build_id: build_id(host).unwrap_or_default(),
             arch: std::env::consts::ARCH.to_owned(),
         },
+        process: None,
         signatures: text(host, "sys/module/module/parameters/sig_enforce")
             .map(|value| value == "Y"),
         kprobes: kprobes(host),

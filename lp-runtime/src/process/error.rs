@@ -65,6 +65,17 @@ pub enum ProcessError {
         /// All of them.
         reasons: Vec<Incompatible>,
     },
+    /// Nothing of the process would be patched.
+    #[error(
+        "it has none of the objects of patch {name} ({}): is it the right process? With --late the patch waits for them",
+        objects.join(", ")
+    )]
+    NothingHere {
+        /// The patch.
+        name: String,
+        /// Its objects' files.
+        objects: Vec<String>,
+    },
     /// The patch cannot go into this process.
     #[error("{}", list(.0))]
     Refused(Vec<Refusal>),
@@ -168,6 +179,7 @@ impl ProcessError {
                 | Self::StillInside { .. }
                 | Self::Veto { .. }
                 | Self::NoFile { .. }
+                | Self::NothingHere { .. }
                 | Self::Core { .. }
         )
     }

@@ -202,6 +202,24 @@ impl Process {
         Ok(control.map(|it| it.contents().clone()).unwrap_or_default())
     }
 
+    /// Finds out whether a patch could go in. Nothing is done to the process.
+    ///
+    /// # Errors
+    /// As those of [`Self::load`], as far as they can be known before.
+    pub fn rehearse(&self, patch: &PatchFile) -> Result<Done, ProcessError> {
+        let start = Instant::now();
+        self.about.identity.check()?;
+        let memory = WriteMemory::open(self.pid())?;
+        let view = View::read(self.pid(), &memory)?;
+        check(&view.contents(), &patch.manifest)?;
+        Ok(Done {
+            warnings: view.plan(patch, &memory)?.warnings,
+            window: Duration::ZERO,
+            took: start.elapsed(),
+            happened: Vec::new(),
+        })
+    }
+
     /// Puts a patch in.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 mod patch;
 mod program;
 
+mod ctl;
 mod late;
 mod read;
 mod session;

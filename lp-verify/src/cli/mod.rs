@@ -8,8 +8,9 @@ mod sarif;
 mod say;
 mod table;
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
+use lp_klp::manifest::TargetKind;
 use lp_verify::finding::Finding;
 use lp_verify::fleet;
 use lp_verify::kernel::Kernel;
@@ -90,9 +91,17 @@ fn check(check: &Check, out: &mut impl Write) -> Result<bool> {
     let installed = match &check.installed {
         Some(what) => inputs::installed(what, layout.as_ref())?,
         None if check.nothing_installed => Default::default(),
+        None if new.kind() == TargetKind::Process => bail!(
+            "this patch is for processes: say over what with --installed, what 'lp-ctl inventory --pid PID' printed or other \
+             patches, or --nothing-installed"
+        ),
         None => inputs::this_machine()?,
     };
     let kernel = inputs::kernel(&check.common)?;
+    ensure!(
+        kernel.is_none() || new.kind() == TargetKind::Kernel,
+        "--vmlinux and --modules are for a kernel's patch, this one is for processes"
+    );
     let findings = rules::check(&new, &installed, kernel.as_ref());
     let over: Vec<&Patch> = installed.patches.iter().collect();
     say::check(&new.patch(), &over, &findings, check.common.format, out)?;

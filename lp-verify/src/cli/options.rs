@@ -13,6 +13,7 @@ Examples:
   lp-verify fix2.ko --vmlinux vmlinux              and does that kernel have its functions?
   lp-verify fix2.ko --vmlinux vmlinux --modules /lib/modules/6.1.0-53-amd64
                                                    and its modules?
+  lp-verify fix.lp --installed redis.json          a patch for processes (lp-ctl inventory --pid 4711 > redis.json)
   lp-verify matrix *.ko                            which can follow which
   lp-verify plan --from fix1.ko --to fix4.ko *.ko  the shortest safe way from one to another
   lp-verify fleet fix2.ko --inventory hosts.jsonl  on many machines at once";
@@ -29,10 +30,10 @@ pub(crate) struct Options {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The module to install
+    /// The module to install, or a patch for processes
     #[arg(value_name = "NEW.ko", required = true)]
     pub(crate) new: Option<PathBuf>,
-    /// What is installed: modules, from the oldest to the newest, or an inventory file. Default: this machine's
+    /// What is installed: modules, from the oldest to the newest, or an inventory file [default: what this machine has; none for processes]
     #[arg(long, value_name = "WHAT", num_args = 1..)]
     pub(crate) installed: Option<Vec<PathBuf>>,
     /// Take it that nothing is installed

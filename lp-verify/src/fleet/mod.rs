@@ -30,7 +30,7 @@ pub struct Group {
     pub machines: u64,
     /// The first few, in the order of the lines.
     pub hosts: Vec<String>,
-    /// Their kernel's release.
+    /// Their kernel's release, or the processes' program.
     pub release: String,
     /// Names and versions of what is installed.
     pub installed: Vec<String>,
@@ -242,7 +242,10 @@ fn group(new: &Module, inventory: &Inventory, kernel: Option<&Kernel>) -> Group 
     Group {
         machines: 0,
         hosts: Vec::new(),
-        release: inventory.kernel.release.clone(),
+        release: match &inventory.process {
+            Some(process) => process.program.clone(),
+            None => inventory.kernel.release.clone(),
+        },
         installed: installed.patches.iter().map(name).collect(),
         accepted: !findings.iter().any(Finding::is_error),
         findings,

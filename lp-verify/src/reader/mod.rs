@@ -8,6 +8,7 @@ mod code;
 mod image;
 pub mod imports;
 pub mod layout;
+mod process;
 pub mod tables;
 
 use crate::patch::Patch;
@@ -16,7 +17,7 @@ use image::Image;
 use imports::Imports;
 use layout::Layout;
 use lp_klp::core::KlpObject;
-use lp_klp::manifest::Manifest;
+use lp_klp::manifest::{Manifest, TargetKind};
 use lp_klp::name::{SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 use lp_klp::note::{self, NOTE_SECTION, NoteError};
 use std::path::{Path, PathBuf};
@@ -144,7 +145,13 @@ impl Module {
         let release = release(&modinfo).unwrap_or_default();
         let assumed = Layout::of_release(release);
         let contents = |name: &str| section(&elf, data, name).map(<[u8]>::to_vec);
-        let tables = Tables::read(&Image::new(&elf, data), layout.unwrap_or(&assumed));
+        let image = Image::new(&elf, data);
+        let tables = match &manifest {
+            Some(manifest) if manifest.target.kind == TargetKind::Process => {
+                Tables::of_process(&image, manifest)
+            }
+            _ => Tables::read(&image, layout.unwrap_or(&assumed)),
+        };
         Ok(Self {
             path: path.to_owned(),
             manifest,
@@ -174,6 +181,12 @@ impl Module {
         })
     }
 
+    /// What it is loaded into.
+    pub fn kind(&self) -> TargetKind {
+        let manifest = self.manifest.as_ref();
+        manifest.map_or(TargetKind::Kernel, |manifest| manifest.target.kind)
+    }
+
     /// The value of a `.modinfo` key; the first one, as the kernel takes it.
     pub fn info(&self, key: &str) -> Option<&str> {
         first(&self.modinfo, key)
@@ -195,6 +208,7 @@ impl Module {
             place,
             name: name.unwrap_or_else(|| file_stem(&self.path)),
             version: self.info("version").unwrap_or_default().to_owned(),
+            kind: TargetKind::Kernel,
             release: self.release().unwrap_or_default().to_owned(),
             build_id: String::new(),
             replace: self.tables.replace,

@@ -1,9 +1,10 @@
-//! Is the module the patch that its manifest describes?
+//! Is the module the patch that its manifest describes? A patch for processes has no `.modinfo`.
 
 use crate::finding::Finding;
 use crate::installed::Installed;
 use crate::promise::Promise::Identity;
 use crate::reader::Module;
+use lp_klp::manifest::TargetKind;
 
 /// Manifest, `.modinfo` and the names of what is installed.
 pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
@@ -21,20 +22,8 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
             false => Finding::warning(Identity, place.clone(), defect.to_string()),
         })
         .collect();
-    match new.info("name") {
-        Some(name) if name == patch.name => {}
-        Some(name) => findings.push(finding(format!(
-            "the module is '{name}', its manifest is for '{}'",
-            patch.name
-        ))),
-        None => findings.push(finding(
-            "'.modinfo' has no name: the module was not linked by kbuild".to_owned(),
-        )),
-    }
-    if new.info("livepatch") != Some("Y") {
-        findings.push(finding(
-            "'.modinfo' has no livepatch=Y: the kernel would not take it as a livepatch".to_owned(),
-        ));
+    if new.kind() == TargetKind::Kernel {
+        findings.extend(modinfo(new, &patch.name).into_iter().map(finding));
     }
     if let Some(other) = installed
         .patches
@@ -47,4 +36,24 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
         )));
     }
     findings
+}
+
+/// What is wrong with the module's own words.
+fn modinfo(new: &Module, patch: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    match new.info("name") {
+        Some(name) if name == patch => {}
+        Some(name) => wrong.push(format!(
+            "the module is '{name}', its manifest is for '{patch}'"
+        )),
+        None => {
+            wrong.push("'.modinfo' has no name: the module was not linked by kbuild".to_owned())
+        }
+    }
+    if new.info("livepatch") != Some("Y") {
+        wrong.push(
+            "'.modinfo' has no livepatch=Y: the kernel would not take it as a livepatch".to_owned(),
+        );
+    }
+    wrong
 }

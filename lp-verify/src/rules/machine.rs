@@ -1,9 +1,10 @@
-//! Is the module for the kernel that runs, and will that kernel take it?
+//! Is the patch for the kernel or process that runs, and will that take it?
 
 use crate::finding::Finding;
-use crate::installed::Installed;
+use crate::installed::{Installed, Machine as Running};
 use crate::promise::Promise::{Machine, Release};
 use crate::reader::Module;
+use lp_klp::manifest::{Object, TargetKind};
 
 /// Release, architecture, build-id and signature. Nothing where what is installed was given as files.
 pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
@@ -11,7 +12,19 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
         return Vec::new();
     };
     let patch = new.patch();
-    let mut findings = Vec::new();
+    let is_process = patch.kind == TargetKind::Process;
+    if is_process != machine.process.is_some() {
+        let (ours, theirs) = match is_process {
+            true => (
+                "processes",
+                "a kernel: take that of 'lp-ctl inventory --pid PID'",
+            ),
+            false => ("a kernel", "a process: take that of 'lp-ctl inventory'"),
+        };
+        let message = format!("it is for {ours}, and the inventory is that of {theirs}");
+        return vec![Finding::new(Machine, patch.place, message)];
+    }
+    let mut findings = present(new, machine);
     let mut find = |promise, message: String| {
         findings.push(Finding::new(promise, patch.place.clone(), message))
     };
@@ -49,4 +62,27 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
         find(Machine, "the machine takes signed modules only and this one has no signature: sign it with scripts/sign-file".to_owned());
     }
     findings
+}
+
+/// Is what the patch was built for what the process has mapped?
+fn present(new: &Module, process: &Running) -> Vec<Finding> {
+    let objects = new.manifest.iter().flat_map(|manifest| &manifest.objects);
+    let judge = |object: &Object| {
+        let mapped = process.process.as_ref()?;
+        let Some(found) = mapped.iter().find(|found| found.name == object.name) else {
+            let message = format!(
+                "the process has no {}: nothing of it is patched now",
+                object.file
+            );
+            return Some(Finding::warning(Machine, object.name.as_str(), message));
+        };
+        (found.build_id != object.build_id).then(|| {
+            let message = format!(
+                "it was built for {} with build-id {}, the process has {}: build it for that",
+                object.file, object.build_id, found.build_id
+            );
+            Finding::new(Machine, object.name.as_str(), message)
+        })
+    };
+    objects.filter_map(judge).collect()
 }

@@ -8,23 +8,22 @@ use crate::installed::Installed;
 use crate::kernel::Kernel;
 use crate::promise::Promise::Release;
 use crate::reader::Module;
+use lp_klp::manifest::TargetKind;
 
 /// The manifest's release, `vermagic`'s, and those of what is installed.
 pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
     let patch = new.patch();
     let release = patch.release.as_str();
     let mut findings = Vec::new();
-    let place = new.path.display().to_string();
-    match new.release() {
-        Some(word) if word == release => {}
-        Some(word) => findings.push(Finding::new(
-            Release,
-            place,
-            format!("it was linked for '{word}' (vermagic), its manifest is for '{release}': build it again"),
-        )),
-        None => findings.push(Finding::new(Release, place, "'.modinfo' has no vermagic: the kernel would refuse it")),
+    if patch.kind == TargetKind::Kernel {
+        findings.extend(vermagic(new, release));
     }
     for other in &installed.patches {
+        if other.kind != patch.kind {
+            let message = "one of the two is for a kernel and the other for processes: they have nothing to do with each other";
+            findings.push(Finding::new(Release, other.place.clone(), message));
+            continue;
+        }
         let theirs = &other.release;
         if theirs.as_str() == release {
             continue;
@@ -35,6 +34,18 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
         findings.push(Finding::new(Release, other.place.clone(), message));
     }
     findings
+}
+
+fn vermagic(new: &Module, release: &str) -> Option<Finding> {
+    let message = match new.release() {
+        Some(word) if word == release => return None,
+        Some(word) => format!(
+            "it was linked for '{word}' (vermagic), its manifest is for '{release}': build it again"
+        ),
+        None => "'.modinfo' has no vermagic: the kernel would refuse it".to_owned(),
+    };
+    let place = new.path.display().to_string();
+    Some(Finding::new(Release, place, message))
 }
 
 /// Is `vermagic` the kernel's own (`same_magic`, `kernel/module/version.c`, 6.1)? Where a module has versions of symbols

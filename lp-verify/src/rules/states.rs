@@ -26,7 +26,7 @@ pub fn check(new: &Patch, installed: &[Patch]) -> Vec<Finding> {
         Ok(possible) => {
             let stopped = possible.iter().flat_map(|patch| incompatibilities(patch, &known));
             let mut messages: Vec<String> = stopped
-                .map(|stopped| format!("{stopped}: the kernel would answer -EINVAL; declare the state in that version or a later one"))
+                .map(|stopped| format!("{stopped}: {}; declare the state in that version or a later one", new.answer("-EINVAL")))
                 .collect();
             messages.sort();
             messages.dedup();

@@ -1,4 +1,5 @@
-//! Does the manifest say what the livepatch core will read?
+//! Does the manifest say what the livepatch core will read? Of a patch for processes the core reads the manifest, which must then
+//! name what is there.
 //!
 //! A manifest that disagrees with the module's own tables was not written by whoever built the module: everything
 //! else that it says is in doubt, too.
@@ -8,7 +9,7 @@ use crate::promise::Promise::Tables;
 use crate::reader::Module;
 use crate::reader::tables::Known;
 use lp_klp::core::{KlpFunc, KlpObject};
-use lp_klp::manifest::Manifest;
+use lp_klp::manifest::{Manifest, TargetKind};
 use lp_klp::name::ObjName;
 use lp_klp::state::KlpState;
 use std::collections::BTreeSet;
@@ -79,6 +80,7 @@ fn list(states: &[(u64, u32)]) -> String {
 }
 
 fn functions(new: &Module, manifest: &Manifest) -> Option<String> {
+    let table = table(new);
     type Functions = BTreeSet<(ObjName, KlpFunc)>;
     let flat = |objects: &[KlpObject]| -> Functions {
         let funcs = objects.iter().flat_map(|object| {
@@ -98,19 +100,28 @@ fn functions(new: &Module, manifest: &Manifest) -> Option<String> {
         Ok(read) => {
             let odd = told.symmetric_difference(&read).next()?;
             let (has, lacks) = if told.contains(odd) {
-                ("manifest", "klp_patch")
+                ("manifest", table)
             } else {
-                ("klp_patch", "manifest")
+                (table, "manifest")
             };
             Some(format!("its {has} has {}, its {lacks} does not", name(odd)))
         }
         Err(why) => Some(format!(
-            "its manifest names functions, its klp_patch cannot be read: {why}"
+            "its manifest names functions, its {table} cannot be read: {why}"
         )),
     }
 }
 
+/// Where the loader finds it.
+fn table(new: &Module) -> &'static str {
+    match new.kind() {
+        TargetKind::Kernel => "klp_patch",
+        TargetKind::Process => "code",
+    }
+}
+
 fn callbacks(new: &Module, manifest: &Manifest) -> Option<String> {
+    let table = table(new);
     let objects = new.tables.objects.as_ref().ok()?;
     objects.iter().find_map(|read| {
         let told = manifest
@@ -121,7 +132,7 @@ fn callbacks(new: &Module, manifest: &Manifest) -> Option<String> {
             .kinds();
         (told != read.callbacks).then(|| {
             format!(
-                "for {} its manifest has the callbacks {told:?}, its klp_patch {:?}",
+                "for {} its manifest has the callbacks {told:?}, its {table} {:?}",
                 read.name.as_str(),
                 read.callbacks
             )

@@ -12,8 +12,9 @@ pub fn check(new: &Patch, installed: &Installed) -> Vec<Finding> {
     let busy = installed.patches.iter().filter(|patch| patch.transition);
     busy.map(|busy| {
         let message = format!(
-            "installed patch '{0}' is in transition: the kernel would answer -EBUSY; wait for it, see 'lp-ctl status {0}'",
-            busy.name
+            "installed patch '{0}' is in transition: {1}; wait for it, see 'lp-ctl status {0}'",
+            busy.name,
+            new.answer("-EBUSY")
         );
         Finding::new(Transition, new.place.clone(), message)
     })
