@@ -3,9 +3,10 @@
 //!
 //! Read as it is written, with its directives. That is possible where all that came, went or changed are macros, function
 //! declarations and `static inline` functions that stand at the top level, and whatever stayed and uses one is of these kinds,
-//! too: its name is then one of them. Anything else has no such names: a type's change reaches who never says its name. The tempting
+//! too: its name is then one of them; of types, what [`super::header_types`] says. Anything else has no such names. The tempting
 //! wrong way is to look at the changed lines alone: a line inside a struct looks like a declaration.
 
+use super::header_types;
 use super::unaffected::{declared, is_identifier, items, split, tokens};
 use std::collections::BTreeSet;
 
@@ -43,28 +44,38 @@ const CALLED_BY_COMPILER: [&str; 4] = ["memcpy", "memmove", "memset", "memcmp"];
 
 /// The names, from the texts of headers before and after; none where one changed in another way.
 pub fn names(headers: &[(String, String)]) -> Option<BTreeSet<String>> {
-    let (mut names, mut stayed) = (BTreeSet::new(), Vec::new());
+    let (mut names, mut members, mut stayed) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (before, after) in headers {
         let (before, after) = (without_comments(before), without_comments(after));
         let (before, after) = (top_level(&before), top_level(&after));
         let (before, after) = (slices(&before), slices(&after));
         let (same, moved) = split(&before, &after)?;
-        for item in moved {
+        let (functions, types) = header_types::apart(moved);
+        for item in functions {
             names.insert(name(item)?.to_owned());
         }
+        let used = header_types::names(&types)?;
+        members.extend(used.members.into_iter().map(str::to_owned));
+        names.extend(used.tags.into_iter().map(str::to_owned));
         stayed.extend(same.into_iter().map(owned));
     }
-    close(&mut names, &stayed)?;
+    close(&mut names, &members, &stayed)?;
+    names.extend(members);
     let special = CALLED_BY_COMPILER.iter().any(|name| names.contains(*name));
     (names.len() <= MOST && !special).then_some(names)
 }
 
-/// Adds what stayed and uses a name, until nothing more does.
-fn close(names: &mut BTreeSet<String>, stayed: &[Vec<String>]) -> Option<()> {
+/// Adds what stayed and uses a name, until nothing more does. In another type a member's name is one of its own.
+fn close(
+    names: &mut BTreeSet<String>,
+    members: &BTreeSet<String>,
+    stayed: &[Vec<String>],
+) -> Option<()> {
     loop {
         let before = names.len();
         for item in stayed {
-            if item.iter().any(|word| names.contains(word)) {
+            let says = |names: &BTreeSet<String>| item.iter().any(|word| names.contains(word));
+            if says(names) || says(members) && !header_types::is_plain(item) {
                 let item: Vec<&str> = item.iter().map(String::as_str).collect();
                 names.insert(name(&item)?.to_owned());
             }
@@ -89,7 +100,7 @@ fn name<'t>(item: &[&'t str]) -> Option<&'t str> {
     // In capitals it may be a macro that makes something else of what stands in its parentheses.
     let is_plain = |word: &&str| {
         SPECIFIERS.contains(word)
-            || *word == "*"
+            || word.bytes().all(|sign| sign == b'*')
             || word.starts_with(|first: char| first.is_ascii_lowercase())
                 && !word.contains(|letter: char| letter.is_ascii_uppercase())
             || is_fixed_width(word)

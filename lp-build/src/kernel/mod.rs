@@ -21,6 +21,7 @@ pub mod followed;
 pub mod generated;
 pub mod header;
 pub mod header_names;
+mod header_types;
 pub mod host_program;
 pub mod image;
 pub mod include_graph;
@@ -40,6 +41,7 @@ pub mod preprocess;
 pub mod rebuilt;
 pub mod review;
 pub mod sealed;
+mod several;
 pub mod states;
 pub mod target;
 pub mod unaffected;
@@ -341,7 +343,7 @@ fn judge_all(
         orig: scratch.folder("orig")?,
         patched: scratch.folder("new")?,
         copy: scratch.folder("copies")?.join("build"),
-        copying: Mutex::new(()),
+        copying: Mutex::new(false),
         include: header::provide(scratch)?,
         count: Count::of(files),
         launcher: road.options.launcher.clone(),

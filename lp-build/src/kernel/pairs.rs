@@ -8,6 +8,7 @@ use super::inputs::Inputs;
 use super::make::Make;
 use super::objects::{Objects, Side};
 use super::preprocess;
+use super::several;
 use super::units::{Probe, Unit};
 use crate::progress::Count;
 use crate::report::RefusalReport;
@@ -40,8 +41,8 @@ pub struct Workshop<'a> {
     pub patched: PathBuf,
     /// Where a copy of the prepared folder may be put.
     pub copy: PathBuf,
-    /// Held while the copy is made or make runs in it.
-    pub copying: Mutex<()>,
+    /// Held while the copy is made or make runs in it; whether make ran there for any file.
+    pub copying: Mutex<bool>,
     /// Where the header is that a patch may include.
     pub include: PathBuf,
     /// By which path the files of both trees are called, where kbuild does not see to it.
@@ -100,7 +101,7 @@ pub fn compile(
         Ok(pairs.map(|(unit, both)| pair(unit, both)).collect())
     };
     let commands: Vec<&[Unit]> = by_command(units).collect();
-    let pairs: Vec<Vec<Pair>> = commands.into_par_iter().map(pairs).collect::<Result<_>>()?;
+    let pairs = several::each(&commands, |units| pairs(units))?;
     Ok(pairs.into_iter().flatten().collect())
 }
 
@@ -278,22 +279,26 @@ fn one(
         Err(Failure::Other(error)) => return Err(error),
         Err(Failure::Generated(said)) => said,
     };
+    let busy = |_| anyhow!("another file's compiling stopped");
+    // What another file needed is often all that this one lacks, and takes no make.
+    let is_made = *shop.copying.lock().map_err(busy)?;
+    let place = Place {
+        build: &shop.copy,
+        ..place
+    };
+    // What make generated here has no part in the build folder's key, so the object is not kept.
+    if is_made && let Ok(compiled) = compile::compile(command, place) {
+        return Ok(compiled);
+    }
     {
-        let _one_at_a_time = shop
-            .copying
-            .lock()
-            .map_err(|_| anyhow!("another file's compiling stopped"))?;
+        let mut one_at_a_time = shop.copying.lock().map_err(busy)?;
         // An include that does not exist looks like one that is not generated yet: the first message is the better one.
         let made = compile::generate(command, shop.make, &shop.copy);
         made.map_err(|error| {
             error.context(format!("{} does not compile:\n{said}", command.source))
         })?;
+        *one_at_a_time = true;
     }
-    // What make generated here has no part in the build folder's key, so the object is not kept.
-    let place = Place {
-        build: &shop.copy,
-        ..place
-    };
     match compile::compile(command, place) {
         Ok(compiled) => Ok(compiled),
         Err(Failure::Other(error)) => Err(error),

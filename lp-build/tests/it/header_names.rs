@@ -49,6 +49,47 @@ fn functions_and_macros_are_used_by_their_names() {
 }
 
 #[test]
+fn a_type_that_comes_is_used_by_its_name() {
+    let end = "int stays";
+    let added = |text: &str| changed(end, &format!("{text}\n{end}"));
+    assert_eq!(
+        added("struct two {\n int (*f)(void);\n} __packed;"),
+        by(&["two"])
+    );
+    assert_eq!(added("enum { A, B = 3, };"), by(&["A", "B"]));
+    assert_eq!(added("struct two { int b; } two;"), None, "a variable");
+    assert_eq!(added("struct { int b; };"), None, "no name");
+    assert_eq!(added("struct two { struct three { int b; } c; };"), None);
+    assert_eq!(added("struct two *fresh(char **a);"), by(&["fresh"]));
+}
+
+#[test]
+fn a_member_that_stays_a_pointer_to_a_function_is_used_by_its_name() {
+    let with = |ops: &str, rest: &str| format!("struct ops {{\n int a;\n {ops}\n}};\n{rest}\n");
+    let of = |before: &str, after: &str, rest: &str| {
+        let found = names(&[(with(before, rest), with(after, rest))]);
+        found.map(|names| names.into_iter().collect::<Vec<_>>())
+    };
+    let (one, two) = ("int (*f)(int a);", "long *(*f)(int (*g)(int), long b);");
+    assert_eq!(of(one, two, ""), by(&["f"]));
+    assert_eq!(of(one, two, "struct other { int f; };"), by(&["f"]));
+    assert_eq!(
+        of(one, two, "#define CALL(ops) (ops)->f(1)"),
+        by(&["CALL", "f"])
+    );
+    let asks = "struct other { typeof(((struct ops *)0)->f(0)) b; };";
+    assert_eq!(of(one, two, asks), None, "its type is the other's");
+    for other in [
+        "int (*h)(int a);",
+        "int f;",
+        "int (*f)(int a); int b;",
+        "int (*f[2])(int a);",
+    ] {
+        assert_eq!(of(one, other, ""), None, "{other}");
+    }
+}
+
+#[test]
 fn what_uses_one_of_them_is_one_of_them() {
     let both = by(&["helper", "stays"]);
     assert_eq!(

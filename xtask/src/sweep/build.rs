@@ -20,6 +20,8 @@ use crate::patch_build::{cache, why};
 const MOST_ROUNDS: usize = 24;
 /// `timeout`'s exit code.
 const OUT_OF_TIME: i32 = 124;
+/// lp-build's, where nothing of the kernel changes.
+const NOTHING: i32 = 3;
 /// So much of a reason is kept.
 const LONGEST_REASON: usize = 1500;
 
@@ -44,17 +46,34 @@ struct Done {
 impl Builder<'_> {
     /// Builds one file's livepatch. That it cannot be built is no error here.
     pub(crate) fn build(&self, file: &str) -> Result<Record> {
-        let mut fix = Fix::new(file, self.store)?;
-        let mut rounds = 0;
-        loop {
-            rounds += 1;
-            let module = self.place("modules", file, "ko")?;
-            let done = self.lp_build(file, &fix, &module)?;
-            let message = why(&done.report);
-            if done.code == Some(0) || rounds == MOST_ROUNDS || !fix.learn(&message)? {
-                return Ok(self.record(file, &fix, done, &message, module));
-            }
+        let mut fix = Fix::of(file, self.store)?;
+        let module = self.place("modules", file, "ko")?;
+        let alone = self.lp_build(file, &fix, &module)?;
+        // What is nothing for this kernel is not made something by what comes along.
+        if alone.code == Some(NOTHING) || !fix.follow()? {
+            return self.rounds(file, fix, alone, module);
         }
+        let done = self.lp_build(file, &fix, &module)?;
+        self.rounds(file, fix, done, module)
+    }
+
+    /// Learns from what lp-build says until there is nothing to learn.
+    fn rounds(
+        &self,
+        file: &str,
+        mut fix: Fix<'_>,
+        mut done: Done,
+        module: PathBuf,
+    ) -> Result<Record> {
+        for _ in 0..MOST_ROUNDS {
+            let is_decided = matches!(done.code, Some(0 | NOTHING | OUT_OF_TIME));
+            if is_decided || !fix.learn(&why(&done.report))? {
+                break;
+            }
+            done = self.lp_build(file, &fix, &module)?;
+        }
+        let message = why(&done.report);
+        Ok(self.record(file, &fix, done, &message, module))
     }
 
     fn lp_build(&self, file: &str, fix: &Fix<'_>, module: &Path) -> Result<Done> {
@@ -118,7 +137,7 @@ impl Builder<'_> {
         let class = match done.code {
             Some(0) => Class::Built,
             Some(2) => Class::Refused,
-            Some(3) => Class::Nothing,
+            Some(NOTHING) => Class::Nothing,
             _ => Class::Failed,
         };
         let why = match (class, done.code) {

@@ -29,17 +29,26 @@ pub(crate) struct Fix<'a> {
 }
 
 impl<'a> Fix<'a> {
-    /// The changes of one file and what their names ask for.
-    pub(crate) fn new(file: &str, store: &'a Store<'a>) -> Result<Self> {
-        let mut fix = Self {
+    /// The changes of one file.
+    pub(crate) fn of(file: &str, store: &'a Store<'a>) -> Result<Self> {
+        let edits = store.edits(file)?.edits.len();
+        let numbers = 0..edits;
+        Ok(Self {
             file: file.to_owned(),
             store,
-            chosen: BTreeMap::new(),
-            open: Vec::new(),
-        };
-        fix.take_all(file)?;
-        fix.close()?;
-        Ok(fix)
+            open: numbers
+                .clone()
+                .map(|number| (file.to_owned(), number))
+                .collect(),
+            chosen: [(file.to_owned(), numbers.collect())].into(),
+        })
+    }
+
+    /// Takes what their names ask for; whether that is anything.
+    pub(crate) fn follow(&mut self) -> Result<bool> {
+        let before = self.size();
+        self.close()?;
+        Ok(self.size() > before)
     }
 
     /// The other files.
@@ -55,7 +64,7 @@ impl<'a> Fix<'a> {
             self.learn_one(missed)?;
         }
         for name in undefined(message) {
-            self.define(&name)?;
+            self.define(&name, None)?;
         }
         self.close()?;
         if self.size() == before {
@@ -159,7 +168,7 @@ impl<'a> Fix<'a> {
             if file.ends_with(".h") {
                 let declared = edit.kinds.contains(&Kind::Function) && edit.is_head;
                 for name in edit.declares.iter().filter(|_| declared) {
-                    self.define(name)?;
+                    self.define(name, Some(&file))?;
                 }
             }
             self.users(&file, edit)?;
@@ -206,9 +215,12 @@ impl<'a> Fix<'a> {
         Ok(())
     }
 
-    /// The sources' changes that define a function or a variable, and export it.
-    fn define(&mut self, name: &str) -> Result<()> {
-        let is_source = |file: &&String| file.ends_with(".c");
+    /// The sources' changes that define a function or a variable, and export it; of those only that include its header.
+    fn define(&mut self, name: &str, header: Option<&str>) -> Result<()> {
+        let includes = |file: &String| {
+            header.is_none_or(|header| self.store.includes.of(file).contains(header))
+        };
+        let is_source = |file: &&String| file.ends_with(".c") && includes(file);
         let files: Vec<String> = self.store.saying(name).filter(is_source).cloned().collect();
         self.take_where(files, |edit| {
             edit.declares.contains(name)
@@ -436,7 +448,8 @@ mod tests {
         let changes =
             changes::between(&folder.path().join("old"), &folder.path().join("new")).unwrap();
         let store = Store::read(&changes).unwrap();
-        let mut fix = Fix::new("net/a.c", &store).unwrap();
+        let mut fix = Fix::of("net/a.c", &store).unwrap();
+        fix.follow().unwrap();
         for message in messages {
             fix.learn(message).unwrap();
         }
@@ -463,8 +476,8 @@ mod tests {
                 ),
                 (
                     "net/b.c",
-                    "int b;\n",
-                    "int fresh(int x)\n{\n\treturn x;\n}\nEXPORT_SYMBOL(fresh);\nint b;\n\nint c;\n",
+                    "#include <net/h.h>\nint b;\n",
+                    "#include <net/h.h>\nint fresh(int x)\n{\n\treturn x;\n}\nEXPORT_SYMBOL(fresh);\nint b;\n\nint c;\n",
                 ),
             ],
             &[],
