@@ -7,5 +7,6 @@ mod program;
 mod ctl;
 mod late;
 mod read;
+mod scenarios;
 mod session;
 mod touch;
