@@ -8,6 +8,7 @@ mod process;
 mod progress;
 mod run;
 mod show;
+mod watch;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

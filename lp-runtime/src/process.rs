@@ -11,7 +11,8 @@
 //! with its [`registers`] as before, [`write`] writes. [`check`] says who is in the way of a [`jump`]. What is installed is kept in
 //! the process ([`control`]), and each step is announced there, so that the next loader can end what a killed one began ([`journal`]).
 //!
-//! Objects may come and go at any time: who comes next finds out ([`presence`]) and makes up for it ([`catch_up`]).
+//! Objects may come and go at any time: who comes next finds out ([`presence`]) and makes up for it ([`catch_up`]); a
+//! watcher that stays patches them before they run ([`watch`]).
 
 pub mod area;
 pub mod branches;
@@ -53,14 +54,17 @@ mod going;
 mod install;
 mod inventory;
 mod live;
+mod lock;
 mod mapped;
 pub mod presence;
 mod recorded;
 mod remove;
 pub mod session;
 pub mod trust;
+pub mod watch;
 
 pub use catch_up::Happened;
 pub use error::ProcessError;
 pub use presence::{Standing, State};
 pub use session::{Done, Options, Process};
+pub use watch::{Ended, WatchError, Watched};

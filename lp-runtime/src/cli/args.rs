@@ -21,6 +21,7 @@ A process instead of the kernel:
   lp-ctl load fix.lp --pid 4711 --dry-run       would it take the patch?
   lp-ctl load fix.lp --all /usr/sbin/nginx      all processes that run this program
   lp-ctl list --pid 4711                        what is installed in it
+  lp-ctl watch --pid 4711                       patch what it loads later, before that runs
   lp-ctl unload fix --pid 4711                  back to the code before, and the memory too
 
 Exit codes: 0 done, 1 error, 2 refused, by the kernel or before it was asked, or the transition did not end in time";
@@ -106,6 +107,12 @@ pub(crate) enum Command {
     Status {
         /// Only this patch
         name: Option<PatchName>,
+    },
+    /// Patch what a process loads later before it runs, until interrupted (SIGINT, SIGTERM)
+    Watch {
+        /// The process
+        #[arg(long, value_name = "PID")]
+        pid: i32,
     },
     /// End a transition at once, though tasks may be in the code it changes; last resort
     #[command(

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::args::{Args, Command, Limit};
 use super::process;
 use super::progress::Spinner;
+use super::watch;
 
 /// What came of a command.
 #[derive(Debug, Serialize)]
@@ -47,6 +48,11 @@ pub(crate) enum Outcome {
     /// What was done to each process, or why not.
     Processes {
         processes: Vec<process::One>,
+    },
+    /// How watching a process ended.
+    Watched {
+        pid: i32,
+        ended: &'static str,
     },
     /// What is installed in each process.
     Installed {
@@ -106,6 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
             process::unload(name.as_str(), place, limit.timeout)?
         }
         Command::List { place } if place.is_process() => process::list(place)?,
+        Command::Watch { pid } => watch::watch(*pid, args.format)?,
         Command::Load { file, limit, .. } => {
             let loaded = watched(|progress| kernel::load(&host, file, &wait(limit), progress))?;
             let (load_ms, transition_ms) =

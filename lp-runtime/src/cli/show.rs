@@ -69,6 +69,7 @@ pub(crate) fn outcome(outcome: &Outcome, format: Format) -> io::Result<()> {
         Outcome::List { patches } => list(&mut out, patches),
         Outcome::Status { patches } => status(&mut out, patches),
         Outcome::Processes { processes } => done(&mut out, processes),
+        Outcome::Watched { pid, ended } => writeln!(out, "process {pid}: {ended}"),
         Outcome::Installed { processes } => installed(&mut out, processes),
     }
 }

@@ -51,6 +51,11 @@ pub enum Happened {
 }
 
 impl Happened {
+    /// Whether an object has come and was patched.
+    pub fn is_patched(&self) -> bool {
+        matches!(self, Self::Patched { .. })
+    }
+
     /// The longest time that all threads stood for it.
     pub fn window(&self) -> Duration {
         match self {

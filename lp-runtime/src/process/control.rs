@@ -13,12 +13,14 @@ mod contents;
 mod objects;
 mod record;
 pub mod states;
+mod watching;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use contents::{AreaRecord, Contents, Direction, InstalledPatch, Journal, SiteRecord};
 pub use objects::{KeptFile, ObjectRecord, ObjectState};
+pub use watching::Watching;
 
 use super::maps::{Mapping, Maps};
 use super::memory::{MemoryError, ReadMemory};

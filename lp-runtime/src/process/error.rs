@@ -18,6 +18,8 @@ use super::place::NoPlace;
 use super::plan::Refusal;
 use super::syscall::InjectError;
 use super::threads::{SeizeError, StopError};
+use super::watch::WatchError;
+use super::write::WriteError;
 
 /// Why something was not done to a process.
 #[derive(Debug, Error)]
@@ -32,6 +34,9 @@ pub enum ProcessError {
     /// Its memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// Its memory cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// Its objects.
     #[error(transparent)]
     Images(#[from] ImagesError),
@@ -139,6 +144,15 @@ pub enum ProcessError {
         /// What it answered.
         errno: Errno,
     },
+    /// It cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// Another loader is at it.
+    #[error("another lp-ctl is at process {pid}: try again when it has done")]
+    Locked {
+        /// The process.
+        pid: i32,
+    },
     /// An object came later, and what is to be put in is not at hand.
     #[error(
         "patch {name}: its file is not kept in the process, or is damaged there: unload the patch and load it again"
@@ -180,6 +194,7 @@ impl ProcessError {
                 | Self::Veto { .. }
                 | Self::NoFile { .. }
                 | Self::NothingHere { .. }
+                | Self::Watch(_)
                 | Self::Core { .. }
         )
     }

@@ -3,6 +3,7 @@
 //! A pid is used again once its process is gone; with the time at which the process started (`/proc/PID/stat`, field 22, in clock
 //! ticks since the machine started) it is not. Both are read at the beginning and again before anything is done.
 
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use thiserror::Error;
 const EM_X86_64: u16 = 62;
 
 /// A process, and not another one that has its number later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// Its number.
     pub pid: i32,

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::area::Area;
 use super::check::{Busy, BusyRange};
 use super::control::{
-    AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, Journal,
+    AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, Journal, Watching,
 };
 use super::jump::{JumpError, TextChange, change_text};
 use super::syscall::{Gate, InjectError};
@@ -283,6 +283,32 @@ impl<'a, 's> Transaction<'a, 's> {
         recover::unmap_areas(self.control, hands, self.steps)
     }
 
+    /// Ends it with a watcher in the process.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn watched(self, memory: &WriteMemory, watching: Watching) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        contents.watch = Some(watching);
+        contents.journal = None;
+        self.control.commit(memory, contents)?;
+        self.steps.done(Step::Installed);
+        Ok(())
+    }
+
+    /// Ends it with what a watcher had in the process unmapped. No thread may be inside it.
+    ///
+    /// # Errors
+    /// Where it cannot be unmapped, or that cannot be written.
+    pub fn unwatched(&mut self, hands: &mut Hands<'_>) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        contents.journal = Some(self.journal.clone());
+        contents.unwatch();
+        self.control.commit(hands.memory, contents)?;
+        self.steps.done(Step::Removed);
+        recover::unmap_areas(self.control, hands, self.steps)
+    }
+
     /// Ends it with nothing done.
     ///
     /// # Errors
@@ -317,13 +343,21 @@ fn put(contents: &mut Contents, patches: Vec<InstalledPatch>) {
 }
 
 impl Journal {
+    /// Whether it is about a watcher on its way out: of objects that have gone no text is changed.
+    fn takes_watch_out(&self) -> bool {
+        self.direction == Direction::Going && !self.changes.is_empty()
+    }
+
     /// Where no thread may be when the journal is recovered: the patch's text, or what is in memory for one of its objects.
     pub fn busy(&self, contents: &Contents) -> Busy {
         let whole = matches!(self.direction, Direction::Load | Direction::Unload);
         let patch = contents.patch(&self.patch).filter(|_| whole);
         let installed = patch.into_iter().flat_map(|it| &it.areas);
+        let stub = self.takes_watch_out().then_some(contents.watch.as_ref());
+        let stub = stub.flatten().map(|watching| &watching.text);
         let text = |it: &&AreaRecord| it.protection == Area::Text;
         let areas = self.areas.iter().chain(&self.mapping).chain(installed);
+        let areas = areas.chain(stub);
         Busy::new(areas.filter(text).map(|it| BusyRange {
             range: it.address..it.address.saturating_add(it.size),
             function: format!("patch {}", self.patch),

@@ -84,6 +84,19 @@ pub enum ResolveError {
         /// The other one, which comes first.
         other: String,
     },
+    /// Two objects have it, and only the linker knows which one comes first.
+    #[error(
+        "'{symbol}' is defined in {object}, and in {other}, which may come before it (RTLD_GLOBAL), and no slot in the process says \
+         which one is meant: call something else in the patch"
+    )]
+    Rivals {
+        /// The symbol.
+        symbol: String,
+        /// The object where it is found.
+        object: String,
+        /// The other one.
+        other: String,
+    },
     /// A name that the linker makes up.
     #[error(
         "the patch refers to '{0}', which means nothing there: compile it with -fPIC or -fno-pic, -mcmodel=small"
@@ -152,10 +165,10 @@ impl<'a, M: ReadMemory + ?Sized> Resolver<'a, M> {
     }
 
     /// Where an exported datum lives, as its own object sees it, when that is not in the object.
-    fn elsewhere(&self, image: &Image, name: &str, found: Found) -> Option<u64> {
-        let is_data = found.kind == elf::STT_OBJECT.0 || found.kind == elf::STT_NOTYPE.0;
+    fn elsewhere(&self, image: &Image, name: &str, own: Found) -> Option<u64> {
+        let is_data = own.kind == elf::STT_OBJECT.0 || own.kind == elf::STT_NOTYPE.0;
         let mut exported = image.dynamic.named(name.as_bytes());
-        let exported = exported.find(|it| it.is_exported() && it.value == found.value)?;
+        let exported = exported.find(|it| it.is_exported() && it.value == own.value)?;
         if !is_data || image.executable {
             return None;
         }
@@ -163,6 +176,12 @@ impl<'a, M: ReadMemory + ?Sized> Resolver<'a, M> {
             return Some(bound);
         }
         let interposable = exported.visibility == elf::STV_DEFAULT.0 && !image.dynamic.symbolic;
+        // Before the object is relocated its slot is empty, and will be filled with the first definition that is found.
+        if interposable && slots::has(image, name) {
+            let found = global::find(self.images, image, name).ok();
+            let other = found.filter(|it| !it.is(&Definition::own(image, own)));
+            return other.map(|it| it.image.address(it.value));
+        }
         let copy = self
             .images
             .executable()
@@ -217,7 +236,26 @@ impl<'a, M: ReadMemory + ?Sized> Resolver<'a, M> {
             }
             Some(_) => definition,
         };
+        if let Some(other) = self.rival(image, name, &definition) {
+            return Err(ResolveError::Rivals {
+                symbol: name.to_owned(),
+                object: definition.image.name.clone(),
+                other: other.name.clone(),
+            });
+        }
         self.value(name, definition)
+    }
+
+    /// Another object that has the name, and may come first: it may have been loaded for all to use (`RTLD_GLOBAL`), which
+    /// only the linker knows. What the program itself needs comes before that.
+    fn rival(&self, image: &Image, name: &str, definition: &Definition<'_>) -> Option<&Image> {
+        if image.dynamic.symbolic || self.images.stays(definition.image) {
+            return None;
+        }
+        let scope = self.images.scope(image);
+        let outside = |it: &&Image| !scope.iter().any(|own| std::ptr::eq(*own, *it));
+        let mut others = self.images.iter().filter(outside);
+        others.find(|it| global::own(it, name).is_some())
     }
 
     fn value(&self, name: &str, definition: Definition<'_>) -> Result<Value, ResolveError> {

@@ -11,7 +11,7 @@ use lp_klp::state::incompatibilities;
 
 use super::catch_up::{Happened, catch_up};
 use super::check::Checker;
-use super::control::{Contents, Control};
+use super::control::{Contents, Control, Watching};
 use super::entry::Sites;
 use super::error::ProcessError;
 use super::identity::{About, Identity};
@@ -19,6 +19,7 @@ use super::images::Images;
 use super::install::install;
 use super::journal::{Hands, Steps, recover};
 use super::live::STOP;
+use super::lock::Lock;
 use super::maps::Maps;
 use super::memory::read_vec;
 use super::patch_file::PatchFile;
@@ -29,6 +30,7 @@ use super::remove::remove;
 use super::syscall::Gate;
 use super::threads::{StopError, Threads, with_threads};
 use super::unwind::UnwindTables;
+use super::watch::{stub, take_out};
 use super::write::WriteMemory;
 
 /// A patch's unwind table is not larger.
@@ -106,9 +108,12 @@ impl View {
     }
 
     /// Whether a killed loader left something, or objects have come and gone.
-    fn is_behind(&self, memory: &WriteMemory) -> bool {
+    fn is_behind(&self, process: Identity, memory: &WriteMemory) -> bool {
         let contents = self.contents();
-        contents.journal.is_some() || Changes::of(&contents, &self.images, memory).any()
+        let stale = |it: &Watching| !it.is_live(process);
+        contents.journal.is_some()
+            || contents.watch.as_ref().is_some_and(stale)
+            || Changes::of(&contents, &self.images, memory).any()
     }
 
     fn plan(&self, patch: &PatchFile, memory: &WriteMemory) -> Result<Plan, ProcessError> {
@@ -171,6 +176,10 @@ impl View {
                 }
             }
         }
+        if let Some(watching) = self.contents().watch {
+            let address = watching.text.address;
+            tables.add("livepatch", address, stub::unwind_table(address));
+        }
         tables
     }
 }
@@ -228,6 +237,7 @@ impl Process {
         let start = Instant::now();
         let pid = self.pid();
         self.about.identity.check()?;
+        let _lock = Lock::of(self.pid())?;
         let memory = WriteMemory::open(pid)?;
         let mut view = View::read(pid, &memory)?;
         let Options { timeout, mut steps } = options;
@@ -264,6 +274,7 @@ impl Process {
         let start = Instant::now();
         let pid = self.pid();
         self.about.identity.check()?;
+        let _lock = Lock::of(self.pid())?;
         let memory = WriteMemory::open(pid)?;
         let mut view = View::read(pid, &memory)?;
         let contents = view.contents();
@@ -298,6 +309,7 @@ impl Process {
     pub fn catch_up(&self, options: Options<'_>) -> Result<Done, ProcessError> {
         let start = Instant::now();
         self.about.identity.check()?;
+        let _lock = Lock::of(self.pid())?;
         let memory = WriteMemory::open(self.pid())?;
         let mut view = View::read(self.pid(), &memory)?;
         let Options { timeout, mut steps } = options;
@@ -323,14 +335,14 @@ impl Process {
     }
 
     /// Ends what others left half way, and catches up with what has come and gone.
-    fn put_right(
+    pub(super) fn put_right(
         &self,
         view: &mut View,
         memory: &WriteMemory,
         steps: &mut Steps<'_>,
         timeout: Duration,
     ) -> Result<Vec<Happened>, ProcessError> {
-        if !view.is_behind(memory) {
+        if !view.is_behind(self.about.identity, memory) {
             return Ok(Vec::new());
         }
         with_threads(self.pid(), |threads| {
@@ -341,6 +353,12 @@ impl Process {
                 steps,
                 timeout: timeout.min(CATCHING_UP),
             };
+            let watch = view.contents().watch;
+            if watch.is_some_and(|it| !it.is_live(self.about.identity)) {
+                // It does no harm where it is.
+                let _ = take_out(&mut work, view);
+                *view = View::read(self.pid(), memory)?;
+            }
             catch_up(&mut work, view)
         })?
     }

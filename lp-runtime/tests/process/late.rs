@@ -1,6 +1,7 @@
 //! Objects that are loaded after the patch, and objects that go.
 
 mod support;
+mod watching;
 
 use lp_klp::manifest::Manifest;
 use lp_runtime::process::journal::Steps;

@@ -153,6 +153,45 @@ impl Program {
     }
 }
 
+/// A command whose lines are read.
+pub(crate) struct Speaker {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Speaker {
+    /// Starts it.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let lines = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+        Self { child, lines }
+    }
+
+    /// Its next line.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("it says a line");
+        line
+    }
+
+    /// Sends it a signal and waits for its end.
+    pub(crate) fn signal(&mut self, signal: &str) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        run(Command::new("kill").args(["-s", signal, &pid]));
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         // It may have ended by itself.

@@ -7,6 +7,7 @@ use lp_klp::manifest::Manifest;
 use lp_klp::name::ObjName;
 
 use super::objects::{KeptFile, ObjectRecord};
+use super::watching::Watching;
 use crate::process::area::Area;
 use crate::process::jump::{JUMP_SIZE, TextChange};
 
@@ -19,6 +20,9 @@ pub struct Contents {
     /// What a loader has begun and not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,
+    /// Who patches objects before they run, and what that takes in the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watching>,
     /// How many patches have ever been installed: a number is not used twice.
     #[serde(default)]
     pub next_patch: u64,
@@ -132,6 +136,14 @@ impl Contents {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
+    }
+
+    /// Nobody watches any more: the journal has what that took.
+    pub fn unwatch(&mut self) {
+        if let (Some(watching), Some(journal)) = (self.watch.take(), &mut self.journal) {
+            journal.areas.extend([watching.text, watching.words]);
+            journal.changes.clear();
+        }
     }
 
     /// The patches that are in use, from the oldest to the newest.

@@ -31,6 +31,7 @@ pub fn recover(
     journal.mapping = journal
         .mapping
         .filter(|area| evidence::is_ours(pid, area, hands.memory));
+    let watch = journal.takes_watch_out();
     journal.changes.clear();
     if journal.direction == Direction::Unload && !text.is_empty() {
         let name = journal.patch.clone();
@@ -38,6 +39,9 @@ pub fn recover(
             let patch = contents.patches.remove(at);
             journal.areas.extend(patch.areas);
         }
+    }
+    if watch {
+        contents.unwatch();
     }
     control.commit(hands.memory, contents)?;
     steps.done(Step::Removed);

@@ -10,6 +10,17 @@ use crate::process::images::Images;
 use crate::process::memory::ReadMemory;
 use object::elf;
 
+/// Whether an object has a slot for the address of a variable by this name.
+pub(super) fn has(image: &Image, name: &str) -> bool {
+    let kinds = [elf::R_X86_64_GLOB_DAT, elf::R_X86_64_64];
+    let of_name = |slot: &Slot| {
+        let symbol = image.dynamic.symbol_of(slot);
+        symbol.is_some_and(|it| image.dynamic.name(it) == name.as_bytes())
+    };
+    let mut slots = image.dynamic.slots.iter();
+    slots.any(|slot| kinds.iter().any(|kind| kind.0 == slot.kind) && of_name(slot))
+}
+
 /// The address to which an object's own references by a name are bound; none where it has none, or they do not agree.
 pub(super) fn bound(image: &Image, name: &str, memory: &(impl ReadMemory + ?Sized)) -> Option<u64> {
     let kinds = [

@@ -8,10 +8,12 @@ use lp_runtime::process::patch_file::PatchFile;
 use lp_runtime::process::{Options, Process, State};
 use std::time::Duration;
 
-/// `open SLOT FILE`, `mopen SLOT FILE` (in a namespace of its own), `close SLOT`, `log` (what callbacks wrote), `fork` (and
-/// `child` asks the child), `exec`; in any case but some it answers what `step(1)` and the plugin's `work(2)` are.
+/// `open SLOT FILE`, `mopen SLOT FILE` (in a namespace of its own), `close SLOT`, `log` (what callbacks wrote), `start` (what the
+/// constructor saw), `storm` (threads that load and unload; how often the function was not patched), `fork` (and `child COMMAND`
+/// has the child do it), `exec`; else it answers what `step(1)` and the plugin's `work(2)` are.
 const HOST: &str = r#"
     #include <dlfcn.h>
+    #include <pthread.h>
     #include <stdio.h>
     #include <stdlib.h>
     #include <string.h>
@@ -19,6 +21,7 @@ const HOST: &str = r#"
     #include <unistd.h>
     void *dlmopen(long, const char *, int);
     char log_of_callbacks[256];
+    int shared_name = 77;
     static void *slots[4];
     static int to[2], from[2];
     __attribute__((noipa)) int step(int x) { return x; }
@@ -26,8 +29,18 @@ const HOST: &str = r#"
         int (*work)(int) = slots[0] ? (int (*)(int))dlsym(slots[0], "work") : 0;
         if (work) sprintf(r, "%d %d", step(1), work(2)); else sprintf(r, "%d -", step(1));
     }
+    static int bad;
+    static void *storm(void *unused) {
+        for (int i = 0; i < 10; i++) {
+            void *plugin = dlopen("plugin.so", RTLD_NOW);
+            int (*work)(int) = (int (*)(int))dlsym(plugin, "work");
+            if (work(0) != 100) __atomic_add_fetch(&bad, 1, __ATOMIC_SEQ_CST);
+            dlclose(plugin);
+        }
+        return 0;
+    }
     void answer(const char *q, char *r) {
-        char name[256] = "", byte = 0; int slot = 0;
+        char name[256] = ""; int slot = 0;
         if (sscanf(q, "open %d %250s", &slot, name) == 2) {
             if (!(slots[slot] = dlopen(name, RTLD_NOW))) { strcpy(r, dlerror()); return; }
         } else if (sscanf(q, "mopen %d %250s", &slot, name) == 2) {
@@ -41,12 +54,20 @@ const HOST: &str = r#"
             int pid = fork();
             if (!pid) {
                 close(to[1]);
-                while (read(to[0], &byte, 1) == 1) { say(r); write(from[1], r, 512); }
+                while (read(to[0], name, 200) == 200) { answer(name, r); write(from[1], r, 512); }
                 _exit(0);
             }
             close(to[0]);
             sprintf(r, "%d", pid); return;
-        } else if (!strcmp(q, "child")) { write(to[1], "x", 1); read(from[0], r, 512); return; }
+        } else if (!strncmp(q, "child", 5)) {
+            strncpy(name, q + 5 + (q[5] == ' '), 199); write(to[1], name, 200); read(from[0], r, 512); return;
+        } else if (!strcmp(q, "start")) { sprintf(r, "%d", *(int *)dlsym(slots[0], "at_start")); return;
+        } else if (!strcmp(q, "storm")) {
+            pthread_t threads[4]; bad = 0;
+            for (int i = 0; i < 4; i++) pthread_create(threads + i, 0, storm, 0);
+            for (int i = 0; i < 4; i++) pthread_join(threads[i], 0);
+            sprintf(r, "%d", bad); return;
+        }
         say(r);
     }
 "#;
@@ -70,7 +91,7 @@ impl Host {
     pub(super) fn start() -> Self {
         let folder = Folder::new();
         folder.library("plugin.so", PLUGIN, &[]);
-        let path = folder.server("prog", HOST, &["-rdynamic", "-ldl"]);
+        let path = folder.server("prog", HOST, &["-rdynamic", "-pthread", "-ldl"]);
         let program = Program::start(&path);
         let process = Process::attach(program.pid()).expect("it is ours");
         Self {
