@@ -86,8 +86,8 @@ pub enum ResolveError {
     },
     /// Two objects have it, and only the linker knows which one comes first.
     #[error(
-        "'{symbol}' is defined in {object}, and in {other}, which may come before it (RTLD_GLOBAL), and no slot in the process says \
-         which one is meant: call something else in the patch"
+        "'{symbol}' is defined in {object}, and in {other}, which may come before it (RTLD_GLOBAL), and the dynamic linker has \
+         not said yet which one is meant"
     )]
     Rivals {
         /// The symbol.
@@ -247,9 +247,11 @@ impl<'a, M: ReadMemory + ?Sized> Resolver<'a, M> {
     }
 
     /// Another object that has the name, and may come first: it may have been loaded for all to use (`RTLD_GLOBAL`), which
-    /// only the linker knows. What the program itself needs comes before that.
+    /// only the linker knows. What the program itself needs comes before that. Once the linker has filled the object's slots
+    /// they say what it knows.
     fn rival(&self, image: &Image, name: &str, definition: &Definition<'_>) -> Option<&Image> {
-        if image.dynamic.symbolic || self.images.stays(definition.image) {
+        let told = slots::are_filled(image, self.memory);
+        if told || image.dynamic.symbolic || self.images.stays(definition.image) {
             return None;
         }
         let scope = self.images.scope(image);

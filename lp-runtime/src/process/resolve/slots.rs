@@ -10,6 +10,25 @@ use crate::process::images::Images;
 use crate::process::memory::ReadMemory;
 use object::elf;
 
+/// Whether the dynamic linker has been at an object's slots. It fills all but those for calls at once, and to those it adds
+/// the bias.
+pub(super) fn are_filled(image: &Image, memory: &(impl ReadMemory + ?Sized)) -> bool {
+    let kinds = [elf::R_X86_64_GLOB_DAT, elf::R_X86_64_JUMP_SLOT];
+    let mut slots = image
+        .dynamic
+        .slots
+        .iter()
+        .filter(|slot| kinds.iter().any(|kind| kind.0 == slot.kind))
+        .peekable();
+    slots.peek().is_none()
+        || slots.any(|slot| {
+            let file = image.elf.at(slot.address, 8).ok();
+            let file = file.and_then(|bytes| bytes.try_into().ok().map(u64::from_le_bytes));
+            let now = word(memory, image.address(slot.address));
+            image.origin == Origin::Memory || now != file
+        })
+}
+
 /// Whether an object has a slot for the address of a variable by this name.
 pub(super) fn has(image: &Image, name: &str) -> bool {
     let kinds = [elf::R_X86_64_GLOB_DAT, elf::R_X86_64_64];
