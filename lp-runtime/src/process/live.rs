@@ -5,6 +5,7 @@
 //! new code. The tempting wrong way is to write each jump when the core speaks of its function: that is before anyone has
 //! looked at a stack.
 
+mod absent;
 mod coming;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,17 +24,18 @@ use lp_klp::transition::PatchState;
 use super::area::Area;
 use super::call::{CallSite, Others};
 use super::check::{Busy, BusyRange, BusyThread, Checker};
+use super::control::InstalledPatch;
 use super::control::states::{self, BELOW, IN_TRANSITION, LpState};
-use super::control::{InstalledPatch, ObjectRecord};
 use super::error::ProcessError;
 use super::images::Images;
 use super::journal::{Hands, Transaction, TransactionError};
 use super::jump::{JUMP_SIZE, TextChange, jump};
-use super::memory::ReadMemory;
 use super::registers::Registers;
 use super::syscall::Gate;
 use super::threads::{SeizeError, StopError, Threads, Tid};
 use super::write::WriteMemory;
+pub(super) use absent::Skipped;
+use absent::needing;
 use coming::Coming;
 
 /// How long all threads may take to stop.
@@ -83,15 +85,6 @@ pub(super) struct Site {
     pub(super) stack: Vec<Version>,
     /// What runs now.
     pub(super) active: Version,
-}
-
-/// A callback of an object that has gone, which was not run to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Skipped {
-    /// The patch.
-    pub(super) patch: String,
-    /// Which one.
-    pub(super) callback: Callback,
 }
 
 /// A function of an object: its object, name and position.
@@ -329,31 +322,6 @@ impl<'a, 's> Live<'a, 's> {
         Busy::new(ranges)
     }
 
-    /// A function that no jump is written for, though a patch that is replaced names it: its object could not be patched. It
-    /// leads back to itself.
-    fn untouched(&mut self, object: &ObjName, func: &KlpFunc) -> Option<u64> {
-        let image = self.at.images.find(object).ok().flatten()?;
-        let found = image.find(&func.old_name, func.sympos).ok()?;
-        let address = image.address(found.value);
-        let mut original = [0; JUMP_SIZE];
-        self.at.memory.read(address, &mut original).ok()?;
-        self.sites.entry(address).or_insert_with(|| Site {
-            name: func.old_name.clone(),
-            original,
-            old: vec![range(address, found.size)],
-            stack: Vec::new(),
-            active: Version::Original,
-        });
-        Some(address)
-    }
-
-    fn skip(&mut self, patch: &str, callback: Callback) {
-        self.skipped.push(Skipped {
-            patch: patch.to_owned(),
-            callback,
-        });
-    }
-
     fn code(&self, func: FuncId) -> Option<Range<u64>> {
         let loaded = self.patches.get(&func.patch)?;
         loaded.code.get(func.number as usize)?.clone()
@@ -447,17 +415,6 @@ impl<'a, 's> Live<'a, 's> {
     }
 }
 
-fn needing(patch: &InstalledPatch) -> BTreeSet<(ObjName, Callback)> {
-    let objects = patch.objects.iter().filter(|object| object.is_patched());
-    let of = |object: &ObjectRecord, name: &String| {
-        let callback = Callback::ALL.into_iter().find(|it| it.name() == name)?;
-        Some((object.name.clone(), callback))
-    };
-    objects
-        .flat_map(|object| object.needing.iter().filter_map(|it| of(object, it)))
-        .collect()
-}
-
 fn range(start: u64, size: u64) -> Range<u64> {
     start..start.saturating_add(size)
 }
@@ -544,17 +501,14 @@ impl Target for Live<'_, '_> {
         let Some((site, address, own)) = found else {
             return Ok(());
         };
-        let gone = self.gone.as_ref() == Some(object);
-        let needs_it =
-            |of: &Loaded| of.name == patch && of.needing.contains(&(object.clone(), callback));
-        if gone && self.patches.values().any(needs_it) {
+        if self.cannot_run(patch, object, callback) {
             self.skip(patch, callback);
             return Ok(());
         }
         match self.call(site, address, &own, states) {
             Ok(0) => Ok(()),
             Ok(answer) => Err(Errno(answer.saturating_abs())),
-            Err(_) if gone => {
+            Err(_) if self.has_gone(object) => {
                 self.skip(patch, callback);
                 Err(EIO)
             }
