@@ -45,6 +45,9 @@ pub(crate) struct Listed {
     pub(crate) pid: i32,
     pub(crate) program: String,
     pub(crate) patches: Vec<Patch>,
+    /// Who patches what it loads before that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) watched_by: Option<i32>,
     /// The patch that a killed loader left half way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unfinished: Option<String>,
@@ -229,6 +232,7 @@ pub(crate) fn list(place: &Place) -> Result<Outcome> {
         } else {
             process.objects()?
         };
+        let watching = contents.watch;
         let patches = contents.patches.into_iter().map(|patch| {
             let not_patched = |it: &&Standing| it.patch == patch.name && it.state != State::Patched;
             let manifest = Manifest::from_json(patch.manifest.as_bytes()).ok();
@@ -248,6 +252,9 @@ pub(crate) fn list(place: &Place) -> Result<Outcome> {
             pid,
             program: process.about().exe.to_string_lossy().into_owned(),
             patches: patches.collect(),
+            watched_by: watching
+                .filter(|it| it.is_live(process.about().identity))
+                .map(|it| it.by.pid),
             unfinished: contents.journal.map(|journal| journal.patch),
         });
     }

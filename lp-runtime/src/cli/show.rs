@@ -158,6 +158,12 @@ fn installed(out: &mut dyn Write, processes: &[Listed]) -> io::Result<()> {
                 writeln!(out, "    {of}")?;
             }
         }
+        if let Some(by) = process.watched_by {
+            writeln!(
+                out,
+                "  watched by process {by}: what it loads is patched before it runs"
+            )?;
+        }
         if let Some(patch) = &process.unfinished {
             writeln!(
                 out,

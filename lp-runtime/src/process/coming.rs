@@ -69,7 +69,7 @@ fn try_patch(
         let file = kept(patch, work.memory)?;
         let plan = plan(view, &maps, work.memory, (patch, &file), object)?;
         let areas = plan.areas.iter();
-        maps.reserve(areas.map(|it| it.address..it.address + it.bytes.len() as u64));
+        maps.reserve(areas.map(|it| it.address..it.address.saturating_add(it.bytes.len() as u64)));
         plans.push(((*patch).clone(), file, plan));
     }
     let Some(control) = &mut view.control else {
@@ -181,6 +181,11 @@ fn plan(
     object: &ObjName,
 ) -> Result<Plan, ProcessError> {
     let refused = |refusal| ProcessError::Refused(vec![refusal]);
+    let image = view.images.find(object)?;
+    if image.is_some_and(|image| image.dynamic.text_relocations) {
+        let object = object.clone();
+        return Err(refused(Refusal::TextRelocations { object }));
+    }
     let mut bases = BTreeMap::new();
     for it in &patch.objects {
         if it.name == *object && it.state == ObjectState::Gone && it.shared {

@@ -64,6 +64,8 @@ pub struct Dynamic {
     pub needed: Vec<Vec<u8>>,
     /// Its own definitions come before all others' (`DT_SYMBOLIC`, `DF_SYMBOLIC`).
     pub symbolic: bool,
+    /// Its code has relocations (`DT_TEXTREL`, `DF_TEXTREL`).
+    pub text_relocations: bool,
     /// Where the address of the `struct r_debug` is, in the file's terms (`DT_DEBUG`).
     pub debug: Option<u64>,
     /// The dynamic symbols, by index.
@@ -102,6 +104,8 @@ impl Dynamic {
         dynamic.needed = needed.map(<[u8]>::to_vec).collect();
         let flags = tags.get(elf::DT_FLAGS).unwrap_or(0);
         dynamic.symbolic = tags.get(elf::DT_SYMBOLIC).is_some() || flags & elf::DF_SYMBOLIC.0 != 0;
+        dynamic.text_relocations =
+            tags.get(elf::DT_TEXTREL).is_some() || flags & elf::DF_TEXTREL.0 != 0;
         let debug = entries
             .iter()
             .position(|it| it.d_tag.get(LE) == elf::DT_DEBUG);

@@ -123,7 +123,7 @@ fn free(mut live: Live<'_, '_>, mut patches: Vec<InstalledPatch>) -> Result<(), 
     for patch in &mut patches {
         patch.areas.retain(|it| !is_freed(it.address));
         let freed = |address: u64| {
-            let inside = |it: &AreaRecord| (it.address..it.address + it.size).contains(&address);
+            let inside = |it: &AreaRecord| address.wrapping_sub(it.address) < it.size;
             areas.iter().any(inside)
         };
         patch.unwind.retain(|(address, _)| !freed(*address));

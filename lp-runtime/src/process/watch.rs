@@ -178,7 +178,7 @@ impl Watcher<'_, '_> {
                 served = asked;
                 let answer = self
                     .memory
-                    .write_data(words + stub::SERVED, &served.to_le_bytes());
+                    .write_data(words.wrapping_add(stub::SERVED), &served.to_le_bytes());
                 if answer.is_err() {
                     continue;
                 }

@@ -341,3 +341,24 @@ fn a_loader_killed_while_objects_come_and_go_leaves_a_process_that_the_next_one_
     host.process.unload("fix", soon()).expect("it goes");
     assert_eq!(host.program.ask(""), "1 3");
 }
+
+#[test]
+fn what_is_in_memory_of_an_object_that_has_gone_stays_while_a_thread_is_inside() {
+    let mut host = Host::start();
+    host.program.ask("open 0 plugin.so");
+    let source = "extern volatile int stay, inside; int step(int x) { return x + 10; }
+        int work(int x) { inside = 1; while (stay) __builtin_ia32_pause(); inside = 0; return x + 100; }";
+    let patch = host.patch(&both(&host, "fix"), source);
+    host.process.load(&patch, soon()).expect("both are there");
+    host.program.ask("enter");
+    let mappings = host.mappings();
+    assert_eq!(host.program.ask("close 0"), "11 -");
+    let done = host.process.catch_up(soon()).expect("it is let go of");
+    assert!(matches!(done.happened[..], [Happened::Gone { .. }]));
+    assert_eq!(host.program.ask("leave"), "102", "the thread came back");
+    host.process.catch_up(soon()).expect("now nobody is inside");
+    host.program.ask("open 0 plugin.so");
+    host.process.catch_up(soon()).expect("it is patched again");
+    assert_eq!(host.program.ask(""), "11 102");
+    assert_eq!(host.mappings(), mappings);
+}

@@ -48,14 +48,14 @@ pub fn recover(
     unmap_areas(control, hands, steps)
 }
 
-/// The changes that bring the text to where the patch is out, from whatever mixture of old and new it is.
+/// The changes that bring the text to where the patch is out, from whatever mixture of old and new it is. What is not mapped
+/// went with its object.
 fn out(journal: &Journal, hands: &Hands<'_>) -> Result<Vec<TextChange>, TransactionError> {
     let change = |change: &TextChange| {
         let mut found = [0; JUMP_SIZE];
-        hands
-            .memory
-            .read(change.address, &mut found)
-            .map_err(JumpError::from)?;
+        if hands.memory.read(change.address, &mut found).is_err() {
+            return Ok(None);
+        }
         let both = change.old.iter().zip(&change.new);
         if !(found.iter().zip(both)).all(|(it, (old, new))| it == old || it == new) {
             return Err(TransactionError::Jump(JumpError::Unexpected {
@@ -68,13 +68,14 @@ fn out(journal: &Journal, hands: &Hands<'_>) -> Result<Vec<TextChange>, Transact
             Direction::Load | Direction::Coming => change.old,
             Direction::Unload | Direction::Going => change.new,
         };
-        Ok(TextChange {
+        Ok(Some(TextChange {
             address: change.address,
             old: found,
             new,
-        })
+        }))
     };
-    journal.changes.iter().map(change).collect()
+    let changes = journal.changes.iter().map(change);
+    changes.filter_map(Result::transpose).collect()
 }
 
 /// Unmaps what the journal has, each announced before, and ends the journal.

@@ -64,6 +64,14 @@ pub enum Refusal {
         /// The object.
         object: ObjName,
     },
+    /// The dynamic linker may be writing into its code just now.
+    #[error(
+        "{object}: its code has relocations (DT_TEXTREL), which may not be done yet: load the patch when the object is loaded"
+    )]
+    TextRelocations {
+        /// The object.
+        object: ObjName,
+    },
     /// Objects cannot be told apart.
     #[error(transparent)]
     Images(#[from] ImagesError),

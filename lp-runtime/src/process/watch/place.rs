@@ -61,7 +61,10 @@ pub(super) fn put_in(process: &Process, memory: &WriteMemory) -> Result<Watching
 
 /// From now on the stub waits for answers.
 pub(super) fn arm(memory: &WriteMemory, watching: &Watching) -> Result<(), WriteError> {
-    memory.write_data(watching.words.address + stub::WATCHED, &1u32.to_le_bytes())
+    memory.write_data(
+        watching.words.address.wrapping_add(stub::WATCHED),
+        &1u32.to_le_bytes(),
+    )
 }
 
 fn try_put_in(work: Work<'_, '_>, view: &mut View, of: Identity) -> Result<Watching, ProcessError> {
@@ -191,7 +194,7 @@ pub(in crate::process) fn take_out(
     });
     let zero = 0u32.to_le_bytes();
     work.memory
-        .write_data(watching.words.address + stub::WATCHED, &zero)?;
+        .write_data(watching.words.address.wrapping_add(stub::WATCHED), &zero)?;
     if let Err(error) = wait_until_free(&mut live, &busy(&watching)) {
         live.at.transaction.give_up(work.memory)?;
         return Err(error);
@@ -215,8 +218,8 @@ pub(in crate::process) fn take_out(
 fn busy(watching: &Watching) -> Busy {
     let text = watching.text;
     let ranges = [
-        text.address..text.address + text.size,
-        watching.hook + 1..watching.hook + JUMP_SIZE as u64,
+        text.address..text.address.saturating_add(text.size),
+        watching.hook.saturating_add(1)..watching.hook.saturating_add(JUMP_SIZE as u64),
     ];
     Busy::new(ranges.map(|range| BusyRange {
         range,

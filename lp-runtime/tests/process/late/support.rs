@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// `open SLOT FILE`, `mopen SLOT FILE` (in a namespace of its own), `close SLOT`, `log` (what callbacks wrote), `start` (what the
 /// constructor saw), `storm` (threads that load and unload; how often the function was not patched), `fork` (and `child COMMAND`
-/// has the child do it), `exec`; else it answers what `step(1)` and the plugin's `work(2)` are.
+/// has the child do it), `exec`, `enter` and `leave` (a thread in the plugin's function); else it answers what `step(1)` and the plugin's `work(2)` are.
 const HOST: &str = r#"
     #include <dlfcn.h>
     #include <pthread.h>
@@ -19,7 +19,7 @@ const HOST: &str = r#"
     #include <string.h>
     #include <sys/wait.h>
     #include <unistd.h>
-    void *dlmopen(long, const char *, int);
+    __attribute__((weak)) void *dlmopen(long, const char *, int);
     char log_of_callbacks[256];
     int shared_name = 77;
     static void *slots[4];
@@ -29,6 +29,9 @@ const HOST: &str = r#"
         int (*work)(int) = slots[0] ? (int (*)(int))dlsym(slots[0], "work") : 0;
         if (work) sprintf(r, "%d %d", step(1), work(2)); else sprintf(r, "%d -", step(1));
     }
+    volatile int stay, inside;
+    static pthread_t thread;
+    static void *enter(void *work) { return (void *)(long)((int (*)(int))work)(2); }
     static int bad;
     static void *storm(void *unused) {
         for (int i = 0; i < 10; i++) {
@@ -62,6 +65,12 @@ const HOST: &str = r#"
         } else if (!strncmp(q, "child", 5)) {
             strncpy(name, q + 5 + (q[5] == ' '), 199); write(to[1], name, 200); read(from[0], r, 512); return;
         } else if (!strcmp(q, "start")) { sprintf(r, "%d", *(int *)dlsym(slots[0], "at_start")); return;
+        } else if (!strcmp(q, "enter")) {
+            stay = 1; pthread_create(&thread, 0, enter, dlsym(slots[0], "work"));
+            while (!inside) usleep(100);
+            return;
+        } else if (!strcmp(q, "leave")) {
+            void *value; stay = 0; pthread_join(thread, &value); sprintf(r, "%ld", (long)value); return;
         } else if (!strcmp(q, "storm")) {
             pthread_t threads[4]; bad = 0;
             for (int i = 0; i < 4; i++) pthread_create(threads + i, 0, storm, 0);

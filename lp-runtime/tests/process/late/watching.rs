@@ -221,3 +221,32 @@ fn what_waits_for_a_slot_that_the_linker_fills_is_patched_late() {
     assert!(in_time);
     watcher.end();
 }
+
+#[test]
+fn what_only_the_linker_knows_is_waited_for() {
+    let mut host = Host::start();
+    // The number of the library's block is in a slot that is filled when the library is relocated.
+    let source = "static __thread int own = 5; int *where(void) { return &own; }
+        int at_start;
+        __attribute__((noipa, visibility(\"default\"))) int work(int x) { return x + ++own; }";
+    host.folder.library("other.so", source, &[]);
+    let patch = host.patch(
+        &host.describe("fix", &[("other.so", &["work"])]),
+        "extern __thread int klp$other_so$own$0; int work(int x) { return 1000 + klp$other_so$own$0; }",
+    );
+    host.process.load(&patch, soon()).expect("it waits");
+    let watcher = Watcher::of(host.program.pid());
+    host.program.ask("open 0 other.so");
+    let (happened, in_time) = watcher.happened();
+    assert!(
+        matches!(happened, Happened::NotPatched { .. }),
+        "{happened:?}"
+    );
+    assert!(in_time);
+    let (happened, in_time) = watcher.happened();
+    assert!(matches!(happened, Happened::Patched { .. }), "{happened:?}");
+    assert!(!in_time);
+    let answer = host.program.ask("");
+    assert!(answer.starts_with("1 100"), "{answer}");
+    watcher.end();
+}
