@@ -38,7 +38,7 @@ pub fn run(args: &DoctorArgs) -> ExitCode {
     let checks = match examine(args) {
         Ok(checks) => checks,
         Err(error) => {
-            crate::progress::say(format_args!("error: {error:#}"));
+            crate::progress::say(format_args!("error: {}", lp_cli::in_words(&error)));
             return ExitCode::FAILURE;
         }
     };

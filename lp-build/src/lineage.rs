@@ -29,11 +29,11 @@ pub fn changelog(args: &ChangelogArgs) -> ExitCode {
     let lineage = match compared() {
         Ok(lineage) => lineage,
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            let error = lp_cli::in_words(&error);
+            say(format_args!("error: {error}"));
             if args.report == ReportFormat::Json {
-                let error =
-                    serde_json::json!({ "verdict": "error", "error": format!("{error:#}") });
-                print(&format!("{error:#}\n"));
+                let report = serde_json::json!({ "verdict": "error", "error": error });
+                print(&format!("{report:#}\n"));
             }
             return ExitCode::FAILURE;
         }

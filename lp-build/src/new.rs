@@ -22,7 +22,7 @@ pub fn run(args: &NewArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            say(format_args!("error: {}", lp_cli::in_words(&error)));
             ExitCode::FAILURE
         }
     }

@@ -21,7 +21,7 @@ pub fn run(args: &KernelArgs, build: fn(KernelArgs) -> ExitCode) -> ExitCode {
     match watch(args, build) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            say(format_args!("error: {}", lp_cli::in_words(&error)));
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,5 @@
-//! What the command lines of all our programs have in common: shell completions and man pages, made from the options
-//! themselves.
+//! What the command lines of all our programs have in common: errors in words, and shell completions and man pages, made
+//! from the options themselves.
 //!
 //! `PROGRAM --generate KIND [FOLDER]` is understood before anything else, so that no program needs an option or a command
 //! for it. The tempting other way, files written while building, are files that go stale or a build script in each crate.
@@ -14,6 +14,19 @@ use std::process::ExitCode;
 
 const OPTION: &str = "--generate";
 
+/// An error and its causes in one line. Many errors name their cause themselves: what was said is not said again.
+pub fn in_words(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// Does what `--generate` asks for, if the program was called with it: then the program is done, with this exit status.
 ///
 /// With a folder, files are written under the names that shells and `man` look for; without, the text goes to stdout.
@@ -27,7 +40,7 @@ pub fn generate<Cli: CommandFactory>() -> Option<ExitCode> {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing can be done where even stderr is gone.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", in_words(&error));
             ExitCode::FAILURE
         }
     })

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match cli::run(&options) {
         Ok(code) => code,
         Err(error) => {
-            let message = format!("{error:#}");
+            let message = lp_cli::in_words(&error);
             if let Format::Json = options.report {
                 // Where stdout is gone, stderr is what is left.
                 let _ = writeln!(

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: the whole road, for the eyes: a stock kernel, two trees, one command, and the fix runs.
 
-mod process;
+pub(crate) mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::{command, differential, e2e, kernels, system, tidy, tools, vm};
+use crate::{command, demo, differential, e2e, kernels, system, tidy, tools, vm};
 
 /// Options of `test`.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,6 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut test = tools::cargo();
     test.env("LP_ALL_COMPILERS", "1").env("ORACLE_PAIRS", "300");
     command::run(test.args(["test", "--workspace"]))?;
+    demo::process::run()?;
     e2e::run(&e2e::Args::all(None, args.vm.clone()))?;
     if args.all_kernels {
         for kernel in kernels::names()

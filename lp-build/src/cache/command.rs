@@ -27,7 +27,7 @@ pub fn run(command: &CacheCommand) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            say(format_args!("error: {}", lp_cli::in_words(&error)));
             ExitCode::FAILURE
         }
     }

@@ -49,7 +49,7 @@ impl Verdict {
 /// An error in words. A full disk shows in many places and as many messages: it is said first.
 pub fn error_text(error: &anyhow::Error) -> String {
     const FULL: &str = "No space left on device";
-    let text = format!("{error:#}");
+    let text = lp_cli::in_words(error);
     if text.contains(FULL) && !text.starts_with(FULL) {
         return format!("{FULL}: make room, or give another place with --cache DIR\n{text}");
     }

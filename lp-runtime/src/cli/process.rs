@@ -136,6 +136,11 @@ pub(crate) fn load(file: &Path, place: &Place, trust: &Trust, how: &How) -> Resu
     })
 }
 
+/// Whether a file is a patch for processes; what cannot be read is none.
+pub(crate) fn is_patch(file: &Path) -> bool {
+    fs::read(file).is_ok_and(|bytes| PatchFile::parse(&bytes).is_ok())
+}
+
 /// Before the patch is taken apart.
 fn check_trust(file: &Path, patch: &[u8], trust: &Trust) -> Result<()> {
     let beside = signature::path(file);

@@ -113,6 +113,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         }
         Command::List { place } if place.is_process() => process::list(place)?,
         Command::Watch { pid } => watch::watch(*pid, args.format)?,
+        Command::Load { file, .. } if process::is_patch(file) => bail!(
+            "{}: a patch for processes: say for which, with --pid PID or --all EXECUTABLE",
+            file.display()
+        ),
         Command::Load { file, limit, .. } => {
             let loaded = watched(|progress| kernel::load(&host, file, &wait(limit), progress))?;
             let (load_ms, transition_ms) =

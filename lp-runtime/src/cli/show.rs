@@ -81,7 +81,7 @@ pub(crate) fn error(error: &anyhow::Error, format: Format) {
         let _ = writeln!(io::stdout().lock(), "{:#}", error_json(error, known));
         return;
     }
-    let mut text = format!("error: {error:#}\n");
+    let mut text = format!("error: {}\n", lp_cli::in_words(error));
     if let Some(known) = known {
         for line in known.kernel_log() {
             text += &format!("  kernel log: {line}\n");
@@ -100,7 +100,7 @@ fn error_json(error: &anyhow::Error, known: Option<&Error>) -> serde_json::Value
         _ => None,
     };
     json!({ "error": {
-        "message": format!("{error:#}"),
+        "message": lp_cli::in_words(error),
         "errno": errno,
         "kernel_log": known.map(Error::kernel_log).unwrap_or_default(),
         "tasks": known.map(Error::tasks).unwrap_or_default(),

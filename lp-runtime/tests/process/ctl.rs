@@ -227,6 +227,11 @@ fn what_is_no_target_is_refused() {
         0,
         "prog is not loaded: its part of the patch waits",
     );
+    says(
+        &ctl(&["load", &patch]),
+        1,
+        "a patch for processes: say for which",
+    );
     let all = ctl(&[
         "load",
         &patch,

@@ -57,10 +57,14 @@ fn is_closed(error: &anyhow::Error) -> bool {
 /// Says what went wrong; where nobody listens the exit status says it.
 fn say_error(error: &anyhow::Error, format: Format) {
     if format != Format::Text {
-        let report = serde_json::json!({ "verdict": "error", "error": format!("{error:#}") });
+        let report = serde_json::json!({ "verdict": "error", "error": lp_cli::in_words(error) });
         let _ = writeln!(io::stdout().lock(), "{report:#}");
     }
-    let _ = writeln!(io::stderr().lock(), "lp-verify: {error:#}");
+    let _ = writeln!(
+        io::stderr().lock(),
+        "lp-verify: {}",
+        lp_cli::in_words(error)
+    );
 }
 
 fn judge(options: &Options) -> Result<bool> {
