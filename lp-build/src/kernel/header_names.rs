@@ -145,21 +145,42 @@ fn top_level(text: &str) -> Vec<Vec<&str>> {
     while !rest.is_empty() {
         let (code, directive, after) = next_directive(rest);
         let words = tokens(code);
-        let outside = depth == 0;
-        depth += balance(&words);
-        let whole = outside && depth == 0;
+        let (inner, words) = words.split_at(closing(&words, depth));
+        depth += balance(inner) + balance(words);
         let ends = words.last().is_none_or(|last| [";", "}"].contains(last));
-        let code = items(&words);
+        let code = items(words);
         let last = code.len();
+        found.extend(Some(inner).filter(|inner| !inner.is_empty()).map(open));
         for (at, item) in code.into_iter().enumerate() {
-            let is_open = !whole || at + 1 == last && !ends;
-            let mark = is_open.then_some(OPEN);
-            found.push(mark.into_iter().chain(item.iter().copied()).collect());
+            let is_cut = at + 1 == last && (depth != 0 || !ends);
+            found.push(if is_cut { open(item) } else { item.to_vec() });
         }
         found.extend(Some(tokens(directive)).filter(|words| !words.is_empty()));
         rest = after;
     }
     found
+}
+
+fn open<'t>(item: &[&'t str]) -> Vec<&'t str> {
+    [OPEN].into_iter().chain(item.iter().copied()).collect()
+}
+
+/// How many words still belong to what began before a directive, so many brackets deep: all where it does not end, or where more
+/// brackets close than were opened.
+fn closing(words: &[&str], depth: i64) -> usize {
+    let mut inside = depth;
+    let mut end = (depth == 0).then_some(0);
+    for (at, word) in words.iter().enumerate() {
+        inside += balance(&[*word]);
+        if inside < 0 {
+            return words.len();
+        }
+        if inside == 0 && end.is_none() {
+            let is_type = words.get(at + 1) == Some(&";");
+            end = Some(at + 1 + usize::from(is_type));
+        }
+    }
+    end.unwrap_or(words.len())
 }
 
 /// Opened brackets less closed ones.

@@ -90,6 +90,36 @@ fn a_member_that_stays_a_pointer_to_a_function_is_used_by_its_name() {
 }
 
 #[test]
+fn a_directive_inside_a_function_cuts_that_function_alone() {
+    let cut =
+        "static inline int f(void)\n{\n#ifdef A\n\treturn 1;\n#else\n\treturn 2;\n#endif\n}\n";
+    let of = |before: &str, after: &str| {
+        let found = names(&[(before.to_owned(), after.to_owned())]);
+        found.map(|names| names.into_iter().collect::<Vec<_>>())
+    };
+    let fresh = "static inline int fresh(void)\n{\n\treturn 3;\n}\n";
+    let (first, last) = (format!("{fresh}{cut}"), format!("{cut}{fresh}"));
+    assert_eq!(of(cut, &first), by(&["fresh"]));
+    assert_eq!(of(cut, &last), by(&["fresh"]));
+    assert_eq!(of(cut, &cut.replace('2', "4")), None);
+    assert_eq!(
+        of(
+            cut,
+            &format!("{}{fresh}", cut.replace("}\n", "\tint b;\n}\n"))
+        ),
+        None
+    );
+    let lost = cut.replace("#else\n", "#else\n}\n");
+    assert_eq!(
+        of(&lost, &format!("{lost}{fresh}")),
+        None,
+        "nobody knows what is inside"
+    );
+    let record = "struct s {\n#ifdef A\n\tint a;\n#endif\n};\n";
+    assert_eq!(of(record, &format!("{record}{fresh}")), by(&["fresh"]));
+}
+
+#[test]
 fn what_uses_one_of_them_is_one_of_them() {
     let both = by(&["helper", "stays"]);
     assert_eq!(
