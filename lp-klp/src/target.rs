@@ -92,6 +92,12 @@ pub trait Target {
     /// All tasks that there are now.
     fn tasks(&mut self) -> Vec<Self::Task>;
 
+    /// The side that a task is on, where the target itself keeps it (`task->patch_state`): a task that began unseen is as
+    /// its parent was (`klp_copy_process`). None: the core keeps it.
+    fn patch_state(&mut self, _task: Self::Task) -> Option<PatchState> {
+        None
+    }
+
     /// Whether none of these versions is on a task's stack, which can be trusted (`klp_check_stack`).
     fn may_switch(&mut self, task: Self::Task, busy: &[(Self::Site, Version)]) -> bool;
 

@@ -50,6 +50,19 @@ impl<T: Copy + Ord> Transition<T> {
         }
     }
 
+    /// One that an earlier run of the program began.
+    pub(crate) fn resumed(
+        patch: PatchId,
+        target: PatchState,
+        tasks: BTreeMap<T, PatchState>,
+    ) -> Self {
+        Self {
+            patch,
+            target,
+            tasks,
+        }
+    }
+
     /// The side that a task is on. A task that nobody has seen is one that has just begun: it has nothing of the old
     /// code on its stack.
     pub fn state(&self, task: T) -> PatchState {
@@ -127,9 +140,8 @@ impl<T: Target> Klp<T> {
             return true;
         };
         let busy = self.busy(id);
-        let tasks = self.target.tasks();
+        self.see_tasks();
         if let Some(transition) = &mut self.transition {
-            transition.keep(&tasks);
             for task in transition.remaining().collect::<Vec<_>>() {
                 if self.target.may_switch(task, &busy) {
                     transition.switch(task);
@@ -143,6 +155,32 @@ impl<T: Target> Klp<T> {
         self.complete_transition();
         self.free_patches(id);
         true
+    }
+
+    /// The tasks that are left and could not switch now. None of them is switched.
+    pub fn holding_up(&mut self) -> Vec<T::Task> {
+        let Some(id) = self.transition.as_ref().map(|transition| transition.patch) else {
+            return Vec::new();
+        };
+        let busy = self.busy(id);
+        self.see_tasks();
+        let left = self.transition.iter().flat_map(Transition::remaining);
+        let left: Vec<T::Task> = left.collect();
+        let mut may_switch = |task: &T::Task| self.target.may_switch(*task, &busy);
+        left.into_iter().filter(|task| !may_switch(task)).collect()
+    }
+
+    /// Looks which tasks there are, and on which side, where the target keeps that.
+    pub fn see_tasks(&mut self) {
+        let tasks = self.target.tasks();
+        if let Some(transition) = &mut self.transition {
+            transition.keep(&tasks);
+            for task in tasks {
+                if let Some(state) = self.target.patch_state(task) {
+                    transition.tasks.insert(task, state);
+                }
+            }
+        }
     }
 
     /// `klp_init_transition`.
@@ -246,7 +284,7 @@ impl<T: Target> Klp<T> {
             .collect()
     }
 
-    fn mark_transition(&mut self, id: PatchId, transition: bool) {
+    pub(crate) fn mark_transition(&mut self, id: PatchId, transition: bool) {
         let objects = self
             .patches
             .iter()

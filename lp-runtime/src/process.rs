@@ -10,6 +10,7 @@
 //! Then it is touched: [`threads`] stops it, [`unwind`] knows what runs, [`syscall`] and [`call`] have a thread do something for us
 //! with its [`registers`] as before, [`write`] writes. [`check`] says who is in the way of a [`jump`]. What is installed is kept in
 //! the process ([`control`]), and each step is announced there, so that the next loader can end what a killed one began ([`journal`]).
+//! All threads switch at once, or each when its own stack allows it ([`per_thread`]).
 //!
 //! Objects may come and go at any time: who comes next finds out ([`presence`]) and makes up for it ([`catch_up`]); a
 //! watcher that stays patches them before they run ([`watch`]).
@@ -56,6 +57,7 @@ mod inventory;
 mod live;
 mod lock;
 mod mapped;
+pub mod per_thread;
 pub mod presence;
 mod recorded;
 mod remove;
@@ -65,6 +67,7 @@ pub mod watch;
 
 pub use catch_up::Happened;
 pub use error::ProcessError;
+pub use per_thread::status::{Left, Underway};
 pub use presence::{Standing, State};
-pub use session::{Done, Options, Process};
+pub use session::{Consistency, Done, Options, Process};
 pub use watch::{Ended, WatchError, Watched};

@@ -103,9 +103,47 @@ impl<T: Target> Klp<T> {
         if self.transition.is_some() {
             return Err(Errno::EBUSY);
         }
-        let id = PatchId(self.next);
-        let mut installed = Installed::new(id, patch);
+        let mut installed = Installed::new(PatchId(self.next), patch);
         self.init_objects(&mut installed)?;
+        Ok(self.take_over(installed, data))
+    }
+
+    /// Takes over a transition that an earlier run of the program began: `target` is where its tasks go. A patch that is not
+    /// among those adopted is one that was being enabled, over them.
+    ///
+    /// # Errors
+    /// As [`Self::adopt`].
+    pub fn adopt_transition(
+        &mut self,
+        patch: KlpPatch,
+        data: StateData,
+        target: PatchState,
+    ) -> Result<PatchId, Errno> {
+        if self.transition.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        let mut adopted = self.patches.iter();
+        let id = match adopted.find(|it| it.patch.name == patch.name) {
+            Some(installed) => installed.id,
+            None => {
+                let installed = self.init_patch(PatchId(self.next), patch)?;
+                self.take_over(installed, data)
+            }
+        };
+        let tasks = self.target.tasks().into_iter();
+        let states = tasks.map(|task| {
+            let state = self.target.patch_state(task);
+            (task, state.unwrap_or(target.reversed()))
+        });
+        let states = states.collect();
+        self.transition = Some(Transition::resumed(id, target, states));
+        self.mark_transition(id, true);
+        self.installed_mut(id).enabled = target == PatchState::Patched;
+        Ok(id)
+    }
+
+    fn take_over(&mut self, mut installed: Installed<T::Site>, data: StateData) -> PatchId {
+        let id = installed.id;
         self.next += 1;
         for object in installed.objects.iter_mut().filter(|object| object.loaded) {
             object.patched = true;
@@ -114,7 +152,7 @@ impl<T: Target> Klp<T> {
                 let Some(site) = func.site else { continue };
                 let entry = Entry {
                     func: func.id,
-                    nop: false,
+                    nop: func.nop,
                     transition: false,
                 };
                 self.stacks.push(site, entry);
@@ -124,7 +162,7 @@ impl<T: Target> Klp<T> {
         installed.enabled = true;
         installed.data = data;
         self.patches.push(installed);
-        Ok(id)
+        id
     }
 
     /// The number that the next patch gets.

@@ -84,6 +84,8 @@ pub enum InTheWay {
         /// The object that the last known frame's code is in, where that is known.
         object: String,
     },
+    /// It was there while another one began, which nobody has looked at yet.
+    Began,
 }
 
 /// A thread that is in the way.
@@ -95,10 +97,18 @@ pub struct BusyThread {
     pub why: InTheWay,
 }
 
+impl BusyThread {
+    pub(super) fn began(tid: Tid) -> Self {
+        let why = InTheWay::Began;
+        Self { tid, why }
+    }
+}
+
 impl fmt::Display for BusyThread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tid = self.tid;
         match &self.why {
+            InTheWay::Began => write!(f, "thread {tid} waits for one that has just begun"),
             InTheWay::Inside {
                 function, frame: 0, ..
             } => write!(f, "thread {tid} runs {function}"),
@@ -150,9 +160,27 @@ impl<'a> Checker<'a> {
         threads: &Threads,
         busy: &Busy,
     ) -> Result<Vec<BusyThread>, (Tid, Errno)> {
-        let tids = threads.tids();
-        let registers =
-            tids.map(|tid| Ok((tid, Registers::of(tid).map_err(|errno| (tid, errno))?)));
+        let tids: Vec<Tid> = threads.tids().collect();
+        self.in_the_way_of(&tids, |pc| pc, |frame| busy.function_at(frame.inside()))
+    }
+
+    /// Which of these threads are in the way: `same` says of which place the one that a thread is at is a copy, `inside` of a frame
+    /// what it is inside of.
+    ///
+    /// # Errors
+    /// As [`Self::in_the_way`].
+    pub fn in_the_way_of<'b>(
+        &mut self,
+        tids: &[Tid],
+        same: impl Fn(u64) -> u64,
+        inside: impl Fn(&Frame) -> Option<&'b str>,
+    ) -> Result<Vec<BusyThread>, (Tid, Errno)> {
+        let tids = tids.iter().copied();
+        let registers = tids.map(|tid| {
+            let mut registers = Registers::of(tid).map_err(|errno| (tid, errno))?;
+            registers.0.rip = same(registers.0.rip);
+            Ok((tid, registers))
+        });
         let registers: Vec<_> = registers.collect::<Result<_, _>>()?;
         let mut in_the_way = Vec::new();
         for batch in registers.chunks(BATCH) {
@@ -160,7 +188,7 @@ impl<'a> Checker<'a> {
             let stacks = read_many(self.pid, &windows);
             for (((tid, registers), (start, _)), bytes) in batch.iter().zip(windows).zip(stacks) {
                 let stack = Stack::new(self.memory, start, bytes);
-                let why = self.look(registers, stack, busy);
+                let why = self.look(registers, stack, &inside);
                 in_the_way.extend(why.map(|why| BusyThread { tid: *tid, why }));
             }
         }
@@ -184,17 +212,17 @@ impl<'a> Checker<'a> {
         (start, end.saturating_sub(start).min(WINDOW) as usize)
     }
 
-    fn look(
+    fn look<'b>(
         &mut self,
         registers: &Registers,
         mut stack: Stack<'_>,
-        busy: &Busy,
+        inside: &impl Fn(&Frame) -> Option<&'b str>,
     ) -> Option<InTheWay> {
         let (frames, unreliable) = match self.unwinder.unwind(registers, &mut stack) {
             Ok(frames) => (frames, None),
             Err(stack) => (stack.frames, Some(stack.why)),
         };
-        let inside = |(at, frame): (usize, &Frame)| Some((at, busy.function_at(frame.inside())?));
+        let inside = |(at, frame): (usize, &Frame)| Some((at, inside(frame)?));
         if let Some((frame, function)) = frames.iter().enumerate().find_map(inside) {
             return Some(InTheWay::Inside {
                 function: function.to_owned(),

@@ -18,7 +18,10 @@ mod watching;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-pub use contents::{AreaRecord, Contents, Direction, InstalledPatch, Journal, SiteRecord};
+pub use contents::{
+    AreaRecord, Contents, Direction, InstalledPatch, Journal, SiteRecord, Transition,
+    TransitionSite,
+};
 pub use objects::{KeptFile, ObjectRecord, ObjectState};
 pub use watching::Watching;
 

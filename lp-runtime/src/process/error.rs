@@ -14,6 +14,7 @@ use super::journal::TransactionError;
 use super::maps::MapsError;
 use super::memory::MemoryError;
 use super::patch_file::PatchError;
+use super::per_thread::moved::MoveRefusal;
 use super::place::NoPlace;
 use super::plan::Refusal;
 use super::syscall::InjectError;
@@ -113,6 +114,67 @@ pub enum ProcessError {
         /// Who was in the way at last.
         threads: Vec<BusyThread>,
     },
+    /// Threads are left that have not switched; those that have stay so.
+    #[error(
+        "patch {name}: still being {} after {:.1} s, {} left: {}\n  those that have switched stay so: `lp-ctl {} {name} --pid` goes on, \
+         `lp-ctl {} {name} --pid` turns it back, `lp-ctl status --pid` shows who is left",
+        if *.patched { "enabled" } else { "disabled" },
+        after.as_secs_f64(),
+        count(threads.len()),
+        list(threads),
+        if *.patched { "enable" } else { "disable" },
+        if *.patched { "disable" } else { "enable" },
+    )]
+    Stalled {
+        /// The patch.
+        name: String,
+        /// Whether threads go to it.
+        patched: bool,
+        /// How long it was tried.
+        after: Duration,
+        /// Who is left.
+        threads: Vec<BusyThread>,
+    },
+    /// Threads go to or from a patch one by one.
+    #[error(
+        "patch {name} is still being {}, thread by thread: `lp-ctl enable {name} --pid` or `lp-ctl disable {name} --pid` brings it to an \
+         end first",
+        if *.patched { "enabled" } else { "disabled" }
+    )]
+    InTransition {
+        /// The patch.
+        name: String,
+        /// Whether threads go to it.
+        patched: bool,
+    },
+    /// There is nothing to go on with, to turn back or to force.
+    #[error("patch {name} is not in transition")]
+    NoTransition {
+        /// The patch.
+        name: String,
+    },
+    /// Its memory must stay.
+    #[error(
+        "patch {name} was left by force: a thread may still be inside its code, so its memory stays until the process ends"
+    )]
+    Forced {
+        /// The patch.
+        name: String,
+    },
+    /// The threads' cells have no place.
+    #[error(
+        "thread {tid} uses its gs register (base {base:#x}), which switching thread by thread needs: load the patch without \
+         `--consistency per-thread`"
+    )]
+    GsInUse {
+        /// The thread.
+        tid: i32,
+        /// Where it points.
+        base: u64,
+    },
+    /// Old code cannot be called under a jump.
+    #[error("{}", list(.0))]
+    CannotMove(Vec<Immovable>),
     /// It is out of use, and threads stayed inside its code.
     #[error(
         "patch {name} is out of use, but after {:.1} s threads are still inside its code, so its memory stays: unload it again \
@@ -171,6 +233,26 @@ pub enum ProcessError {
     },
 }
 
+/// A function whose old code cannot be called while a jump lies over its entry.
+#[derive(Debug, Error)]
+#[error(
+    "{function}: threads cannot switch one by one, since its first instructions cannot be moved: {error}; load the patch without \
+     `--consistency per-thread`"
+)]
+pub struct Immovable {
+    /// The function.
+    pub function: String,
+    /// Why.
+    pub error: MoveRefusal,
+}
+
+fn count(threads: usize) -> String {
+    match threads {
+        1 => "1 thread".into(),
+        _ => format!("{threads} threads"),
+    }
+}
+
 /// Reasons, one a line where there are several.
 fn list<T: std::fmt::Display>(reasons: &[T]) -> String {
     let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
@@ -191,6 +273,12 @@ impl ProcessError {
                 | Self::Place(_)
                 | Self::Busy { .. }
                 | Self::StillInside { .. }
+                | Self::Stalled { .. }
+                | Self::InTransition { .. }
+                | Self::NoTransition { .. }
+                | Self::Forced { .. }
+                | Self::GsInUse { .. }
+                | Self::CannotMove(_)
                 | Self::Veto { .. }
                 | Self::NoFile { .. }
                 | Self::NothingHere { .. }

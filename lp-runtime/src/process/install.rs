@@ -27,8 +27,8 @@ use super::session::{View, Work, prepare};
 use super::syscall::Gate;
 
 /// The first wait for busy threads; each is twice as long as the one before.
-const FIRST_WAIT: Duration = Duration::from_millis(1);
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(1);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// Puts a planned patch in; the longest time that all threads stood.
 pub(super) fn install(
@@ -229,14 +229,14 @@ pub(super) fn bytes_of(plan: &Plan, unwind: &PlannedUnwind) -> Vec<u8> {
 }
 
 /// What was mapped for a patch.
-struct Mapped {
+pub(super) struct Mapped {
     parts: Vec<AreaRecord>,
     call: Option<(CallSite, [AreaRecord; 2])>,
     file: Option<(KeptFile, AreaRecord)>,
 }
 
 impl Mapped {
-    fn note(self, record: &mut InstalledPatch, plan: &Plan) {
+    pub(super) fn note(self, record: &mut InstalledPatch, plan: &Plan) {
         add_areas(record, plan, &self.parts);
         if let Some((call, areas)) = self.call {
             record.call = Some((call.stub, call.stack_top));
@@ -250,7 +250,7 @@ impl Mapped {
 }
 
 /// Maps the patch's memory and fills it.
-fn map(
+pub(super) fn map(
     hands: &mut Hands<'_>,
     transaction: &mut Transaction<'_, '_>,
     (patch, plan): (&PatchFile, &Plan),

@@ -50,6 +50,20 @@ pub enum Step {
     Unmapped,
     /// There is no journal.
     Ended,
+    /// The journal says which cells threads will have.
+    CellsAnnounced,
+    /// They have them.
+    CellsGiven,
+    /// Threads switch one by one: the control area says so, and there is no journal.
+    Planted,
+    /// One more has switched.
+    Switched,
+    /// The control area says which way they go now, or who was forced.
+    Turned,
+    /// The control area says that all have switched.
+    AllSwitched,
+    /// No entry leads to a trampoline.
+    Settled,
 }
 
 /// Who is told of each step: nobody, or a test that ends the loader there.
@@ -133,13 +147,7 @@ impl<'a, 's> Transaction<'a, 's> {
         let mut transaction = Self {
             control,
             steps,
-            journal: Journal {
-                patch: patch.to_owned(),
-                direction,
-                areas: Vec::new(),
-                mapping: None,
-                changes: Vec::new(),
-            },
+            journal: Journal::new(patch, direction),
         };
         transaction.note(memory)?;
         transaction.steps.done(Step::Begun);
@@ -309,6 +317,51 @@ impl<'a, 's> Transaction<'a, 's> {
         recover::unmap_areas(self.control, hands, self.steps)
     }
 
+    /// Goes on with a transition that is in the control area: there is no journal until something is unmapped.
+    pub(super) fn resume(control: &'a mut Control, steps: &'a mut Steps<'s>, patch: &str) -> Self {
+        Self {
+            control,
+            steps,
+            journal: Journal::new(patch, Direction::Transition),
+        }
+    }
+
+    /// Says which cells threads are about to get.
+    pub(super) fn announce_cells(
+        &mut self,
+        memory: &WriteMemory,
+        cells: u64,
+    ) -> Result<(), TransactionError> {
+        self.journal.cells = Some(cells);
+        self.note(memory)?;
+        self.steps.done(Step::CellsAnnounced);
+        Ok(())
+    }
+
+    /// Changes what the control area says, all in one step; the journal is then the one that is given there.
+    pub(super) fn change(
+        &mut self,
+        memory: &WriteMemory,
+        step: Step,
+        change: impl FnOnce(&mut Contents),
+    ) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        change(&mut contents);
+        self.control.commit(memory, contents)?;
+        self.steps.done(step);
+        Ok(())
+    }
+
+    /// Tells that something was done which the control area does not speak of.
+    pub(super) fn tell(&mut self, step: Step) {
+        self.steps.done(step);
+    }
+
+    /// Unmaps what the journal has, and ends it.
+    pub(super) fn unmap(&mut self, hands: &mut Hands<'_>) -> Result<(), TransactionError> {
+        recover::unmap_areas(self.control, hands, self.steps)
+    }
+
     /// Ends it with nothing done.
     ///
     /// # Errors
@@ -343,6 +396,17 @@ fn put(contents: &mut Contents, patches: Vec<InstalledPatch>) {
 }
 
 impl Journal {
+    pub(super) fn new(patch: &str, direction: Direction) -> Self {
+        Self {
+            patch: patch.to_owned(),
+            direction,
+            areas: Vec::new(),
+            mapping: None,
+            changes: Vec::new(),
+            cells: None,
+        }
+    }
+
     /// Whether it is about a watcher on its way out: of objects that have gone no text is changed.
     fn takes_watch_out(&self) -> bool {
         self.direction == Direction::Going && !self.changes.is_empty()

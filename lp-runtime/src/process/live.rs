@@ -43,7 +43,7 @@ pub(super) const STOP: Duration = Duration::from_secs(2);
 /// How long a callback may run.
 const CALL: Duration = Duration::from_secs(10);
 /// How long threads inside run on while the others are kept, at first; each time twice as long.
-const FIRST_MOMENT: Duration = Duration::from_micros(20);
+pub(super) const FIRST_MOMENT: Duration = Duration::from_micros(20);
 const LONGEST_MOMENT: Duration = Duration::from_micros(320);
 /// How long the threads may be kept in all.
 const MOMENTS: Duration = Duration::from_millis(10);
@@ -260,7 +260,11 @@ impl<'a, 's> Live<'a, 's> {
     /// Who is inside. The others are kept where they are while those go on for a moment, again and again: many threads that call a
     /// function all the time are hardly ever out of it all at once. It is soon over, since one that is inside may wait
     /// for one that is kept.
-    fn converge(&mut self, busy: &Busy, since: Instant) -> Result<Vec<BusyThread>, StopError> {
+    pub(super) fn converge(
+        &mut self,
+        busy: &Busy,
+        since: Instant,
+    ) -> Result<Vec<BusyThread>, StopError> {
         let mut pause = FIRST_MOMENT;
         loop {
             let threads = self.at.checker.in_the_way(self.at.threads, busy);
@@ -283,11 +287,12 @@ impl<'a, 's> Live<'a, 's> {
         self.at.threads.run_for(time)
     }
 
-    fn keep(&mut self, fault: impl Into<ProcessError>) {
+    pub(super) fn keep(&mut self, fault: impl Into<ProcessError>) {
         self.fault.get_or_insert(fault.into());
     }
 
-    fn go_on(&mut self) {
+    /// Lets all threads go on.
+    pub(super) fn go_on(&mut self) {
         // Stopping them is part of it, seizing them before is not: they run meanwhile.
         let since = self.at.threads.stopped_since();
         self.at.threads.resume_all();
@@ -295,8 +300,8 @@ impl<'a, 's> Live<'a, 's> {
         self.window = self.window.max(stood);
     }
 
-    /// Where no thread may be.
-    fn busy(&self, leaving: &[(u64, Version)]) -> Busy {
+    /// Where no thread may be that switches.
+    pub(super) fn busy(&self, leaving: &[(u64, Version)]) -> Vec<BusyRange> {
         let mut ranges = Vec::new();
         let mut add = |function: &str, of: &[Range<u64>]| {
             ranges.extend(of.iter().map(|range| BusyRange {
@@ -319,7 +324,7 @@ impl<'a, 's> Live<'a, 's> {
         for loaded in self.patches.values().filter(|loaded| loaded.goes) {
             add(&format!("patch {}", loaded.name), &loaded.text);
         }
-        Busy::new(ranges)
+        ranges
     }
 
     fn code(&self, func: FuncId) -> Option<Range<u64>> {
@@ -530,7 +535,7 @@ impl Target for Live<'_, '_> {
         if self.fault.is_some() {
             return false;
         }
-        let ranges = self.busy(busy);
+        let ranges = Busy::new(self.busy(busy));
         let is_free = self.is_free(&ranges);
         if is_free {
             self.leaving = busy.to_vec();

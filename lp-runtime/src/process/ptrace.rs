@@ -95,6 +95,13 @@ pub(crate) fn set_registers(tid: Tid, registers: &user_regs_struct) -> Result<()
     nix_ptrace::setregs(Pid::from_raw(tid), *registers)
 }
 
+/// Sets the base of `gs` alone.
+pub(crate) fn set_gs_base(tid: Tid, base: u64) -> Result<(), Errno> {
+    let offset = std::mem::offset_of!(user_regs_struct, gs_base);
+    let place = ptr::without_provenance_mut::<c_void>(offset);
+    nix_ptrace::write_user(Pid::from_raw(tid), place, base as c_long)
+}
+
 /// The vector registers and whatever else the processor keeps, in the format of XSAVE.
 pub(crate) fn extended_state(tid: Tid) -> Result<Vec<u8>, Errno> {
     let mut state = vec![0; XSTATE_MAX];

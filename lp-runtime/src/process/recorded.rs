@@ -32,6 +32,7 @@ pub(super) fn record(
         objects: Vec::new(),
         at_first: plan.objects.clone(),
         file: None,
+        forced: false,
     };
     add(&mut record, manifest, plan, images);
     record

@@ -47,6 +47,17 @@ impl Registers {
         self.0.rip
     }
 
+    /// Sends the thread, which is in no system call, elsewhere.
+    pub(crate) fn go(mut self, tid: Tid, pc: u64) -> Result<(), Errno> {
+        self.0.rip = pc;
+        ptrace::set_registers(tid, &self.0)
+    }
+
+    /// Where its `gs` points.
+    pub(crate) fn gs_base(&self) -> u64 {
+        self.0.gs_base
+    }
+
     /// Whether it is in a system call.
     pub fn is_in_syscall(&self) -> bool {
         self.0.orig_rax as i64 >= 0

@@ -30,6 +30,10 @@ pub(super) fn remove(
         name: name.to_owned(),
     };
     let patch = before.patch(name).ok_or_else(not_there)?;
+    if patch.forced && !patch.enabled {
+        let name = name.to_owned();
+        return Err(ProcessError::Forced { name });
+    }
     let Some(control) = &mut view.control else {
         return Err(not_there());
     };

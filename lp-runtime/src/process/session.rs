@@ -23,10 +23,10 @@ use super::lock::Lock;
 use super::maps::Maps;
 use super::memory::read_vec;
 use super::patch_file::PatchFile;
+use super::per_thread::{self, leave, refuse_another_transition};
 use super::place::{Want, place};
 use super::plan::{Inputs, Plan, Warning};
 use super::presence::{Changes, Standing, standing};
-use super::remove::remove;
 use super::syscall::Gate;
 use super::threads::{StopError, Threads, with_threads};
 use super::unwind::UnwindTables;
@@ -42,8 +42,20 @@ pub struct Process {
     about: About,
 }
 
+/// When threads run the new code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// All at once, when none is inside code that changes.
+    #[default]
+    AllAtOnce,
+    /// Each when it is not inside code that changes.
+    PerThread,
+}
+
 /// How something is done to a process.
 pub struct Options<'s> {
+    /// When threads run the new code.
+    pub consistency: Consistency,
     /// How long to try while threads are inside code that changes.
     pub timeout: Duration,
     /// Who is told of each step.
@@ -53,6 +65,7 @@ pub struct Options<'s> {
 impl Default for Options<'_> {
     fn default() -> Self {
         Self {
+            consistency: Consistency::default(),
             timeout: Duration::from_secs(10),
             steps: Steps::default(),
         }
@@ -83,8 +96,21 @@ pub(super) struct Work<'w, 's> {
     pub(super) timeout: Duration,
 }
 
+impl<'s> Work<'_, 's> {
+    /// The same for a part of what is to be done.
+    pub(super) fn again(&mut self) -> Work<'_, 's> {
+        Work {
+            threads: self.threads,
+            memory: self.memory,
+            steps: self.steps,
+            timeout: self.timeout,
+        }
+    }
+}
+
 /// What is known before threads are seized.
 pub(super) struct View {
+    pub(super) pid: i32,
     pub(super) maps: Maps,
     pub(super) images: Images,
     pub(super) control: Option<Control>,
@@ -94,6 +120,7 @@ impl View {
     pub(super) fn read(pid: i32, memory: &WriteMemory) -> Result<Self, ProcessError> {
         let maps = Maps::read(pid)?;
         Ok(Self {
+            pid,
             images: Images::read(pid, &maps, memory)?,
             control: Control::find(&maps, memory)?,
             maps,
@@ -111,9 +138,11 @@ impl View {
     fn is_behind(&self, process: Identity, memory: &WriteMemory) -> bool {
         let contents = self.contents();
         let stale = |it: &Watching| !it.is_live(process);
+        let behind = || Changes::of(&contents, &self.images, memory).any();
+        // Objects wait for the end of a transition.
         contents.journal.is_some()
             || contents.watch.as_ref().is_some_and(stale)
-            || Changes::of(&contents, &self.images, memory).any()
+            || (contents.transition.is_none() && behind())
     }
 
     fn plan(&self, patch: &PatchFile, memory: &WriteMemory) -> Result<Plan, ProcessError> {
@@ -240,7 +269,20 @@ impl Process {
         let _lock = Lock::of(self.pid())?;
         let memory = WriteMemory::open(pid)?;
         let mut view = View::read(pid, &memory)?;
-        let Options { timeout, mut steps } = options;
+        let Options {
+            timeout,
+            mut steps,
+            consistency,
+        } = options;
+        let gone_on = self.go_on_loading(&mut view, &memory, &mut steps, timeout, patch)?;
+        if let Some(window) = gone_on {
+            return Ok(Done {
+                warnings: Vec::new(),
+                window,
+                took: start.elapsed(),
+                happened: Vec::new(),
+            });
+        }
         // What others left is not what a plan can be made for.
         let happened = self.put_right(&mut view, &memory, &mut steps, timeout)?;
         check(&view.contents(), &patch.manifest)?;
@@ -256,7 +298,10 @@ impl Process {
                 steps: &mut steps,
                 timeout,
             };
-            install(work, &mut view, patch, &plan)
+            match consistency {
+                Consistency::AllAtOnce => install(work, &mut view, patch, &plan),
+                Consistency::PerThread => per_thread::load(work, &mut view, patch, &plan),
+            }
         })?;
         Ok(Done {
             warnings: plan.warnings,
@@ -282,7 +327,12 @@ impl Process {
             let name = name.to_owned();
             return Err(ProcessError::NotInstalled { name });
         }
-        let Options { timeout, mut steps } = options;
+        refuse_another_transition(&contents, name)?;
+        let Options {
+            timeout,
+            mut steps,
+            consistency,
+        } = options;
         let happened = self.put_right(&mut view, &memory, &mut steps, timeout)?;
         let done = with_threads(pid, |threads| {
             prepare(threads, &mut view, &memory, &mut steps)?;
@@ -292,7 +342,7 @@ impl Process {
                 steps: &mut steps,
                 timeout,
             };
-            remove(work, &mut view, name)
+            leave(work, &mut view, name, consistency)
         })?;
         Ok(Done {
             warnings: Vec::new(),
@@ -312,7 +362,9 @@ impl Process {
         let _lock = Lock::of(self.pid())?;
         let memory = WriteMemory::open(self.pid())?;
         let mut view = View::read(self.pid(), &memory)?;
-        let Options { timeout, mut steps } = options;
+        let Options {
+            timeout, mut steps, ..
+        } = options;
         let happened = self.put_right(&mut view, &memory, &mut steps, timeout)?;
         let windows = happened.iter().map(Happened::window);
         Ok(Done {
@@ -363,7 +415,7 @@ impl Process {
         })?
     }
 
-    fn pid(&self) -> i32 {
+    pub(super) fn pid(&self) -> i32 {
         self.about.identity.pid
     }
 }
@@ -371,6 +423,7 @@ impl Process {
 /// Whether a patch suits what is installed.
 fn check(contents: &Contents, manifest: &Manifest) -> Result<(), ProcessError> {
     let name = manifest.name.clone();
+    refuse_another_transition(contents, &name)?;
     if let Some(patch) = contents.patch(&name) {
         let enabled = patch.enabled;
         return Err(ProcessError::Installed { name, enabled });

@@ -2,6 +2,7 @@
 //! done. `read` changes nothing in a process, `touch` does.
 
 mod patch;
+mod per_thread;
 mod program;
 
 mod ctl;

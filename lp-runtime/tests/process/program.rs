@@ -51,9 +51,13 @@ impl Folder {
 
     /// Writes a C source and has gcc make `name` of it, with these arguments behind those for input and output.
     pub(crate) fn compile(&self, name: &str, source: &str, args: &[&str]) -> PathBuf {
+        self.compile_by("gcc", name, source, args)
+    }
+
+    fn compile_by(&self, compiler: &str, name: &str, source: &str, args: &[&str]) -> PathBuf {
         let c = self.path(&format!("{name}.c"));
         std::fs::write(&c, source).expect("the source can be written");
-        let mut gcc = Command::new("gcc");
+        let mut gcc = Command::new(compiler);
         // The folder is where the linker looks for libraries that the test made, and the loader too.
         gcc.current_dir(self.0.path())
             .args(["-g0", "-w", "-L.", "-o", name])
@@ -78,6 +82,17 @@ impl Folder {
     pub(crate) fn server(&self, name: &str, answer: &str, args: &[&str]) -> PathBuf {
         let args = [&["-O2"], args].concat();
         self.compile(name, &format!("{SERVER}{answer}"), &args)
+    }
+
+    /// The same by another compiler, not optimised unless the arguments say so.
+    pub(crate) fn server_by(
+        &self,
+        compiler: &str,
+        name: &str,
+        answer: &str,
+        args: &[&str],
+    ) -> PathBuf {
+        self.compile_by(compiler, name, &format!("{SERVER}{answer}"), args)
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Contents {
     /// Who patches objects before they run, and what that takes in the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watching>,
+    /// The transition that is under way: some threads run old, some new code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transition: Option<Transition>,
     /// How many patches have ever been installed: a number is not used twice.
     #[serde(default)]
     pub next_patch: u64,
@@ -64,6 +67,9 @@ pub struct InstalledPatch {
     /// Its file, where an object may come later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<KeptFile>,
+    /// Whether its memory must stay for ever: a transition away from it was forced, and some thread may be inside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
 }
 
 /// Memory that was mapped in the process.
@@ -108,6 +114,49 @@ pub enum Direction {
     Coming,
     /// An object has gone, and what was in memory for it goes. Left half done, that is finished.
     Going,
+    /// Its threads begin to switch one by one, or have ended. Left half done, what was put in for that is taken out; the patch stays
+    /// as it is.
+    Transition,
+}
+
+/// A transition in which each thread switches by itself. All entries that change have trampolines, and each thread has a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The patch's name.
+    pub patch: String,
+    /// How it began.
+    pub began: Direction,
+    /// Where threads go: whether to the patch.
+    pub patched: bool,
+    /// The cell of threads on the old side; that of those on the new one is the byte behind it.
+    pub cells: u64,
+    /// The entries.
+    pub sites: Vec<TransitionSite>,
+    /// The memory of the trampolines.
+    pub areas: Vec<AreaRecord>,
+    /// All threads have switched: only the trampolines are left.
+    #[serde(default)]
+    pub ended: bool,
+    /// It was forced.
+    #[serde(default)]
+    pub forced: bool,
+}
+
+/// An entry in a transition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionSite {
+    /// The address of the jump.
+    pub address: u64,
+    /// What is there when it has ended without the patch, and with it.
+    pub text: [[u8; JUMP_SIZE]; 2],
+    /// The jump to the trampoline.
+    pub planted: [u8; JUMP_SIZE],
+    /// Where the trampoline's test ends.
+    pub head: u64,
+    /// Places behind that, and the same ones in the function.
+    pub places: Vec<(u64, u64)>,
+    /// The code that the program came with, with its fragments: addresses and bytes.
+    pub code: Vec<(u64, u64)>,
 }
 
 /// What a loader has begun: written before it is done.
@@ -126,6 +175,9 @@ pub struct Journal {
     /// The text that is being changed.
     #[serde(default)]
     pub changes: Vec<TextChange>,
+    /// The cells that threads may have been given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<u64>,
 }
 
 impl Contents {

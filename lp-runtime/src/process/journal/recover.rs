@@ -26,6 +26,10 @@ pub fn recover(
             .write_text(hands.tid, change.address, &change.new)?;
     }
     steps.done(Step::TextChanged);
+    // No code asks for the cells now.
+    if let Some(cells) = journal.cells.take() {
+        hands.take_cells(cells)?;
+    }
     // What is not known to be ours stays.
     let pid = hands.threads.pid();
     journal.mapping = journal
@@ -65,7 +69,7 @@ fn out(journal: &Journal, hands: &Hands<'_>) -> Result<Vec<TextChange>, Transact
             }));
         }
         let new = match journal.direction {
-            Direction::Load | Direction::Coming => change.old,
+            Direction::Load | Direction::Coming | Direction::Transition => change.old,
             Direction::Unload | Direction::Going => change.new,
         };
         Ok(Some(TextChange {

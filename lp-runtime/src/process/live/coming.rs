@@ -13,6 +13,7 @@ use lp_klp::patch::{PatchId, Version};
 use lp_klp::transition::PatchState;
 
 use super::Live;
+use crate::process::check::Busy;
 
 /// The wait for busy threads, at first; each is twice as long as the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
@@ -73,7 +74,7 @@ impl Live<'_, '_> {
         sites.dedup();
         let active = |site: &u64| Some((*site, self.sites.get(site)?.active));
         let leaving: Vec<(u64, Version)> = sites.iter().filter_map(active).collect();
-        let busy = self.busy(&leaving);
+        let busy = Busy::new(self.busy(&leaving));
         let mut pause = FIRST_WAIT;
         while !self.is_free(&busy) {
             if self.fault.is_some() || Instant::now() >= deadline {

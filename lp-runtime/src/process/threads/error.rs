@@ -115,3 +115,13 @@ pub enum StopError {
         errno: Errno,
     },
 }
+
+impl StopError {
+    /// Whether it may be better soon: a thread waits for a disk, or for a vfork child.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout(_) | Self::Seize(SeizeError::SharedMemory { .. })
+        )
+    }
+}

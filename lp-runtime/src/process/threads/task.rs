@@ -83,7 +83,7 @@ pub(super) fn already_traced(pid: i32, tracer: i32) -> SeizeError {
 }
 
 /// The threads that there are now.
-pub(super) fn tids(pid: i32) -> Result<Vec<Tid>, SeizeError> {
+pub(crate) fn tids(pid: i32) -> Result<Vec<Tid>, SeizeError> {
     let folder = match fs::read_dir(format!("/proc/{pid}/task")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(SeizeError::NoSuchProcess { pid });
@@ -119,7 +119,7 @@ pub(super) fn is_ours(pid: i32, tid: Tid) -> bool {
 }
 
 /// Name and state of a thread.
-pub(super) fn stat(pid: i32, tid: Tid) -> Option<(String, char)> {
+pub(crate) fn stat(pid: i32, tid: Tid) -> Option<(String, char)> {
     let stat = fs::read(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
     // The name is in parentheses and may hold any.

@@ -155,6 +155,7 @@ fn load(
         objects: Vec::new(),
         at_first: Vec::new(),
         file: None,
+        forced: false,
     };
     transaction.install(memory, patch, &[])
 }

@@ -1,0 +1,8 @@
+//! Threads that switch one by one, each when its own stack allows it.
+
+mod ends;
+mod killed;
+mod mixed;
+mod shapes;
+mod stacked;
+mod support;
