@@ -32,7 +32,7 @@ use super::journal::{Hands, Transaction, TransactionError};
 use super::jump::{JUMP_SIZE, TextChange, jump};
 use super::registers::Registers;
 use super::syscall::Gate;
-use super::threads::{SeizeError, StopError, Threads, Tid};
+use super::threads::{StopError, Threads, Tid};
 use super::write::WriteMemory;
 pub(super) use absent::Skipped;
 use absent::needing;
@@ -236,10 +236,7 @@ impl<'a, 's> Live<'a, 's> {
         let since = Instant::now();
         match self.at.threads.stop_all(STOP) {
             Ok(()) => {}
-            // It may be better soon: a thread waits for a disk, or for a child.
-            Err(StopError::Timeout(_) | StopError::Seize(SeizeError::SharedMemory { .. })) => {
-                return false;
-            }
+            Err(error) if error.may_pass() => return false,
             Err(error) => {
                 self.keep(error);
                 return false;
