@@ -58,8 +58,9 @@ pub(super) struct Whole;
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     pub(super) name: String,
-    /// Its functions' new code, by their numbers; none for those of objects that are not there.
-    pub(super) code: Vec<Option<Range<u64>>>,
+    /// Its functions' new code, by their numbers: the function itself first, then its fragments. Nothing for those of objects
+    /// that are not there.
+    pub(super) code: Vec<Vec<Range<u64>>>,
     /// All its text.
     pub(super) text: Vec<Range<u64>>,
     /// Whether it goes: then no thread may be in any of its text.
@@ -167,7 +168,7 @@ impl<'a, 's> Live<'a, 's> {
                     .map(move |function| (object, function))
             })
             .collect();
-        let mut code = vec![None; functions.len()];
+        let mut code = vec![Vec::new(); functions.len()];
         for site in &patch.sites {
             let number = site.number as usize;
             let (Some((object, function)), Some(place)) =
@@ -175,7 +176,9 @@ impl<'a, 's> Live<'a, 's> {
             else {
                 continue;
             };
-            *place = Some(range(site.new_address, site.new_size));
+            place.push(range(site.new_address, site.new_size));
+            let moved = patch.fragments.iter().filter(|it| it.0 == site.number);
+            place.extend(moved.map(|(_, address, size)| range(*address, *size)));
             let key = key(&object.name, &function.name, function.sympos);
             self.functions.insert(key, site.address);
             self.sites.entry(site.address).or_insert_with(|| Site {
@@ -314,7 +317,7 @@ impl<'a, 's> Live<'a, 's> {
                 Version::Original => add(&site.name, &site.old),
                 Version::Patched(func) => {
                     let name = format!("{} of a patch", site.name);
-                    add(&name, self.code(*func).as_slice());
+                    add(&name, self.code(*func));
                 }
             }
         }
@@ -324,9 +327,11 @@ impl<'a, 's> Live<'a, 's> {
         ranges
     }
 
-    fn code(&self, func: FuncId) -> Option<Range<u64>> {
-        let loaded = self.patches.get(&func.patch)?;
-        loaded.code.get(func.number as usize)?.clone()
+    /// Where a patch's function is.
+    fn code(&self, func: FuncId) -> &[Range<u64>] {
+        let loaded = self.patches.get(&func.patch);
+        let code = loaded.and_then(|loaded| loaded.code.get(func.number as usize));
+        code.map_or(&[], Vec::as_slice)
     }
 
     /// The bytes at an entry that lead to a version.
@@ -338,7 +343,7 @@ impl<'a, 's> Live<'a, 's> {
     ) -> Result<[u8; JUMP_SIZE], TransactionError> {
         let code = match version {
             Version::Original => None,
-            Version::Patched(func) => self.code(func),
+            Version::Patched(func) => self.code(func).first(),
         };
         match code {
             None => Ok(site.original),

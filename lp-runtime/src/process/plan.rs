@@ -8,6 +8,7 @@
 //! callee does not change (`-fipa-ra`), or leaves the stack unaligned for one that does not mind. Such callers compile to other code
 //! once the callee has changed, so the differ finds them changed and they come along. A patch that was written by hand must see to it.
 
+mod fragments;
 mod functions;
 mod gone;
 mod parts;
@@ -84,6 +85,8 @@ pub struct PlannedFunction {
     pub old: Vec<Range<u64>>,
     /// Where the new code is: the jump leads to its start.
     pub new: Range<u64>,
+    /// What the compiler moved away from the new code.
+    pub fragments: Vec<Range<u64>>,
 }
 
 /// A callback in the patch.

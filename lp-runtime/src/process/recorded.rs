@@ -7,7 +7,7 @@ use super::control::{AreaRecord, Contents, InstalledPatch, ObjectRecord, ObjectS
 use super::images::Images;
 use super::live::key;
 use super::patch_file::PatchFile;
-use super::plan::Plan;
+use super::plan::{Plan, PlannedFunction};
 
 /// The record of a patch; its memory is not known yet.
 pub(super) fn record(
@@ -25,6 +25,7 @@ pub(super) fn record(
         enabled: true,
         areas: Vec::new(),
         sites: Vec::new(),
+        fragments: Vec::new(),
         callbacks: Vec::new(),
         call: None,
         unwind: Vec::new(),
@@ -40,7 +41,12 @@ pub(super) fn record(
 
 /// Adds what a plan has for the objects that it is for.
 pub(super) fn add(record: &mut InstalledPatch, manifest: &Manifest, plan: &Plan, images: &Images) {
-    record.sites.extend(sites(manifest, plan));
+    for (number, planned) in planned(manifest, plan) {
+        record.sites.push(site(number, planned));
+        let moved = planned.fragments.iter();
+        let moved = moved.map(|range| (number, range.start, range.end - range.start));
+        record.fragments.extend(moved);
+    }
     record.callbacks.extend(plan.callbacks.iter().map(|it| {
         let (object, callback) = (it.object.to_string(), it.callback.name().to_owned());
         (object, callback, it.address)
@@ -62,27 +68,31 @@ pub(super) fn add_areas(record: &mut InstalledPatch, plan: &Plan, areas: &[AreaR
     }
 }
 
-fn sites(manifest: &Manifest, plan: &Plan) -> Vec<SiteRecord> {
-    let functions = manifest.objects.iter().flat_map(|object| {
+/// The functions of a plan, by their numbers in the manifest.
+fn planned<'p>(manifest: &Manifest, plan: &'p Plan) -> Vec<(u32, &'p PlannedFunction)> {
+    let objects = manifest.objects.iter();
+    let keys = objects.flat_map(|object| {
         let functions = object.functions.iter();
-        functions.map(move |function| (object, function))
+        functions.map(|function| key(&object.name, &function.name, function.sympos))
     });
-    let site = |((object, function), number): ((_, &lp_klp::manifest::Function), u32)| {
-        let object: &lp_klp::manifest::Object = object;
-        let wanted = key(&object.name, &function.name, function.sympos);
-        let mut planned = plan.functions.iter();
-        let planned = planned.find(|it| key(&it.object, &it.name, it.sympos) == wanted)?;
-        Some(SiteRecord {
-            number,
-            address: planned.entry.jump_at,
-            original: planned.entry.original,
-            new_address: planned.new.start,
-            new_size: planned.new.end - planned.new.start,
-            old_address: planned.entry.address,
-            old_size: planned.entry.size,
-        })
+    let find = |(wanted, number)| {
+        let mut functions = plan.functions.iter();
+        let found = functions.find(|it| key(&it.object, &it.name, it.sympos) == wanted)?;
+        Some((number, found))
     };
-    functions.zip(0..).filter_map(site).collect()
+    keys.zip(0..).filter_map(find).collect()
+}
+
+fn site(number: u32, planned: &PlannedFunction) -> SiteRecord {
+    SiteRecord {
+        number,
+        address: planned.entry.jump_at,
+        original: planned.entry.original,
+        new_address: planned.new.start,
+        new_size: planned.new.end - planned.new.start,
+        old_address: planned.entry.address,
+        old_size: planned.entry.size,
+    }
 }
 
 fn objects<'a>(plan: &'a Plan, images: &'a Images) -> impl Iterator<Item = ObjectRecord> + 'a {

@@ -192,6 +192,41 @@ fn a_thread_inside_keeps_all_as_it_was() {
     assert_eq!(world.program.ask(""), "104 6");
 }
 
+/// Of a patch's function, too, the compiler moves away what is rarely run: a thread there is in the function.
+#[test]
+fn a_thread_in_a_fragment_of_a_patchs_function_is_in_the_function() {
+    let mut world = World::start();
+    let mut low = describe("low", &world.path, &["sleeper"]);
+    low.replace = false;
+    let source = r#"
+        extern volatile int klp$prog$stay$0, klp$prog$inside$0;
+        __attribute__((cold)) int usleep(unsigned);
+        int sleeper(int x)
+        {
+            if (klp$prog$stay$0) {
+                klp$prog$inside$0 = 1;
+                while (klp$prog$stay$0) usleep(1000);
+                klp$prog$inside$0 = 0;
+            }
+            return x;
+        }"#;
+    let low = world.patch(&low, source);
+    let cold = low
+        .symbols
+        .iter()
+        .any(|it| it.name == "sleeper.cold" && it.size > 0);
+    assert!(cold, "gcc made no fragment");
+    world.load(&low).expect("low");
+    world.program.ask("sleep");
+    let mut high = describe("high", &world.path, &["sleeper"]);
+    high.replace = false;
+    let high = world.patch(&high, "int sleeper(int x) { return x + 9; }");
+    let error = world.load(&high).expect_err("a thread is inside");
+    assert!(matches!(error, ProcessError::Busy { .. }), "{error}");
+    world.program.ask("wake");
+    world.load(&high).expect("nobody is inside");
+}
+
 #[test]
 fn what_is_wrong_is_said_before_anything_is_touched() {
     let mut world = World::start();

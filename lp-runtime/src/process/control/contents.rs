@@ -46,6 +46,9 @@ pub struct InstalledPatch {
     pub areas: Vec<AreaRecord>,
     /// The functions that it redirects.
     pub sites: Vec<SiteRecord>,
+    /// What the compiler moved away from its functions: their numbers, addresses and bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fragments: Vec<(u32, u64, u64)>,
     /// Its callbacks by object and kind, and their addresses.
     #[serde(default)]
     pub callbacks: Vec<(String, String, u64)>,

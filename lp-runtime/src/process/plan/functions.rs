@@ -1,5 +1,6 @@
 //! The functions and callbacks of a plan: where each jump goes, and where it leads.
 
+use super::fragments::Fragments;
 use super::{Inputs, Plan, PlannedCallback, PlannedFunction, Refusal, Warning};
 use crate::process::branches::Branches;
 use crate::process::entry::{self, Expected};
@@ -29,8 +30,10 @@ impl Plan {
                 return refusals.push(Refusal::Code { object, error });
             }
         };
+        let fragments = Fragments::of(inputs.patch);
+        let at = (&self.sections, &fragments);
         for function in &object.functions {
-            match plan_function(inputs, image, &branches, &self.sections, (object, function)) {
+            match plan_function(inputs, image, &branches, at, (object, function)) {
                 Ok(Some(planned)) => self.functions.push(planned),
                 // Its part has no place; that has been said.
                 Ok(None) => {}
@@ -96,7 +99,7 @@ fn plan_function<M: ReadMemory + ?Sized>(
     inputs: Inputs<'_, M>,
     image: &Image,
     branches: &Branches,
-    sections: &Sections,
+    (sections, fragments): (&Sections, &Fragments<'_>),
     (object, function): (&Object, &Function),
 ) -> Result<Option<PlannedFunction>, Refusal> {
     let (name, sympos) = (function.name.clone(), function.sympos);
@@ -134,6 +137,11 @@ fn plan_function<M: ReadMemory + ?Sized>(
         entry,
         old,
         new,
+        fragments: inputs
+            .patch
+            .function(new_name(function))
+            .map(|symbol| fragments.of_function(symbol, sections))
+            .unwrap_or_default(),
         name: name.clone(),
     }))
 }

@@ -142,6 +142,7 @@ fn load(
         old_size: 6,
     };
     let patch = InstalledPatch {
+        fragments: Vec::new(),
         id: transaction.contents().next_patch,
         name: "fix".into(),
         manifest: "{}".into(),
