@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
+use lp_runtime::process::journal::Steps;
 use lp_runtime::process::{Ended, Process, Watched};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -24,7 +25,7 @@ pub(crate) fn watch(pid: i32, format: Format) -> Result<Outcome> {
     let process = Process::attach(pid)?;
     let mut tell = |watched: Watched| say(pid, &watched, format);
     let mut until = || matches!(interrupted.read_signal(), Ok(Some(_)));
-    let ended = match process.watch(&mut tell, &mut until)? {
+    let ended = match process.watch(Steps::default(), &mut tell, &mut until)? {
         Ended::Told => "not watched any more",
         Ended::Exited => "it has ended",
         Ended::Exec => "it runs another program now (exec), without patches",

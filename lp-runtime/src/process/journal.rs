@@ -6,6 +6,7 @@
 //! (`evidence`), and where that is in doubt it stays mapped. The tempting wrong way is to unmap by the address: the program may have
 //! mapped something of its own there.
 
+mod entered;
 mod evidence;
 mod recover;
 

@@ -490,10 +490,14 @@ fn begin(
         return Ok(());
     };
     if let Some(journal) = &control.contents().journal {
-        let busy = journal.busy(control.contents());
-        let mut checker = Checker::new(threads.pid(), &view.maps, memory, tables);
-        let in_the_way = checker.in_the_way(threads, &busy);
-        let in_the_way = in_the_way.map_err(|(tid, errno)| StopError::Wait { tid, errno })?;
+        let in_the_way = if journal.is_untouched() {
+            journal.entered(threads)?
+        } else {
+            let busy = journal.busy(control.contents());
+            let mut checker = Checker::new(threads.pid(), &view.maps, memory, tables);
+            let in_the_way = checker.in_the_way(threads, &busy);
+            in_the_way.map_err(|(tid, errno)| StopError::Wait { tid, errno })?
+        };
         if !in_the_way.is_empty() {
             return Err(ProcessError::Busy {
                 name: journal.patch.clone(),

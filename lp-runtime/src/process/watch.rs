@@ -114,12 +114,14 @@ struct Watcher<'p, 't> {
 }
 
 impl Process {
-    /// Watches the process until `until` says so, or there is nothing to watch any more.
+    /// Watches the process until `until` says so, or there is nothing to watch any more. `steps` are those of putting the
+    /// watcher's stub in and taking it out.
     ///
     /// # Errors
     /// Where it cannot be watched, or what was put in for it cannot be taken out.
     pub fn watch(
         &self,
+        mut steps: Steps<'_>,
         tell: &mut dyn FnMut(Watched),
         until: &mut dyn FnMut() -> bool,
     ) -> Result<Ended, ProcessError> {
@@ -128,7 +130,7 @@ impl Process {
         let memory = WriteMemory::open(identity.pid)?;
         let watching = {
             let _lock = Lock::of(identity.pid)?;
-            place::put_in(self, &memory)?
+            place::put_in(self, &memory, &mut steps)?
         };
         let mut watcher = Watcher {
             process: self,
@@ -140,22 +142,28 @@ impl Process {
         };
         watcher.catch_up(false);
         (watcher.tell)(Watched::Began);
-        watcher.run(until)
+        if let Some(ended) = watcher.run(until)? {
+            return Ok(ended);
+        }
+        let _lock = Lock::of(identity.pid)?;
+        place::end(self, &watcher.memory, &mut steps)?;
+        Ok(Ended::Told)
     }
 }
 
 impl Watcher<'_, '_> {
-    fn run(&mut self, until: &mut dyn FnMut() -> bool) -> Result<Ended, ProcessError> {
+    /// Works until it is told to end; or how it ended otherwise.
+    fn run(&mut self, until: &mut dyn FnMut() -> bool) -> Result<Option<Ended>, ProcessError> {
         let words = self.watching.words.address;
         let mut served = 0;
         let mut checked = Instant::now();
         loop {
             if until() {
-                return self.end();
+                return Ok(None);
             }
             let mut now = [0; 12];
             if let Err(error) = self.memory.read(words, &mut now) {
-                return self.lost(&error);
+                return Ok(Some(self.lost(&error)));
             }
             let word = |at: u64| {
                 let at = at as usize;
@@ -166,7 +174,7 @@ impl Watcher<'_, '_> {
             if late || checked.elapsed() >= CHECK {
                 checked = Instant::now();
                 if !self.is_ours() {
-                    return self.gone();
+                    return Ok(Some(self.gone()));
                 }
             }
             if late {
@@ -251,30 +259,24 @@ impl Watcher<'_, '_> {
         control.is_some_and(|it| it.contents().watch.as_ref() == Some(&self.watching))
     }
 
-    fn end(&mut self) -> Result<Ended, ProcessError> {
-        let _lock = Lock::of(self.watching.of.pid)?;
-        place::end(self.process, &self.memory)?;
-        Ok(Ended::Told)
-    }
-
     /// The words cannot be read.
-    fn lost(&self, error: &MemoryError) -> Result<Ended, ProcessError> {
+    fn lost(&self, error: &MemoryError) -> Ended {
         match error {
             // The memory itself is no more.
             MemoryError::Read { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => {
                 self.gone()
             }
-            _ => Ok(Ended::TakenAway),
+            _ => Ended::TakenAway,
         }
     }
 
     /// There is nothing of us in the process any more.
-    fn gone(&self) -> Result<Ended, ProcessError> {
+    fn gone(&self) -> Ended {
         let pid = self.watching.of.pid;
         let start = Instant::now();
         loop {
             if Identity::of(pid).ok() != Some(self.watching.of) {
-                return Ok(Ended::Exited);
+                return Ended::Exited;
             }
             // What ends has no memory, before it is a zombie.
             let mapped = Maps::read(pid).is_ok_and(|maps| maps.iter().next().is_some());
@@ -284,13 +286,13 @@ impl Watcher<'_, '_> {
                     if source.kind() == io::ErrorKind::UnexpectedEof =>
                 {
                     if mapped {
-                        return Ok(Ended::Exec);
+                        return Ended::Exec;
                     }
                 }
-                _ => return Ok(Ended::TakenAway),
+                _ => return Ended::TakenAway,
             }
             if start.elapsed() > PATIENCE {
-                return Ok(Ended::Exited);
+                return Ended::Exited;
             }
             std::thread::sleep(POLL);
         }

@@ -9,7 +9,7 @@ use crate::process::jump::JUMP_SIZE;
 /// A watcher, and what it has in the process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watching {
-    /// The watcher.
+    /// The watcher: the thread that watches.
     pub by: Identity,
     /// The process that it watches: a child that was made since has this record, too.
     pub of: Identity,

@@ -24,34 +24,38 @@ const MADV_WIPEONFORK: u64 = 18;
 const NAME: &str = "(watch)";
 
 /// Puts the stub in, and turns it on.
-pub(super) fn put_in(process: &Process, memory: &WriteMemory) -> Result<Watching, ProcessError> {
+pub(super) fn put_in(
+    process: &Process,
+    memory: &WriteMemory,
+    steps: &mut Steps<'_>,
+) -> Result<Watching, ProcessError> {
     let of = process.about().identity;
+    let by = Identity::of(nix::unistd::gettid().as_raw())?;
     let mut view = View::read(of.pid, memory)?;
-    let mut steps = Steps::default();
     if let Some(other) = view.contents().watch.filter(|it| it.is_live(of)) {
         return Err(WatchError::Watched { by: other.by.pid }.into());
     }
     // The stub of a watcher that was killed goes.
-    process.put_right(&mut view, memory, &mut steps, PATIENCE)?;
+    process.put_right(&mut view, memory, steps, PATIENCE)?;
     if let Some(other) = view.contents().watch {
         return Err(WatchError::Watched { by: other.by.pid }.into());
     }
     let watching = with_threads(of.pid, |threads| {
-        prepare(threads, &mut view, memory, &mut steps)?;
+        prepare(threads, &mut view, memory, steps)?;
         let work = Work {
             threads,
             memory,
-            steps: &mut steps,
+            steps: steps,
             timeout: PATIENCE,
         };
-        try_put_in(work, &mut view, of)
+        try_put_in(work, &mut view, (by, of))
     })?;
     let watching = match watching {
         Ok(watching) => watching,
         Err(error) => {
             // As after a killed watcher.
             let mut view = View::read(of.pid, memory)?;
-            process.put_right(&mut view, memory, &mut steps, PATIENCE)?;
+            process.put_right(&mut view, memory, steps, PATIENCE)?;
             return Err(error);
         }
     };
@@ -67,7 +71,11 @@ pub(super) fn arm(memory: &WriteMemory, watching: &Watching) -> Result<(), Write
     )
 }
 
-fn try_put_in(work: Work<'_, '_>, view: &mut View, of: Identity) -> Result<Watching, ProcessError> {
+fn try_put_in(
+    work: Work<'_, '_>,
+    view: &mut View,
+    (by, of): (Identity, Identity),
+) -> Result<Watching, ProcessError> {
     let hook = hook::find(&view.images, work.memory)?;
     let gate = Gate::find(of.pid, &view.maps, work.memory)?;
     let tables = view.tables(of.pid, work.memory);
@@ -83,9 +91,8 @@ fn try_put_in(work: Work<'_, '_>, view: &mut View, of: Identity) -> Result<Watch
         size: PAGE,
         protection,
     };
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
     let watching = Watching {
-        by: Identity::of(own)?,
+        by,
         of,
         hook: hook.jump_at,
         original: hook.original,
@@ -147,16 +154,19 @@ fn try_put_in(work: Work<'_, '_>, view: &mut View, of: Identity) -> Result<Watch
 }
 
 /// Takes the stub out of a process that is watched no longer.
-pub(super) fn end(process: &Process, memory: &WriteMemory) -> Result<(), ProcessError> {
+pub(super) fn end(
+    process: &Process,
+    memory: &WriteMemory,
+    steps: &mut Steps<'_>,
+) -> Result<(), ProcessError> {
     let pid = process.about().identity.pid;
     let mut view = View::read(pid, memory)?;
     with_threads(pid, |threads| {
-        let mut steps = Steps::default();
-        prepare(threads, &mut view, memory, &mut steps)?;
+        prepare(threads, &mut view, memory, steps)?;
         let mut work = Work {
             threads,
             memory,
-            steps: &mut steps,
+            steps: steps,
             timeout: PATIENCE,
         };
         take_out(&mut work, &mut view)

@@ -3,6 +3,7 @@
 use super::BOTH;
 use super::support::{Host, both, soon};
 use crate::program::Speaker;
+use lp_runtime::process::journal::Steps;
 use lp_runtime::process::{Ended, Happened, Process, ProcessError, State, Watched};
 use std::process::Command;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ impl Watcher {
         let until = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let process = Process::attach(pid)?;
-            process.watch(&mut |it| drop(send.send(it)), &mut || {
+            process.watch(Steps::default(), &mut |it| drop(send.send(it)), &mut || {
                 until.load(Ordering::SeqCst)
             })
         });
@@ -99,7 +100,9 @@ fn a_patch_may_be_loaded_while_somebody_watches() {
     let patch = host.patch(&both(&host, "fix"), BOTH);
     host.process.load(&patch, soon()).expect("it waits");
     assert_eq!(host.program.ask("open 0 plugin.so"), "11 102");
-    let second = host.process.watch(&mut |_| (), &mut || true);
+    let second = host
+        .process
+        .watch(Steps::default(), &mut |_| (), &mut || true);
     let error = second.expect_err("there is one");
     assert!(error.to_string().contains("watches it already"), "{error}");
     host.process.unload("fix", soon()).expect("it goes");
@@ -249,4 +252,44 @@ fn what_only_the_linker_knows_is_waited_for() {
     let answer = host.program.ask("");
     assert!(answer.starts_with("1 100"), "{answer}");
     watcher.end();
+}
+
+#[test]
+fn a_watcher_killed_at_its_beginning_or_end_leaves_what_the_next_one_takes_away() {
+    let mut host = Host::start();
+    let patch = host.patch(&both(&host, "fix"), BOTH);
+    host.process.load(&patch, soon()).expect("it waits");
+    let mappings = host.mappings();
+    let mut killed = 0;
+    for count in 0.. {
+        let mut left = count;
+        let mut hook = |_| {
+            if left == 0 {
+                std::panic::resume_unwind(Box::new("killed"));
+            }
+            left -= 1;
+        };
+        let watch = std::panic::AssertUnwindSafe(|| {
+            let steps = Steps::told_to(&mut hook);
+            host.process.watch(steps, &mut |_| (), &mut || true)
+        });
+        // A watcher is a thread: it is dead when that is.
+        let died = std::thread::scope(|scope| scope.spawn(watch).join().is_err());
+        let lives = |host: &Host| {
+            let watching = host.process.contents().expect("known").watch;
+            watching.is_some_and(|it| it.is_live(host.process.about().identity))
+        };
+        while lives(&host) {
+            std::thread::yield_now();
+        }
+        killed += usize::from(died);
+        assert_eq!(host.program.ask(""), "11 -");
+        host.process.catch_up(soon()).expect("it is made good");
+        assert_eq!(host.mappings(), mappings, "after step {count}");
+        if !died {
+            break;
+        }
+    }
+    assert!(killed > 10, "{killed}");
+    assert!(host.process.contents().expect("known").watch.is_none());
 }

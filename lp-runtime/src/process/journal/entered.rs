@@ -1,0 +1,50 @@
+//! Who may be inside a patch of which no jump was ever written.
+//!
+//! Nobody but a thread that was running a callback when the loader was killed, and callbacks have a stack of their own. So
+//! where each thread is tells, also in a program whose stacks cannot be unwound: what could not be put in must not stay for
+//! that.
+
+use super::Journal;
+use crate::process::area::Area;
+use crate::process::check::{BusyThread, InTheWay};
+use crate::process::control::{AreaRecord, Direction};
+use crate::process::registers::Registers;
+use crate::process::threads::{StopError, Threads};
+
+impl Journal {
+    /// Whether no text has been changed for what was on its way in.
+    pub fn is_untouched(&self) -> bool {
+        matches!(self.direction, Direction::Load | Direction::Coming) && self.changes.is_empty()
+    }
+
+    /// The stopped threads that run a callback.
+    ///
+    /// # Errors
+    /// Where a thread is not stopped.
+    pub fn entered(&self, threads: &Threads) -> Result<Vec<BusyThread>, StopError> {
+        let mut inside = Vec::new();
+        for tid in threads.tids() {
+            let registers = Registers::of(tid).map_err(|errno| StopError::Wait { tid, errno })?;
+            let mut areas = self.areas.iter().chain(&self.mapping);
+            if areas.any(|area| is_inside(area, &registers)) {
+                let why = InTheWay::Inside {
+                    function: format!("patch {}", self.patch),
+                    frame: 0,
+                    frames: Vec::new(),
+                };
+                inside.push(BusyThread { tid, why });
+            }
+        }
+        Ok(inside)
+    }
+}
+
+fn is_inside(area: &AreaRecord, registers: &Registers) -> bool {
+    let at = match area.protection {
+        Area::Text => registers.pc(),
+        // An empty stack begins where its memory ends.
+        Area::Data => registers.sp().wrapping_sub(1),
+        Area::ReadOnly => return false,
+    };
+    at.wrapping_sub(area.address) < area.size
+}
