@@ -247,6 +247,13 @@ impl Watcher<'_, '_> {
 
     fn try_catch_up(&mut self) -> Result<Vec<Happened>, ProcessError> {
         let _lock = Lock::of(self.watching.of.pid)?;
+        let control = Control::find(&Maps::read(self.watching.of.pid)?, &self.memory)?;
+        let contents = control.map(|it| it.contents().clone()).unwrap_or_default();
+        let concerned = contents.patches.iter().any(|patch| patch.file.is_some());
+        if !concerned && contents.journal.is_none() {
+            // No patch is for anything that comes and goes: the program need not wait until all objects are read.
+            return Ok(Vec::new());
+        }
         let mut view = View::read(self.watching.of.pid, &self.memory)?;
         self.process
             .put_right(&mut view, &self.memory, &mut Steps::default(), PATIENCE)

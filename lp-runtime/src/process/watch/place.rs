@@ -45,7 +45,7 @@ pub(super) fn put_in(
         let work = Work {
             threads,
             memory,
-            steps: steps,
+            steps,
             timeout: PATIENCE,
         };
         try_put_in(work, &mut view, (by, of))
@@ -166,7 +166,7 @@ pub(super) fn end(
         let mut work = Work {
             threads,
             memory,
-            steps: steps,
+            steps,
             timeout: PATIENCE,
         };
         take_out(&mut work, &mut view)
