@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lp_runtime::kernel::PatchName;
-use lp_runtime::process::trust;
+use lp_runtime::process::{self, trust};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +23,9 @@ A process instead of the kernel:
   lp-ctl list --pid 4711                        what is installed in it
   lp-ctl watch --pid 4711                       patch what it loads later, before that runs
   lp-ctl unload fix --pid 4711                  back to the code before, and the memory too
+  lp-ctl load fix.lp --pid 4711 --consistency per-thread
+                                                where a thread never leaves what is patched
+  lp-ctl status --pid 4711                      which threads hold such a load up
 
 Exit codes: 0 done, 1 error, 2 refused, by the kernel or before it was asked, or the transition did not end in time";
 
@@ -62,6 +65,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
+        switch: Switch,
+        #[command(flatten)]
         trust: Trust,
         /// Load a process's patch though none of the objects that it is for are there yet: it waits for them
         #[arg(long)]
@@ -70,19 +75,25 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Disable a patch (or turn its enabling back) and wait until every task has left it
+    /// Disable a patch (or turn its enabling back) and wait until every task has left it; in a process, unload it
     Disable {
         /// The patch, as `lp-ctl list` shows it
         name: PatchName,
         #[command(flatten)]
         limit: Limit,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        switch: Switch,
     },
-    /// Turn the disabling of a patch back while it is in transition
+    /// Turn the disabling of a patch back while it is in transition; in a process, also go on with its enabling
     Enable {
         /// The patch, as `lp-ctl list` shows it
         name: PatchName,
         #[command(flatten)]
         limit: Limit,
+        #[command(flatten)]
+        place: Place,
     },
     /// Remove the module of a disabled patch; take a patch out of a process
     Unload {
@@ -92,6 +103,8 @@ pub(crate) enum Command {
         limit: Limit,
         #[command(flatten)]
         place: Place,
+        #[command(flatten)]
+        switch: Switch,
     },
     /// Show the installed patches, one a line
     List {
@@ -107,6 +120,8 @@ pub(crate) enum Command {
     Status {
         /// Only this patch
         name: Option<PatchName>,
+        #[command(flatten)]
+        place: Place,
     },
     /// Patch what a process loads later before it runs, until interrupted (SIGINT, SIGTERM)
     Watch {
@@ -118,11 +133,14 @@ pub(crate) enum Command {
     #[command(
         long_about = "End a transition at once, though tasks may still be in the code that it changes.\n\n\
         This is the last resort: such a task then runs old and new code mixed. The kernel never lets the modules \
-        concerned be unloaded afterwards, and no further patch can replace this one cleanly."
+        concerned be unloaded afterwards, and no further patch can replace this one cleanly. In a process the memory of what such \
+        a thread leaves stays until the process ends."
     )]
     Force {
         /// The patch in transition
         name: PatchName,
+        #[command(flatten)]
+        place: Place,
     },
 }
 
@@ -135,6 +153,31 @@ pub(crate) struct Place {
     /// In every process that runs this program
     #[arg(long, value_name = "EXECUTABLE")]
     pub(crate) all: Option<PathBuf>,
+}
+
+/// How a process's threads switch.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Switch {
+    /// When the threads of a process run the new code
+    #[arg(long, value_enum, default_value_t = Consistency::AllAtOnce)]
+    pub(crate) consistency: Consistency,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Consistency {
+    /// All at once, when none is inside a function that changes
+    AllAtOnce,
+    /// Each when it is not inside a function that changes, as tasks in the kernel
+    PerThread,
+}
+
+impl From<Consistency> for process::Consistency {
+    fn from(consistency: Consistency) -> Self {
+        match consistency {
+            Consistency::AllAtOnce => Self::AllAtOnce,
+            Consistency::PerThread => Self::PerThread,
+        }
+    }
 }
 
 /// Who must vouch for what is loaded into a process. Of modules the kernel itself asks.
@@ -150,7 +193,8 @@ pub(crate) struct Trust {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Limit {
-    /// How long to wait for the transition. The kernel's goes on after that, only the wait ends; a process is then as it was
+    /// How long to wait for the transition. After that only the wait ends, and in the kernel the transition goes on; a process is as
+    /// it was, or with `--consistency per-thread` stays where it is
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }

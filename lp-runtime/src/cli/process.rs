@@ -11,10 +11,10 @@ use lp_klp::manifest::Manifest;
 use lp_klp::signature;
 use lp_runtime::process::patch_file::PatchFile;
 use lp_runtime::process::trust::TrustedKeys;
-use lp_runtime::process::{Done, Options, Process, ProcessError, Standing, State};
+use lp_runtime::process::{Done, Left, Options, Process, ProcessError, Standing, State};
 use serde::Serialize;
 
-use super::args::{Place, Trust};
+use super::args::{Consistency, Place, Trust};
 use super::run::{Failure, Outcome};
 
 /// What is said of a process that would take a patch.
@@ -51,6 +51,22 @@ pub(crate) struct Listed {
     /// The patch that a killed loader left half way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unfinished: Option<String>,
+    /// The transition that is under way; only a status says who holds it up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transition: Option<InTransition>,
+}
+
+/// A transition in a process.
+#[derive(Debug, Serialize)]
+pub(crate) struct InTransition {
+    pub(crate) name: String,
+    /// Whether threads go to the patch.
+    pub(crate) enabling: bool,
+    /// It was forced.
+    pub(crate) forced: bool,
+    /// Who has not switched, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) held_up_by: Option<Vec<Left>>,
 }
 
 /// A patch in a process.
@@ -60,6 +76,8 @@ pub(crate) struct Patch {
     pub(crate) version: String,
     /// In use; a patch that was replaced is not, but may still be in memory.
     pub(crate) enabled: bool,
+    /// A transition away from it was forced: its memory stays.
+    pub(crate) forced: bool,
     pub(crate) functions: Vec<String>,
     /// Its objects that are not patched now, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -108,6 +126,8 @@ fn running(program: &Path) -> Result<Vec<i32>> {
 pub(crate) struct How {
     /// How long threads may be in the way.
     pub(crate) timeout: Duration,
+    /// When threads switch.
+    pub(crate) consistency: Consistency,
     /// Also where none of its objects is there yet.
     pub(crate) late: bool,
     /// Not really.
@@ -131,7 +151,7 @@ pub(crate) fn load(file: &Path, place: &Place, trust: &Trust, how: &How) -> Resu
         }
         match how.dry_run {
             true => process.rehearse(&patch),
-            false => process.load(&patch, options(how.timeout)),
+            false => process.load(&patch, options(how.timeout, how.consistency)),
         }
     })
 }
@@ -165,20 +185,46 @@ pub(crate) fn inventory(place: &Place) -> Result<Vec<Inventory>> {
 }
 
 /// Takes a patch out.
-pub(crate) fn unload(name: &str, place: &Place, timeout: Duration) -> Result<Outcome> {
+pub(crate) fn unload(
+    name: &str,
+    place: &Place,
+    timeout: Duration,
+    consistency: Consistency,
+) -> Result<Outcome> {
     each(place, name, "unloaded from", |process| {
-        // A dash and an underscore are the same in a module's name, which this one was read as.
-        let is_it = |of: &str| of.replace('-', "_") == name;
-        let patches = process.contents()?.patches;
-        let known = patches.iter().find(|patch| is_it(&patch.name));
-        let name = known.map_or(name, |patch| &patch.name);
-        process.unload(name, options(timeout))
+        process.unload(&known(process, name)?, options(timeout, consistency))
     })
 }
 
-fn options(timeout: Duration) -> Options<'static> {
+/// Has all threads run a patch that is in transition.
+pub(crate) fn enable(name: &str, place: &Place, timeout: Duration) -> Result<Outcome> {
+    each(place, name, "enabled in", |process| {
+        process.enable(
+            &known(process, name)?,
+            options(timeout, Consistency::PerThread),
+        )
+    })
+}
+
+/// Ends a transition at once.
+pub(crate) fn force(name: &str, place: &Place) -> Result<Outcome> {
+    each(place, name, "forced in", |process| {
+        process.force(&known(process, name)?, Options::default())
+    })
+}
+
+/// A patch's name as the process has it: a dash and an underscore are the same in a module's name, which this one was read as.
+fn known(process: &Process, name: &str) -> Result<String, ProcessError> {
+    let is_it = |of: &str| of.replace('-', "_") == name;
+    let patches = process.contents()?.patches.into_iter();
+    let known = patches.map(|it| it.name).find(|of| is_it(of));
+    Ok(known.unwrap_or_else(|| name.to_owned()))
+}
+
+fn options(timeout: Duration, consistency: Consistency) -> Options<'static> {
     Options {
         timeout,
+        consistency: consistency.into(),
         ..Options::default()
     }
 }
@@ -228,40 +274,70 @@ fn each(
 
 /// What is installed.
 pub(crate) fn list(place: &Place) -> Result<Outcome> {
-    let mut processes = Vec::new();
-    for pid in place.pids()? {
-        let process = Process::attach(pid)?;
-        let contents = process.contents()?;
-        let objects = if contents.patches.is_empty() {
-            Vec::new()
-        } else {
-            process.objects()?
-        };
-        let watching = contents.watch;
-        let patches = contents.patches.into_iter().map(|patch| {
-            let not_patched = |it: &&Standing| it.patch == patch.name && it.state != State::Patched;
-            let manifest = Manifest::from_json(patch.manifest.as_bytes()).ok();
-            let functions = manifest.iter().flat_map(|of| &of.objects);
-            let functions = functions.flat_map(|object| &object.functions);
-            Patch {
-                functions: functions.map(|function| function.name.clone()).collect(),
-                not_patched: objects.iter().filter(not_patched).cloned().collect(),
-                version: manifest
-                    .as_ref()
-                    .map_or_else(String::new, |of| of.version.clone()),
-                name: patch.name,
-                enabled: patch.enabled,
-            }
-        });
-        processes.push(Listed {
-            pid,
-            program: process.about().exe.to_string_lossy().into_owned(),
-            patches: patches.collect(),
-            watched_by: watching
-                .filter(|it| it.is_live(process.about().identity))
-                .map(|it| it.by.pid),
-            unfinished: contents.journal.map(|journal| journal.patch),
-        });
-    }
+    let pids = place.pids()?.into_iter();
+    let processes = pids.map(listed).collect::<Result<_>>()?;
     Ok(Outcome::Installed { processes })
+}
+
+/// What is installed, maybe of one patch alone, and who holds a transition up.
+pub(crate) fn status(only: Option<&str>, place: &Place) -> Result<Outcome> {
+    let one = |pid| {
+        let mut listed = listed(pid)?;
+        let process = Process::attach(pid)?;
+        if let Some(name) = only {
+            let name = known(&process, name)?;
+            listed.patches.retain(|it| it.name == name);
+            if listed.patches.is_empty() {
+                return Err(ProcessError::NotInstalled { name }.into());
+            }
+        }
+        if let (Some(transition), Some(underway)) = (&mut listed.transition, process.underway()?) {
+            transition.held_up_by = Some(underway.left);
+        }
+        Ok(listed)
+    };
+    let processes = place.pids()?.into_iter().map(one).collect::<Result<_>>()?;
+    Ok(Outcome::ProcessStatus { processes })
+}
+
+fn listed(pid: i32) -> Result<Listed> {
+    let process = Process::attach(pid)?;
+    let contents = process.contents()?;
+    let objects = if contents.patches.is_empty() {
+        Vec::new()
+    } else {
+        process.objects()?
+    };
+    let watching = contents.watch;
+    let patches = contents.patches.into_iter().map(|patch| {
+        let not_patched = |it: &&Standing| it.patch == patch.name && it.state != State::Patched;
+        let manifest = Manifest::from_json(patch.manifest.as_bytes()).ok();
+        let functions = manifest.iter().flat_map(|of| &of.objects);
+        let functions = functions.flat_map(|object| &object.functions);
+        Patch {
+            functions: functions.map(|function| function.name.clone()).collect(),
+            not_patched: objects.iter().filter(not_patched).cloned().collect(),
+            version: manifest
+                .as_ref()
+                .map_or_else(String::new, |of| of.version.clone()),
+            name: patch.name,
+            enabled: patch.enabled,
+            forced: patch.forced,
+        }
+    });
+    Ok(Listed {
+        pid,
+        program: process.about().exe.to_string_lossy().into_owned(),
+        patches: patches.collect(),
+        watched_by: watching
+            .filter(|it| it.is_live(process.about().identity))
+            .map(|it| it.by.pid),
+        unfinished: contents.journal.map(|journal| journal.patch),
+        transition: contents.transition.map(|it| InTransition {
+            name: it.patch,
+            enabling: it.patched,
+            forced: it.forced,
+            held_up_by: None,
+        }),
+    })
 }

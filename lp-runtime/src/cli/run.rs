@@ -58,6 +58,10 @@ pub(crate) enum Outcome {
     Installed {
         processes: Vec<process::Listed>,
     },
+    /// The same, with who holds a transition up.
+    ProcessStatus {
+        processes: Vec<process::Listed>,
+    },
 }
 
 impl Outcome {
@@ -94,12 +98,14 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
             file,
             limit,
             place,
+            switch,
             trust,
             late,
             dry_run,
         } if place.is_process() => {
             let how = process::How {
                 timeout: limit.timeout,
+                consistency: switch.consistency,
                 late: *late,
                 dry_run: *dry_run,
             };
@@ -108,8 +114,28 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         Command::Load { dry_run: true, .. } => bail!(
             "--dry-run is for processes: give --pid or --all. Of a module lp-verify says whether this kernel would take it"
         ),
-        Command::Unload { name, limit, place } if place.is_process() => {
-            process::unload(name.as_str(), place, limit.timeout)?
+        Command::Unload {
+            name,
+            limit,
+            place,
+            switch,
+        }
+        | Command::Disable {
+            name,
+            limit,
+            place,
+            switch,
+        } if place.is_process() => {
+            process::unload(name.as_str(), place, limit.timeout, switch.consistency)?
+        }
+        Command::Enable { name, limit, place } if place.is_process() => {
+            process::enable(name.as_str(), place, limit.timeout)?
+        }
+        Command::Force { name, place } if place.is_process() => {
+            process::force(name.as_str(), place)?
+        }
+        Command::Status { name, place } if place.is_process() => {
+            process::status(name.as_ref().map(PatchName::as_str), place)?
         }
         Command::List { place } if place.is_process() => process::list(place)?,
         Command::Watch { pid } => watch::watch(*pid, args.format)?,
@@ -127,14 +153,14 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
                 transition_ms,
             }
         }
-        Command::Disable { name, limit } => {
+        Command::Disable { name, limit, .. } => {
             let time = watched(|progress| kernel::disable(&host, name, &wait(limit), progress))?;
             Outcome::Disabled {
                 name: name.clone(),
                 transition_ms: milliseconds(time),
             }
         }
-        Command::Enable { name, limit } => {
+        Command::Enable { name, limit, .. } => {
             let time = watched(|progress| kernel::enable(&host, name, &wait(limit), progress))?;
             Outcome::Enabled {
                 name: name.clone(),
@@ -152,10 +178,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
             Outcome::Inventory(process::inventory(place)?)
         }
         Command::Inventory { .. } => Outcome::Inventory(vec![kernel::inventory(&host)?]),
-        Command::Status { name } => Outcome::Status {
+        Command::Status { name, .. } => Outcome::Status {
             patches: status(&host, name.as_ref())?,
         },
-        Command::Force { name } => {
+        Command::Force { name, .. } => {
             kernel::force(&host, name)?;
             Outcome::Forced { name: name.clone() }
         }

@@ -7,7 +7,7 @@ use lp_runtime::kernel::{Patch, Task};
 use serde_json::json;
 
 use super::args::Format;
-use super::process::{Listed, One, WOULD_GO};
+use super::process::{InTransition, Listed, One, WOULD_GO};
 use super::run::{Outcome, Status};
 
 /// How much of a task's stack is shown.
@@ -70,7 +70,9 @@ pub(crate) fn outcome(outcome: &Outcome, format: Format) -> io::Result<()> {
         Outcome::Status { patches } => status(&mut out, patches),
         Outcome::Processes { processes } => done(&mut out, processes),
         Outcome::Watched { pid, ended } => writeln!(out, "process {pid}: {ended}"),
-        Outcome::Installed { processes } => installed(&mut out, processes),
+        Outcome::Installed { processes } | Outcome::ProcessStatus { processes } => {
+            installed(&mut out, processes)
+        }
     }
 }
 
@@ -147,7 +149,14 @@ fn installed(out: &mut dyn Write, processes: &[Listed]) -> io::Result<()> {
             writeln!(out, "  no livepatch is installed")?;
         }
         for patch in &process.patches {
-            let state = if patch.enabled { "enabled" } else { "replaced" };
+            let of_patch = process.transition.as_ref();
+            let state = match of_patch.filter(|it| it.name == patch.name) {
+                Some(transition) if transition.enabling => "enabling",
+                Some(_) => "disabling",
+                None if patch.forced => "forced out, its memory stays",
+                None if patch.enabled => "enabled",
+                None => "replaced",
+            };
             let (name, functions) = (&patch.name, patch.functions.len());
             writeln!(
                 out,
@@ -164,6 +173,9 @@ fn installed(out: &mut dyn Write, processes: &[Listed]) -> io::Result<()> {
                 "  watched by process {by}: what it loads is patched before it runs"
             )?;
         }
+        if let Some(transition) = &process.transition {
+            write!(out, "{}", left(transition))?;
+        }
         if let Some(patch) = &process.unfinished {
             writeln!(
                 out,
@@ -172,6 +184,32 @@ fn installed(out: &mut dyn Write, processes: &[Listed]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Who holds a transition up, and what can be done.
+fn left(transition: &InTransition) -> String {
+    let name = &transition.name;
+    let Some(left) = &transition.held_up_by else {
+        return format!("  {name} is in transition; `lp-ctl status` shows who holds it up\n");
+    };
+    let mut text = format!("  {name}: {} threads left\n", left.len());
+    for thread in left {
+        text += &format!(
+            "  thread {} ({}): {}\n",
+            thread.tid, thread.name, thread.why
+        );
+        for frame in thread.frames.iter().take(FRAMES) {
+            text += &format!("    {frame}\n");
+        }
+    }
+    let (on, back) = if transition.enabling {
+        ("enable", "disable")
+    } else {
+        ("disable", "enable")
+    };
+    text +=
+        &format!("  help: `lp-ctl {on} {name}` goes on, `lp-ctl {back} {name}` turns it back\n");
+    text
 }
 
 fn list(out: &mut dyn Write, patches: &[Patch]) -> io::Result<()> {

@@ -143,6 +143,20 @@ impl World {
         self.simple("fix", &["one", "resident"], &format!("{ONE} {RESIDENT}"))
     }
 
+    /// The same in a file.
+    pub(super) fn fix_file(&self) -> PathBuf {
+        let manifest = self.describe("fix", &["one", "resident"]);
+        let bytes = make(
+            &self.folder,
+            &format!("{ONE} {RESIDENT}"),
+            &["-fPIC"],
+            &manifest,
+        );
+        let path = self.folder.path("fix.lp");
+        std::fs::write(&path, bytes).expect("the patch");
+        path
+    }
+
     pub(super) fn load(&self, patch: &PatchFile) -> Result<(), ProcessError> {
         self.process.load(patch, soon()).map(drop)
     }
