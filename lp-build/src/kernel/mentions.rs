@@ -1,7 +1,7 @@
 //! Which files say one of some names, or can put one together.
 //!
 //! A name is also said where a macro pastes it (`##`) from pieces: those in the macro, and those where it is used. So a file
-//! counts where the name can be made of at most four words that are its own or that stand in a macro which pastes. That errs on
+//! counts where the name can be made of at most four words that are its own or that stand in a macro of a header which pastes. That errs on
 //! the side of too many: words of comments count. The tempting wrong way is to search for the name alone.
 
 use rayon::prelude::*;
@@ -25,10 +25,21 @@ pub fn mention(paths: &[(String, PathBuf)], names: &BTreeSet<String>) -> BTreeSe
             (path, text.map(|text| wanted.said(&text)))
         })
         .collect();
-    let pasting: FxHashSet<&[u8]> = said
-        .iter()
-        .filter_map(|(_, said)| said.as_ref())
-        .flat_map(|said| &said.pasting)
+    let all = || {
+        said.iter()
+            .filter_map(|(path, said)| Some((path, said.as_ref()?)))
+    };
+    let included: FxHashSet<&str> = all()
+        .flat_map(|(_, said)| said.sources.iter().map(String::as_str))
+        .collect();
+    // What a source defines, no other file can use; its own words count for it in any case.
+    let is_shared = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        !name.ends_with(".c") || included.contains(name)
+    };
+    let pasting: FxHashSet<&[u8]> = all()
+        .filter(|(path, _)| is_shared(path))
+        .flat_map(|(_, said)| &said.pasting)
         .map(|word| wanted.piece(*word))
         .collect();
     let mentions = |said: &Said| {
@@ -64,6 +75,8 @@ struct Said {
     whole: bool,
     pieces: FxHashSet<u32>,
     pasting: FxHashSet<u32>,
+    /// The names of sources that it includes.
+    sources: Vec<String>,
 }
 
 impl Wanted {
@@ -106,6 +119,7 @@ impl Wanted {
         let mut said = Said::default();
         for line in logical_lines(text) {
             let pastes = is_define(line) && pastes(line);
+            said.sources.extend(included_source(line));
             for word in words(line).filter(|word| word.len() <= self.longest) {
                 match self.ids.get(word) {
                     None => {}
@@ -175,6 +189,18 @@ fn is_define(line: &[u8]) -> bool {
     let line = line.trim_ascii_start();
     let rest = line.strip_prefix(b"#").map(<[u8]>::trim_ascii_start);
     rest.is_some_and(|rest| rest.starts_with(b"define"))
+}
+
+/// `b.c` of `#include "a/b.c"`, and of a macro that stands for it.
+fn included_source(line: &[u8]) -> Option<String> {
+    let rest = line.trim_ascii_start().strip_prefix(b"#")?;
+    let end = [&b".c\""[..], b".c>"]
+        .into_iter()
+        .find_map(|end| memchr::memmem::find(rest, end))?
+        + 2;
+    let path = String::from_utf8_lossy(rest.get(..end)?).into_owned();
+    let name = path.rsplit(['/', '"', '<']).next()?;
+    Some(name.to_owned())
 }
 
 fn pastes(line: &[u8]) -> bool {

@@ -179,6 +179,25 @@ const FILES: [(&str, &str); 8] = [
 ];
 
 #[test]
+fn a_source_pastes_for_itself_and_for_who_includes_it() {
+    let files = [
+        ("a.c", "#define GLUE(a) do_the_##a\n"),
+        ("thing.c", "int thing;"),
+        ("own.c", "#define GLUE(a) do_the_##a\nint thing;"),
+    ];
+    let made = |files: &[(&str, &str)]| -> Vec<String> {
+        let tree = folder(files);
+        let place = |(path, _): &(&str, &str)| ((*path).to_owned(), tree.path().join(path));
+        let paths: Vec<_> = files.iter().map(place).collect();
+        let names = BTreeSet::from(["do_the_thing".to_owned()]);
+        mention(&paths, &names).into_iter().collect()
+    };
+    assert_eq!(made(&files), ["own.c"]);
+    let included = [&files[..], &[("b.h", "#define A <x/a.c>\n")]].concat();
+    assert_eq!(made(&included), ["own.c", "thing.c"]);
+}
+
+#[test]
 fn who_says_a_name_or_can_paste_it() {
     let tree = folder(&FILES);
     let paths: Vec<_> = FILES
