@@ -1,6 +1,7 @@
 //! `cargo xtask bench build`: how long lp-build takes for one file, cold and warm, for fifty, and for a header, how much
 //! memory, and how long the kernel takes to load and to switch; beside the last run.
 //! `cargo xtask bench diff`: the same for lp-diff. `cargo xtask bench fleet`: the same for lp-verify and a million machines.
+//! `cargo xtask bench process`: the same for patching a process.
 //!
 //! A benchmark and not a timed test: a limit in a test fails on a busy machine and hides what crept in on a fast one.
 
@@ -9,6 +10,7 @@ mod change;
 mod diff;
 mod fleet;
 mod memory;
+mod process;
 #[path = "../../lp-diff/benches/synthetic/mod.rs"]
 mod synthetic;
 mod table;
@@ -44,6 +46,8 @@ enum What {
     },
     /// lp-verify for an inventory of a million machines
     Fleet,
+    /// Patching a process: how long it stands still, how long it takes in all, and what a patched call costs
+    Process,
 }
 
 /// Measures and prints.
@@ -52,5 +56,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Build { case, warm } => build::run(case, *warm),
         What::Diff { objects } => diff::run(objects.as_deref()),
         What::Fleet => fleet::run(),
+        What::Process => process::run(),
     }
 }

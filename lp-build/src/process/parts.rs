@@ -10,7 +10,8 @@ use object::{Endianness, elf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Finds the link that made the binary: by the name given with `--built`, by soname, or by file name.
+/// Finds the link that made the binary: by the name given with `--built`, by soname, or by file name. Where several have
+/// the soname (a configure script tries whether it can link a library), the file name decides.
 pub(super) fn link<'b>(
     record: &'b Record,
     (binary, soname): (&Path, Option<&str>),
@@ -39,6 +40,9 @@ pub(super) fn link<'b>(
     if found.is_empty() {
         let named = links.values();
         found.extend(named.filter(|link| link.output.file_name() == name));
+    }
+    if found.len() > 1 && found.iter().any(|link| link.output.file_name() == name) {
+        found.retain(|link| link.output.file_name() == name);
     }
     match found[..] {
         [only] => Ok(only),

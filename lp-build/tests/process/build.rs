@@ -117,6 +117,17 @@ fn a_shared_library_that_lets_others_define_its_names() {
 }
 
 #[test]
+fn a_link_that_only_tries_whether_it_can_be_done() {
+    let makefile = "CFLAGS = -O2 -fPIC\nSO = $(CC) -shared -Wl,-soname,libw.so.1\nlibw.so.1: work.o\n\t\
+                    echo 'int try;' > try.c; $(SO) -fPIC -o try.so try.c; rm try.*\n\t$(SO) -o $@ $^\n";
+    let lab = Lab::new(
+        &[("Makefile", makefile), ("work.c", WORK)],
+        &[("work.c", "int work(int x) { return x * 7; }\n")],
+    );
+    assert_eq!(lab.patch("libw.so.1").functions(), ["work"]);
+}
+
+#[test]
 fn link_time_optimisation_is_refused() {
     let makefile = "CFLAGS = -O2 -flto\nprog: main.o work.o\n\t$(CC) $(CFLAGS) -o $@ $^\n";
     let lab = Lab::new(

@@ -38,23 +38,33 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts both.
-    pub(crate) fn start(program: &Program, source: &Path, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(
+        program: &Program,
+        source: &Path,
+        binary: &Path,
+        folder: &Path,
+    ) -> Result<Self> {
         fs::create_dir_all(folder.join("logs"))
             .with_context(|| format!("create {}", folder.display()))?;
         for (name, text) in program.files {
             let file = folder.join(name);
             fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
         }
-        let binary = source.join(program.binary);
-        let server = spawn(program.start, source, &binary, folder, "server.log")?;
+        let server = spawn(program.start, source, binary, folder, "server.log")?;
         let mut server = Self {
             server: Held(server),
             load: None,
-            said: folder.join("load.log"),
+            said: folder.join(if program.load.is_empty() {
+                "server.log"
+            } else {
+                "load.log"
+            }),
         };
         server.wait_for_the_port()?;
-        let load = spawn(program.load, source, &binary, folder, "load.log")?;
-        server.load = Some(Held(load));
+        if !program.load.is_empty() {
+            let load = spawn(program.load, source, binary, folder, "load.log")?;
+            server.load = Some(Held(load));
+        }
         Ok(server)
     }
 
@@ -82,7 +92,7 @@ impl Server {
     /// That both still run, and that no request of the load failed.
     pub(crate) fn check(&mut self) -> Result<()> {
         if let Some(status) = self.server.0.try_wait()? {
-            bail!("the program ended: {status}");
+            bail!("the program ended: {status}: {}", self.said());
         }
         if let Some(load) = &mut self.load
             && let Some(status) = load.0.try_wait()?
@@ -110,18 +120,42 @@ impl Server {
         Ok(self.said())
     }
 
-    /// Mappings and KiB of memory of all its processes.
-    pub(crate) fn memory(&self) -> (usize, u64) {
+    /// Lets it work for a while.
+    pub(crate) fn work(&mut self, time: Duration) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            self.check()?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// What all its processes have of the machine.
+    pub(crate) fn memory(&self) -> Memory {
         let of = |pid: u32| {
             let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let kib = rss.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
-            (maps.lines().count(), kib.unwrap_or(0))
+            let kib = rss.and_then(|text| text.split_whitespace().next()?.parse().ok());
+            Memory {
+                mappings: maps.lines().count(),
+                kib: kib.unwrap_or(0),
+            }
         };
-        let all = self.pids().into_iter().map(of);
-        all.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        let sum = |sum: Memory, one: Memory| Memory {
+            mappings: sum.mappings + one.mappings,
+            kib: sum.kib + one.kib,
+        };
+        self.pids().into_iter().map(of).fold(Memory::default(), sum)
     }
+}
+
+/// What processes have of the machine.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) mappings: usize,
+    /// Resident.
+    pub(crate) kib: u64,
 }
 
 fn spawn(words: &[&str], source: &Path, binary: &Path, folder: &Path, log: &str) -> Result<Child> {

@@ -1,17 +1,48 @@
-//! A Debian source package: fetched, unpacked with all of Debian's patches, and once more without one of them.
+//! A Debian source package: fetched, unpacked with all of Debian's patches, and once more without or with a fix.
 //!
 //! Machines are seldom set up for source packages, so apt reads lists of our own, from the same mirrors.
 
+use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::program::Fix;
 use crate::{command, paths};
 
-/// The unpacked tree of the newest version that is served.
-pub(crate) fn ensure(name: &str) -> Result<PathBuf> {
+/// The source without a fix and with it.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    pub(crate) orig: PathBuf,
+    pub(crate) patched: PathBuf,
+}
+
+/// Both trees of a fix.
+pub(crate) fn trees(name: &str, fix: &Fix) -> Result<Trees> {
+    let unpacked = unpacked(name)?;
+    let (patch, has_it) = match fix {
+        Fix::Debian(file) => (unpacked.join("debian/patches").join(file), true),
+        Fix::Came(_, text) => (write(name, fix, text)?, true),
+        Fix::Newer(_, text) => (write(name, fix, text)?, false),
+    };
+    let changed = changed(name, fix, &unpacked, &patch, has_it)?;
+    Ok(if has_it {
+        Trees {
+            orig: changed,
+            patched: unpacked,
+        }
+    } else {
+        Trees {
+            orig: unpacked,
+            patched: changed,
+        }
+    })
+}
+
+/// The unpacked tree of the newest version that is served, with all of Debian's patches.
+fn unpacked(name: &str) -> Result<PathBuf> {
     let folder = folder(name);
     let tree = folder.join("patched");
     if tree.exists() {
@@ -20,10 +51,7 @@ pub(crate) fn ensure(name: &str) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     lists()?;
     let description = download(name, &folder)?;
-    let partial = folder.join("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
-    }
+    let partial = partial(name)?;
     let mut unpack = Command::new("dpkg-source");
     unpack.args(["--no-check", "--extract"]);
     command::quiet(unpack.arg(&description).arg(&partial))?;
@@ -31,29 +59,45 @@ pub(crate) fn ensure(name: &str) -> Result<PathBuf> {
     Ok(tree)
 }
 
-/// The tree with one of Debian's patches taken out again.
-pub(crate) fn without(name: &str, fix: &str, patched: &Path) -> Result<PathBuf> {
-    let tree = folder(name).join(format!("without-{fix}"));
+/// The tree with one fix taken out again, or put in.
+fn changed(name: &str, fix: &Fix, unpacked: &Path, patch: &Path, out: bool) -> Result<PathBuf> {
+    let word = if out { "without" } else { "with" };
+    let tree = folder(name).join(format!("{word}-{}", fix.patch_name()));
     if tree.exists() {
         return Ok(tree);
     }
+    let partial = partial(name)?;
+    copy(unpacked, &partial)?;
+    let mut change = Command::new("patch");
+    change.args([
+        "--strip=1",
+        "--silent",
+        "--force",
+        "--no-backup-if-mismatch",
+        "--directory",
+    ]);
+    change.arg(&partial).arg("--input").arg(patch);
+    if out {
+        change.arg("--reverse");
+    }
+    command::quiet(&mut change)?;
+    fs::rename(&partial, &tree).with_context(|| format!("rename to {}", tree.display()))?;
+    Ok(tree)
+}
+
+/// A new place for a tree that is not complete yet.
+fn partial(name: &str) -> Result<PathBuf> {
     let partial = folder(name).join("partial");
     if partial.exists() {
         fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
     }
-    copy(patched, &partial)?;
-    let mut reverse = Command::new("patch");
-    reverse.args([
-        "--reverse",
-        "--strip=1",
-        "--silent",
-        "--force",
-        "--directory",
-    ]);
-    reverse.arg(&partial).arg("--input");
-    command::quiet(reverse.arg(patched.join("debian/patches").join(fix)))?;
-    fs::rename(&partial, &tree).with_context(|| format!("rename to {}", tree.display()))?;
-    Ok(tree)
+    Ok(partial)
+}
+
+fn write(name: &str, fix: &Fix, text: &str) -> Result<PathBuf> {
+    let file = folder(name).join(format!("{}.patch", fix.patch_name()));
+    fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+    Ok(file)
 }
 
 /// A tree of its own.
@@ -66,38 +110,71 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     paths::output("real").join(name)
 }
 
-/// The newest version that can be fetched: a mirror may list one that it does not have.
+/// The newest version that can be fetched: a mirror may list one that it does not have, and two releases the same one in
+/// different places.
 fn download(name: &str, folder: &Path) -> Result<PathBuf> {
     let shown = command::capture(apt("apt-cache").args(["showsrc", "--only-source", name]))?;
-    let mut versions: Vec<&str> = shown
+    let versions = shown
         .lines()
-        .filter_map(|line| line.strip_prefix("Version: "))
-        .collect();
+        .filter_map(|line| line.strip_prefix("Version: "));
+    let mut versions: Vec<&str> = versions.collect();
+    versions.sort_by(|one, other| newer_first(one, other));
     versions.dedup();
+    let wanted = versions.iter().map(|version| format!("{name}={version}"));
+    let releases = releases()?.into_iter();
+    let wanted = wanted.chain(releases.map(|release| format!("{name}/{release}")));
     let mut failure = None;
-    for version in versions.iter().rev() {
-        println!("fetching the source of {name} {version}");
+    for wanted in wanted {
+        println!("fetching the source {wanted}");
+        for old in descriptions(folder)? {
+            fs::remove_file(&old).with_context(|| format!("remove {}", old.display()))?;
+        }
         let mut fetch = apt("apt-get");
-        fetch.args(["--download-only", "source", &format!("{name}={version}")]);
+        fetch.args(["--download-only", "source", &wanted]);
         match command::quiet(fetch.current_dir(folder)) {
-            Ok(()) => return description(folder, version),
+            Ok(()) => {
+                let found = descriptions(folder)?.into_iter().next();
+                return found.with_context(|| format!("{}: no .dsc", folder.display()));
+            }
             Err(error) => failure = Some(error),
         }
     }
     Err(failure.unwrap_or_else(|| anyhow::anyhow!("apt knows no source of {name}")))
 }
 
-fn description(folder: &Path, version: &str) -> Result<PathBuf> {
-    // The epoch is not part of a file's name.
-    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+fn newer_first(one: &str, other: &str) -> Ordering {
+    let compare = |operator: &str| {
+        let mut dpkg = Command::new("dpkg");
+        dpkg.args(["--compare-versions", one, operator, other]);
+        dpkg.status().is_ok_and(|status| status.success())
+    };
+    if compare("gt") {
+        Ordering::Less
+    } else if compare("eq") {
+        Ordering::Equal
+    } else {
+        Ordering::Greater
+    }
+}
+
+/// The descriptions of source packages in a folder.
+fn descriptions(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(&format!("_{version}.dsc")) {
-            return Ok(path);
+        if path.extension().is_some_and(|extension| extension == "dsc") {
+            found.push(path);
         }
     }
-    bail!("{}: no .dsc of version {version}", folder.display())
+    Ok(found)
+}
+
+/// The releases that sources are read of.
+fn releases() -> Result<Vec<String>> {
+    let file = paths::output("real").join("apt/sources.list");
+    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let release = |line: &str| line.split_whitespace().nth(2).map(str::to_owned);
+    Ok(text.lines().filter_map(release).collect())
 }
 
 fn apt(program: &str) -> Command {
