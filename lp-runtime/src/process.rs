@@ -64,6 +64,7 @@ mod remove;
 pub mod session;
 pub mod trust;
 pub mod watch;
+mod start;
 
 pub use catch_up::Happened;
 pub use error::ProcessError;

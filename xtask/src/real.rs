@@ -3,6 +3,7 @@
 //! Each fix is one of a real defect: the program runs without it, and gets it while requests come in. What must not happen: a
 //! failed request, a wrong result, a crash, mappings or memory that grow.
 
+mod cycles;
 mod program;
 mod programs;
 mod server;
@@ -19,7 +20,7 @@ use trial::{HEADS, Seen, Trial};
 /// Options of `real`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// redis, nginx, zlib or sqlite3
+    /// redis, nginx, zlib, sqlite3, or cycles: as many of these as are asked for, in one process by one loader
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     program: Option<String>,
     /// All of them
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// How often each fix is put in and taken out
     #[arg(long, value_name = "N", default_value_t = 200)]
     cycles: usize,
+    /// How often with --all in one process by one loader
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    many: usize,
 }
 
 /// What came of one fix.
@@ -42,6 +46,9 @@ struct Shown {
 
 /// Does all that is asked for; an error if one of them went wrong.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.program.as_deref() == Some("cycles") {
+        return cycles::run(args.cycles);
+    }
     let wanted = |program: &&Program| {
         let name = args.program.as_deref();
         name.is_none_or(|name| name == program.name)
@@ -73,12 +80,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             all.push(shown);
         }
     }
+    let many = if args.all {
+        cycles::run(args.many)
+    } else {
+        Ok(())
+    };
     println!();
     table(&all);
     let failed = all.iter().filter(|shown| shown.outcome.is_err()).count();
     if failed > 0 {
         bail!("{failed} of {} failed", all.len());
     }
+    many?;
     println!("real: ok");
     Ok(())
 }

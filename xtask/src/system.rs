@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::command;
 
-const PACKAGES: [&str; 19] = [
+const PACKAGES: [&str; 21] = [
     "bc",
     "binutils",
     "bison",
@@ -19,11 +19,13 @@ const PACKAGES: [&str; 19] = [
     "dpkg-dev",
     "dwarves",
     "flex",
+    "g++",
     "gcc-12",
     "kmod",
     "libelf-dev",
     "libssl-dev",
     "make",
+    "musl-tools",
     "patch",
     "procps",
     "qemu-system-x86",

@@ -87,7 +87,9 @@ fn try_install(
         };
         map(&mut hands, &mut transaction, (patch, plan), &view.images)
     })();
+    let since = work.threads.stopped_since();
     work.threads.resume_all();
+    let stood = since.map_or(Duration::ZERO, |since| since.elapsed());
     mapped?.note(&mut record, plan);
 
     let live = Live::new(Parts {
@@ -126,7 +128,7 @@ fn try_install(
     live.at
         .transaction
         .install(work.memory, record, &replaced)?;
-    Ok(live.window)
+    Ok(live.window.max(stood))
 }
 
 /// The core, with what is installed.

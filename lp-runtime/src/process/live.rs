@@ -373,7 +373,8 @@ impl<'a, 's> Live<'a, 's> {
                 });
             }
         }
-        let tid = self.at.threads.helper(self.at.memory)?;
+        // Any of them will do: it makes no system call.
+        let tid = self.at.threads.a_stopped_one()?;
         let hands = Hands {
             threads: &mut *self.at.threads,
             tid,

@@ -8,6 +8,7 @@
 //! callee does not change (`-fipa-ra`), or leaves the stack unaligned for one that does not mind. Such callers compile to other code
 //! once the callee has changed, so the differ finds them changed and they come along. A patch that was written by hand must see to it.
 
+mod exceptions;
 mod fragments;
 mod functions;
 mod gone;
@@ -229,6 +230,10 @@ impl Plan {
         self.place_parts(inputs, images, &mut refusals);
         for (object, image) in objects.iter().zip(images) {
             if let Some(image) = image {
+                if exceptions::pass_through(image) {
+                    let object = object.name.clone();
+                    refusals.push(Refusal::Exceptions { object });
+                }
                 self.add_functions(inputs, object, image, &mut refusals);
                 self.add_callbacks(inputs.patch, object);
                 let needing = gone::needing(inputs.patch, object, image).into_iter();

@@ -27,6 +27,8 @@ use super::per_thread::{self, leave, refuse_another_transition};
 use super::place::{Want, place};
 use super::plan::{Inputs, Plan, Warning};
 use super::presence::{Changes, Standing, standing};
+use super::start;
+use super::start;
 use super::syscall::Gate;
 use super::threads::{StopError, Threads, with_threads};
 use super::unwind::UnwindTables;
@@ -195,6 +197,20 @@ impl View {
         })
     }
 
+    /// A plan, and that the process is one that can be patched at all.
+    fn first_plan(
+        &self,
+        pid: i32,
+        patch: &PatchFile,
+        memory: &WriteMemory,
+    ) -> Result<Plan, ProcessError> {
+        let plan = self.plan(patch, memory)?;
+        match start::refusal(&self.images, &self.tables(pid, memory)) {
+            Some(refusal) => Err(ProcessError::Refused(vec![refusal])),
+            None => Ok(plan),
+        }
+    }
+
     pub(super) fn tables(&self, pid: i32, memory: &WriteMemory) -> UnwindTables {
         let mut tables = UnwindTables::read(pid, &self.maps, memory);
         for patch in &self.contents().patches {
@@ -251,7 +267,7 @@ impl Process {
         let view = View::read(self.pid(), &memory)?;
         check(&view.contents(), &patch.manifest)?;
         Ok(Done {
-            warnings: view.plan(patch, &memory)?.warnings,
+            warnings: view.first_plan(self.pid(), patch, &memory)?.warnings,
             window: Duration::ZERO,
             took: start.elapsed(),
             happened: Vec::new(),
@@ -286,7 +302,7 @@ impl Process {
         // What others left is not what a plan can be made for.
         let happened = self.put_right(&mut view, &memory, &mut steps, timeout)?;
         check(&view.contents(), &patch.manifest)?;
-        let mut plan = view.plan(patch, &memory)?;
+        let mut plan = view.first_plan(pid, patch, &memory)?;
         let done = with_threads(pid, |threads| {
             if prepare(threads, &mut view, &memory, &mut steps)? {
                 check(&view.contents(), &patch.manifest)?;

@@ -157,6 +157,15 @@ impl Threads {
         second.ok_or_else(none)
     }
 
+    /// A stopped thread that is only needed to be one, and makes no system call.
+    ///
+    /// # Errors
+    /// Where none is stopped.
+    pub fn a_stopped_one(&self) -> Result<Tid, InjectError> {
+        let found = self.tids().find(|tid| self.is_stopped(*tid));
+        found.ok_or(InjectError::NoThread { pid: self.pid() })
+    }
+
     /// Maps anonymous memory at exactly this address.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod per_thread;
 mod program;
 
 mod ctl;
+mod hostile;
 mod late;
 mod read;
 mod scenarios;

@@ -20,7 +20,7 @@ const START: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// A child that ends with us.
-struct Held(Child);
+pub(crate) struct Held(pub(crate) Child);
 
 impl Drop for Held {
     fn drop(&mut self) {

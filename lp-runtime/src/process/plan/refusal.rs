@@ -64,6 +64,7 @@ pub enum Refusal {
         /// The object.
         object: ObjName,
     },
+<<<<<<< HEAD
     /// The dynamic linker may be writing into its code just now.
     #[error(
         "{object}: its code has relocations (DT_TEXTREL), which may not be done yet: load the patch when the object is loaded"
@@ -72,6 +73,26 @@ pub enum Refusal {
         /// The object.
         object: ObjName,
     },
+=======
+    /// It is C++, or catches what C++ throws.
+    #[error(
+        "{object}: its code throws or catches C++ exceptions, and one that comes to patched code would end the program, since \
+         what looks for its handler does not know the patch: patch the program's libraries that are C alone, or restart it"
+    )]
+    Exceptions {
+        /// The object.
+        object: ObjName,
+    },
+    /// The main thread's stack has no end.
+    #[error(
+        "{object}: its code that calls main has no unwind information (musl is built without), so what is on the main thread's \
+         stack can never be known: build the C library with -fasynchronous-unwind-tables, or restart the program"
+    )]
+    NoEnd {
+        /// The object that calls `main`.
+        object: String,
+    },
+>>>>>>> 180a4d3 (wip2)
     /// Objects cannot be told apart.
     #[error(transparent)]
     Images(#[from] ImagesError),
