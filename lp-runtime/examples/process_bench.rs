@@ -3,7 +3,7 @@
 //!
 //! `cargo xtask bench process` builds the program and the patch, and runs `process_bench PROGRAM PATCH`. The program has so many
 //! threads as its first argument says, of which one works all the time, and answers `time` by nanoseconds for each call
-//! of the function that the patch replaces. What is printed is JSON: each name with a number.
+//! of the two functions that the patch replaces. What is printed is JSON: each name with a number.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
@@ -124,18 +124,29 @@ impl Target {
         let patched = self.cost()?;
         self.unload(patch)?;
         let after = self.cost()?;
-        Ok(vec![
-            ("a call, unpatched, ns".into(), before),
-            ("a call, patched, ns".into(), patched),
-            ("a call, reverted, ns".into(), after),
-        ])
+        let of = |what: &str, [nothing, little]: [f64; 2]| {
+            [
+                (format!("a call that does nothing, {what}, ns"), nothing),
+                (format!("a call that does a little, {what}, ns"), little),
+            ]
+        };
+        let all = [
+            ("unpatched", before),
+            ("patched", patched),
+            ("reverted", after),
+        ];
+        Ok(all
+            .into_iter()
+            .flat_map(|(what, cost)| of(what, cost))
+            .collect())
     }
 
-    fn cost(&mut self) -> Result<f64> {
+    fn cost(&mut self) -> Result<[f64; 2]> {
         writeln!(self.input, "time")?;
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        Ok(line.trim().parse()?)
+        let (nothing, little) = line.trim().split_once(' ').context("two numbers")?;
+        Ok([nothing.parse()?, little.parse()?])
     }
 
     fn floor(&self) -> Result<Duration> {

@@ -62,9 +62,9 @@ pub mod presence;
 mod recorded;
 mod remove;
 pub mod session;
+mod start;
 pub mod trust;
 pub mod watch;
-mod start;
 
 pub use catch_up::Happened;
 pub use error::ProcessError;

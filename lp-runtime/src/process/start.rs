@@ -19,7 +19,10 @@ pub(super) fn refusal(images: &Images, tables: &UnwindTables) -> Option<Refusal>
         // In a static program it is a symbol like all others.
         let own = || {
             let table = image.symbols().ok()?;
-            table.named(CALLS_MAIN.as_bytes()).first().map(|it| it.value)
+            table
+                .named(CALLS_MAIN.as_bytes())
+                .first()
+                .map(|it| it.value)
         };
         let value = value.or_else(own)?;
         Some((image, image.address(value)))

@@ -17,7 +17,7 @@ use std::time::Duration;
 const NEXT: &str = r#"
     #include <stdio.h>
     #include <stdlib.h>
-    __attribute__((noipa)) int one(int x) { return x + 1; }
+    __attribute__((noipa)) int one(int x) { return x > 100000 ? x / 7 : x + 1; }
     void answer(const char *q, char *r) { sprintf(r, "%d", one(atoi(q))); }
 "#;
 

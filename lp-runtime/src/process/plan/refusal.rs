@@ -64,7 +64,6 @@ pub enum Refusal {
         /// The object.
         object: ObjName,
     },
-<<<<<<< HEAD
     /// The dynamic linker may be writing into its code just now.
     #[error(
         "{object}: its code has relocations (DT_TEXTREL), which may not be done yet: load the patch when the object is loaded"
@@ -73,7 +72,6 @@ pub enum Refusal {
         /// The object.
         object: ObjName,
     },
-=======
     /// It is C++, or catches what C++ throws.
     #[error(
         "{object}: its code throws or catches C++ exceptions, and one that comes to patched code would end the program, since \
@@ -92,7 +90,6 @@ pub enum Refusal {
         /// The object that calls `main`.
         object: String,
     },
->>>>>>> 180a4d3 (wip2)
     /// Objects cannot be told apart.
     #[error(transparent)]
     Images(#[from] ImagesError),

@@ -10,7 +10,9 @@ fn server_by(compiler: &str, folder: &Folder, source: &str, args: &[&str]) -> Pa
     // gcc writes the source and sees that it is good.
     folder.server("prog", source, &[]);
     let mut command = Command::new(compiler);
-    command.args(["-w", "-Wl,--build-id", "-o"]).arg(folder.path("other"));
+    command
+        .args(["-w", "-Wl,--build-id", "-o"])
+        .arg(folder.path("other"));
     command.arg(folder.path("prog.c")).args(args);
     run(&mut command);
     folder.path("other")
@@ -34,7 +36,17 @@ fn programs_of_clang_are_patched() {
 
 #[test]
 fn programs_that_were_optimised_when_they_were_linked_are_patched() {
-    works("gcc", &["-O2", "-flto", "-fno-ipa-icf", "-fno-ipa-cp", "-fno-ipa-ra", "-fno-inline"]);
+    works(
+        "gcc",
+        &[
+            "-O2",
+            "-flto",
+            "-fno-ipa-icf",
+            "-fno-ipa-cp",
+            "-fno-ipa-ra",
+            "-fno-inline",
+        ],
+    );
 }
 
 #[test]
@@ -80,7 +92,10 @@ fn programs_of_musl_are_refused_with_the_reason() {
         let mut program = Program::start(&path);
         let refusal = load(program.pid(), &fix(&folder, &path)).expect_err("it is refused");
         assert!(refusal.is_refusal(), "{refusal}");
-        assert!(refusal.to_string().contains("unwind information"), "{refusal}");
+        assert!(
+            refusal.to_string().contains("unwind information"),
+            "{refusal}"
+        );
         assert_eq!(program.ask("1"), "2");
     }
 }

@@ -74,7 +74,8 @@ fn a_process_that_a_signal_has_stopped_is_patched_and_stays_stopped() {
     };
     let state = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
-        stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+        stat.rsplit_once(") ")
+            .and_then(|(_, rest)| rest.chars().next())
     };
     kill("-STOP");
     while state() != Some('T') {}
@@ -109,7 +110,10 @@ fn what_is_no_process_to_be_patched_is_said() {
     let refusal = |pid: i32| load(pid, &patch).expect_err("it is refused").to_string();
     let ours = i32::try_from(std::process::id()).expect("a pid fits");
     let said = refusal(ours);
-    assert!(said.contains("not loaded") || said.contains("itself"), "{said}");
+    assert!(
+        said.contains("not loaded") || said.contains("itself"),
+        "{said}"
+    );
     assert!(refusal(i32::MAX).contains("no process"));
     let mut dead = Command::new("true").spawn().expect("true starts");
     let pid = i32::try_from(dead.id()).expect("a pid fits");
@@ -121,7 +125,10 @@ fn what_is_no_process_to_be_patched_is_said() {
     let comm = fs::read_to_string("/proc/2/comm").unwrap_or_default();
     if comm.trim() == "kthreadd" {
         let said = refusal(2);
-        assert!(said.contains("thread of the kernel") || said.contains("trace"), "{said}");
+        assert!(
+            said.contains("thread of the kernel") || said.contains("trace"),
+            "{said}"
+        );
     }
 }
 
@@ -167,7 +174,9 @@ fn a_program_of_32_bits_is_refused() {
     let path = folder.path("small");
     fs::write(&path, program_of_32_bits()).expect("it is written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let started = Command::new(&path).stdout(std::process::Stdio::null()).spawn();
+    let started = Command::new(&path)
+        .stdout(std::process::Stdio::null())
+        .spawn();
     let Ok(mut child) = started else {
         // A kernel that runs no such programs has none to be refused.
         let error = started.expect_err("it did not start");

@@ -34,7 +34,9 @@ fn what_exceptions_come_through_is_not_patched() {
     std::fs::write(folder.path("mid.c"), C).expect("it is written");
     std::fs::write(folder.path("top.cpp"), CPP).expect("it is written");
     let compile = |command: &[&str]| {
-        run(Command::new(command[0]).args(&command[1..]).current_dir(folder.path("")));
+        run(Command::new(command[0])
+            .args(&command[1..])
+            .current_dir(folder.path("")));
     };
     compile(&["gcc", "-O2", "-w", "-fexceptions", "-c", "main.c", "mid.c"]);
     compile(&["g++", "-O2", "-o", "prog", "top.cpp", "main.o", "mid.o"]);

@@ -98,7 +98,12 @@ fn nobody_patches_what_is_not_theirs() {
     let mut program = Program::start(&folder.server("prog", NEXT, &[]));
     // Whoever is not root cannot be somebody else, and asks for the first process.
     let (before, pid) = if geteuid().is_root() {
-        let before = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        let before = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ];
         (before.to_vec(), program.pid())
     } else {
         (vec!["env"], 1)
@@ -108,7 +113,10 @@ fn nobody_patches_what_is_not_theirs() {
         let said = String::from_utf8_lossy(&done.stderr).into_owned()
             + &String::from_utf8_lossy(&done.stdout);
         assert!(!done.status.success(), "{said}");
-        assert!(said.contains("cannot be") && said.contains("trace"), "{said}");
+        assert!(
+            said.contains("cannot be") && said.contains("trace"),
+            "{said}"
+        );
     }
     assert_eq!(program.ask("1"), "2");
 }
@@ -122,21 +130,35 @@ fn a_filter_that_kills_is_not_tried() {
     let mut program = Program::start(&path);
     assert_eq!(program.ask("kill"), "killing");
     let mut manifest = crate::patch::manifest("fix");
-    manifest.objects.push(crate::patch::object_of(&path, &["one"]));
+    manifest
+        .objects
+        .push(crate::patch::object_of(&path, &["one"]));
     let patch = crate::patch::make(&folder, super::ONE, &[], &manifest);
     fs::write(folder.path("fix.lp"), patch).expect("it is written");
     let file = folder.path("fix.lp");
     let file = file.to_str().expect("its path is text");
     // Who is not root has no right to lose.
     let before: &[&str] = if geteuid().is_root() {
-        &["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+        &[
+            "setpriv",
+            "--bounding-set=-sys_admin",
+            "--inh-caps=-sys_admin",
+        ]
     } else {
         &["env"]
     };
-    let done = lp_ctl(&folder, before, &["load", file, "--allow-unsigned"], program.pid());
-    let said = String::from_utf8_lossy(&done.stderr).into_owned()
-        + &String::from_utf8_lossy(&done.stdout);
+    let done = lp_ctl(
+        &folder,
+        before,
+        &["load", file, "--allow-unsigned"],
+        program.pid(),
+    );
+    let said =
+        String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout);
     assert!(!done.status.success(), "{said}");
-    assert!(said.contains("seccomp") && said.contains("CAP_SYS_ADMIN"), "{said}");
+    assert!(
+        said.contains("seccomp") && said.contains("CAP_SYS_ADMIN"),
+        "{said}"
+    );
     assert_eq!(program.ask("1"), "2");
 }
