@@ -22,5 +22,5 @@ pub(super) fn pass_through(image: &Image) -> bool {
         let table = image.symbols();
         table.is_ok_and(|table| !table.named(name.as_bytes()).is_empty())
     };
-    NAMES.iter().any(|name| dynamic(&name) || own(&name))
+    NAMES.iter().any(|name| dynamic(name) || own(name))
 }
