@@ -28,7 +28,6 @@ use super::place::{Want, place};
 use super::plan::{Inputs, Plan, Warning};
 use super::presence::{Changes, Standing, standing};
 use super::start;
-use super::start;
 use super::syscall::Gate;
 use super::threads::{StopError, Threads, with_threads};
 use super::unwind::UnwindTables;
