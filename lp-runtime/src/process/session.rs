@@ -426,6 +426,10 @@ impl Process {
                 let _ = take_out(&mut work, view);
                 *view = View::read(self.pid(), memory)?;
             }
+            if view.contents().transition.is_some() {
+                // Objects wait for its end.
+                return Ok(Vec::new());
+            }
             catch_up(&mut work, view)
         })?
     }

@@ -254,6 +254,11 @@ impl Watcher<'_, '_> {
             // No patch is for anything that comes and goes: the program need not wait until all objects are read.
             return Ok(Vec::new());
         }
+        if contents.transition.is_some() {
+            // Objects wait for its end.
+            self.again = Some(Instant::now() + CHECK);
+            return Ok(Vec::new());
+        }
         let mut view = View::read(self.watching.of.pid, &self.memory)?;
         self.process
             .put_right(&mut view, &self.memory, &mut Steps::default(), PATIENCE)
