@@ -1,5 +1,8 @@
 /* Threads with a database of their own each, that ask in many ways for what is known to be in it. */
 #include "client.h"
+/* As the library was built; else its header is silent on sessions. */
+#define SQLITE_ENABLE_SESSION
+#define SQLITE_ENABLE_PREUPDATE_HOOK
 #include "sqlite3.h"
 
 #define ROWS 200
