@@ -248,7 +248,9 @@ fn owners(compile: &[String]) -> Result<Vec<ObjName>> {
     for name in valued(MODULE) {
         owners.insert(name.replace('-', "_").parse()?);
     }
-    if compile.iter().any(|word| word == "-DMODULE") && owners.is_empty() {
+    // Of an assembler file the build does not say which module it is for; nothing of it is ever patched.
+    let is_c = compile.last().is_some_and(|source| source.ends_with(".c"));
+    if is_c && compile.iter().any(|word| word == "-DMODULE") && owners.is_empty() {
         let name = valued("-DKBUILD_MODNAME=").next();
         let name = name.context("it has -DMODULE but no -DKBUILD_MODNAME")?;
         owners.insert(name.trim_matches('"').parse()?);

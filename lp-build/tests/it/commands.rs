@@ -55,6 +55,15 @@ fn the_owners_are_what_the_flags_say() {
     assert!(owners(r#"-DKBUILD_MODFILE='"fs/aops"' -DKBUILD_MODNAME='"aops"'"#).is_empty());
 }
 
+/// The build names no module in an assembler file's flags.
+#[test]
+fn an_assembler_file_of_a_module_has_a_command() {
+    let text = printed("-DMODULE -D__ASSEMBLY__", "").replace("meminfo.c", "meminfo.S");
+    let command = Printed::read(&text).command(TREE, "fs/proc/meminfo.S");
+    let command = command.expect("a command").expect("the file's line");
+    assert_eq!(command.source, "fs/proc/meminfo.S");
+}
+
 #[test]
 fn what_a_folder_links_from_another_is_known_by_its_source() {
     let far = printed(

@@ -6,7 +6,7 @@ use lp_klp::inventory::{FORMAT, InstalledPatch, Inventory, PresentObject, Proces
 use lp_klp::manifest::{Target, TargetKind};
 use lp_klp::name::ObjName;
 
-use super::control::Control;
+use super::control::{Contents, Control};
 use super::error::ProcessError;
 use super::images::Images;
 use super::maps::Maps;
@@ -53,11 +53,7 @@ impl Process {
         let installed = contents.patches.iter().map(|patch| InstalledPatch {
             name: patch.name.clone(),
             enabled: patch.enabled,
-            // A loader that is at work, or was killed at it.
-            transition: contents
-                .journal
-                .as_ref()
-                .is_some_and(|journal| journal.patch == patch.name),
+            transition: is_changing(&contents, &patch.name),
             replace: None,
             objects: Vec::new(),
             manifest: patch.described(),
@@ -81,6 +77,13 @@ impl Process {
             patches: installed.collect(),
         })
     }
+}
+
+/// Whether some threads are on their way to or from a patch, or a loader is at work, or was killed at it.
+fn is_changing(contents: &Contents, patch: &str) -> bool {
+    let transition = contents.transition.as_ref();
+    let journal = contents.journal.as_ref();
+    transition.is_some_and(|it| it.patch == patch) || journal.is_some_and(|it| it.patch == patch)
 }
 
 fn hostname() -> String {
