@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::program::Fix;
 use crate::{command, paths};
@@ -27,6 +27,11 @@ pub(crate) fn trees(name: &str, fix: &Fix) -> Result<Trees> {
         Fix::Came(_, text) => (write(name, fix, text)?, true),
         Fix::Newer(_, text) => (write(name, fix, text)?, false),
     };
+    ensure!(
+        patch.is_file(),
+        "the source in {} is of a version without this fix: remove that folder, and the newest one is fetched",
+        folder(name).display()
+    );
     let changed = changed(name, fix, &unpacked, &patch, has_it)?;
     Ok(if has_it {
         Trees {
