@@ -203,7 +203,7 @@ fn callback(view: &View<'_>, arch: &dyn Arch, kind: Callback) -> Result<Option<B
         .sections()
         .filter(|(_, section)| section.name() == name)
     {
-        let pointers = view.refs.of(id, 0, section.size);
+        let pointers = view.refs_in(id, 0, section.size);
         if pointers.len() as u64 * WORD != section.size {
             return Err(refuse(format!(
                 "it has {} bytes and {} pointers to functions: make it with LP_{}_CALLBACK alone",
@@ -212,7 +212,7 @@ fn callback(view: &View<'_>, arch: &dyn Arch, kind: Callback) -> Result<Option<B
                 kind.name().to_uppercase()
             )));
         }
-        for (pointer, at) in pointers.iter().zip((0..).step_by(WORD as usize)) {
+        for (pointer, at) in pointers.zip((0..).step_by(WORD as usize)) {
             let is_pointer = pointer.offset == at
                 && !arch.is_pc_relative(pointer.kind)
                 && arch.width(pointer.kind) == WORD;

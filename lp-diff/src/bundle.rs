@@ -42,7 +42,7 @@ impl Kind {
 }
 
 /// A piece of a section.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Bundle {
     /// The section it is cut from.
     pub section: SectionId,
@@ -54,8 +54,6 @@ pub struct Bundle {
     pub kind: Kind,
     /// The symbol it is known by.
     pub owner: Option<SymbolId>,
-    /// All symbols that it defines, see [`Bundles::symbols`].
-    symbols: Range<u32>,
     /// For a function's `.cold` part: the function.
     pub parent: Option<BundleId>,
 }
@@ -67,11 +65,29 @@ impl Bundle {
     }
 }
 
+/// What is remembered of a bundle; no section is as large as 4 GiB.
+#[derive(Debug)]
+struct Piece {
+    section: SectionId,
+    start: u32,
+    len: u32,
+    /// Index of the symbol it is known by; 0 for none.
+    owner: u32,
+    /// All symbols that it defines: the first of them among [`Bundles::symbols`], and how many.
+    symbols: (u32, u32),
+    kind: Kind,
+    /// Whether it has a parent.
+    is_part: bool,
+}
+
 /// All bundles of an object, by section and offset.
 #[derive(Debug, Default)]
 pub struct Bundles {
-    list: Vec<Bundle>,
-    by_section: Vec<Range<u32>>,
+    list: Vec<Piece>,
+    /// The functions that cold parts belong to.
+    parents: HashMap<BundleId, BundleId>,
+    /// Where each section's begin; one more at the end.
+    first: Vec<u32>,
     /// Named symbols by section and value.
     symbols: Vec<SymbolId>,
 }
@@ -81,15 +97,16 @@ impl Bundles {
     /// order; code without symbols is cut at them.
     pub fn cut(object: &Object<'_>, targets: &[(SectionId, u64)]) -> Self {
         let mut bundles = Bundles {
+            list: Vec::with_capacity(object.section_count()),
+            first: Vec::with_capacity(object.section_count() + 1),
             symbols: named_symbols(object),
             ..Bundles::default()
         };
-        bundles.by_section.push(0..0);
+        bundles.first.extend([0, 0]);
         let mut next = 0;
         for (id, section) in object.sections() {
             let is_inside = |symbol: &&SymbolId| object.symbol(**symbol).section() == Some(id);
             let own = bundles.symbols[next..].iter().take_while(is_inside).count();
-            let first = bundles.list.len() as u32;
             if matches!(classify(section), Class::Body) && holds_bytes(section) {
                 let cutter = Cutter {
                     object,
@@ -104,7 +121,7 @@ impl Bundles {
                 bundles.list.extend(cut);
             }
             next += own;
-            bundles.by_section.push(first..bundles.list.len() as u32);
+            bundles.first.push(bundles.list.len() as u32);
         }
         bundles.list.shrink_to_fit();
         bundles.adopt_cold_parts(object);
@@ -112,19 +129,29 @@ impl Bundles {
     }
 
     /// The bundle with this id.
-    pub fn get(&self, id: BundleId) -> &Bundle {
-        &self.list[id.0 as usize]
+    pub fn get(&self, id: BundleId) -> Bundle {
+        let piece = &self.list[id.0 as usize];
+        let parent = || self.parents.get(&id).copied();
+        Bundle {
+            section: piece.section,
+            start: piece.start.into(),
+            len: piece.len.into(),
+            kind: piece.kind,
+            owner: (piece.owner != 0).then_some(SymbolId(piece.owner)),
+            parent: piece.is_part.then(parent).flatten(),
+        }
     }
 
     /// All symbols that a bundle defines, by value.
     pub fn symbols(&self, id: BundleId) -> &[SymbolId] {
-        let range = self.get(id).symbols.clone();
-        &self.symbols[range.start as usize..range.end as usize]
+        let (first, count) = self.list[id.0 as usize].symbols;
+        &self.symbols[first as usize..][..count as usize]
     }
 
     /// All bundles with their ids.
-    pub fn iter(&self) -> impl Iterator<Item = (BundleId, &Bundle)> {
-        (0..).map(BundleId).zip(&self.list)
+    pub fn iter(&self) -> impl Iterator<Item = (BundleId, Bundle)> {
+        let ids = (0..self.list.len() as u32).map(BundleId);
+        ids.map(|id| (id, self.get(id)))
     }
 
     /// How many there are.
@@ -138,18 +165,22 @@ impl Bundles {
     }
 
     /// The bundles of a section, by offset.
-    pub fn of_section(&self, section: SectionId) -> impl Iterator<Item = (BundleId, &Bundle)> {
-        self.by_section[section.0 as usize]
-            .clone()
-            .map(|id| (BundleId(id), self.get(BundleId(id))))
+    pub fn of_section(&self, section: SectionId) -> impl Iterator<Item = (BundleId, Bundle)> {
+        let ids = self.range(section).map(BundleId);
+        ids.map(|id| (id, self.get(id)))
+    }
+
+    fn range(&self, section: SectionId) -> Range<u32> {
+        let at = section.0 as usize;
+        self.first[at]..self.first[at + 1]
     }
 
     /// The bundle that holds the byte at this offset. The end of a section belongs to its last bundle, and what lies
     /// before the first one to that: code counts from before a table or to the end of one.
     pub fn at(&self, section: SectionId, offset: u64) -> Option<BundleId> {
-        let range = self.by_section.get(section.0 as usize)?.clone();
+        let range = self.range(section);
         let bundles = &self.list[range.start as usize..range.end as usize];
-        let after = bundles.partition_point(|bundle| bundle.start <= offset);
+        let after = bundles.partition_point(|bundle| u64::from(bundle.start) <= offset);
         (!bundles.is_empty()).then(|| BundleId(range.start + after.saturating_sub(1) as u32))
     }
 
@@ -163,13 +194,13 @@ impl Bundles {
     }
 
     fn adopt_cold_parts(&mut self, object: &Object<'_>) {
-        let parent = |(id, bundle): (BundleId, &Bundle)| {
+        let parent = |(id, bundle): (BundleId, Bundle)| {
             let name = object.symbol(bundle.owner?).name();
             Some((id, name::cold_parent(name)?))
         };
         let parts: Vec<(BundleId, &str)> = self.iter().filter_map(parent).collect();
         let wanted: HashSet<&str> = parts.iter().map(|(_, parent)| *parent).collect();
-        let function = |(id, bundle): (BundleId, &Bundle)| {
+        let function = |(id, bundle): (BundleId, Bundle)| {
             let name = object.symbol(bundle.owner?).name();
             (bundle.kind == Kind::Function && wanted.contains(name)).then_some((name, id))
         };
@@ -178,7 +209,10 @@ impl Bundles {
         }
         let functions: HashMap<&str, BundleId> = self.iter().filter_map(function).collect();
         for (id, parent) in parts {
-            self.list[id.0 as usize].parent = functions.get(parent).copied();
+            if let Some(parent) = functions.get(parent) {
+                self.list[id.0 as usize].is_part = true;
+                self.parents.insert(id, *parent);
+            }
         }
     }
 }
@@ -191,7 +225,9 @@ fn named_symbols(object: &Object<'_>) -> Vec<SymbolId> {
     });
     let mut named: Vec<(SectionId, u64, SymbolId)> = named.collect();
     named.sort_unstable();
-    named.into_iter().map(|(.., id)| id).collect()
+    let mut ids = Vec::with_capacity(named.len());
+    ids.extend(named.into_iter().map(|(.., id)| id));
+    ids
 }
 
 fn holds_bytes(section: Section<'_>) -> bool {
@@ -212,7 +248,7 @@ struct Cutter<'o, 'd> {
 }
 
 impl Cutter<'_, '_> {
-    fn cut(&self) -> Vec<Bundle> {
+    fn cut(&self) -> Vec<Piece> {
         let section = self.section;
         let cuts = if section.is_strings() {
             self.string_cuts()
@@ -229,7 +265,7 @@ impl Cutter<'_, '_> {
         } else {
             self.data_cuts()
         };
-        self.bundles(&cuts)
+        self.pieces(&cuts)
     }
 
     /// A string ends with a zero of its character's width.
@@ -331,30 +367,31 @@ impl Cutter<'_, '_> {
         self.names.get_or_init(|| all().collect()).contains(name)
     }
 
-    fn bundles(&self, cuts: &[(u64, Option<SymbolId>)]) -> Vec<Bundle> {
+    fn pieces(&self, cuts: &[(u64, Option<SymbolId>)]) -> Vec<Piece> {
         let ends = cuts
             .iter()
             .skip(1)
             .map(|(start, _)| *start)
             .chain(std::iter::once(self.section.size));
         let mut symbols = 0;
-        let mut bundles = Vec::with_capacity(cuts.len());
+        let mut pieces = Vec::with_capacity(cuts.len());
         for ((start, owner), end) in cuts.iter().zip(ends) {
-            let last = bundles.len() + 1 == cuts.len();
+            let last = pieces.len() + 1 == cuts.len();
             let is_own = |id: &&SymbolId| last || self.object.symbol(**id).value < end;
             let first = symbols;
             symbols += self.symbols[first..].iter().take_while(is_own).count();
-            bundles.push(Bundle {
+            let covered = self.trimmed(*start, end, *owner, &self.symbols[first..symbols]);
+            pieces.push(Piece {
                 section: self.id,
-                start: *start,
-                len: self.trimmed(*start, end, *owner, &self.symbols[first..symbols]) - *start,
+                start: *start as u32,
+                len: (covered - *start) as u32,
+                owner: owner.map_or(0, |owner| owner.0),
+                symbols: (self.first_symbol + first as u32, (symbols - first) as u32),
                 kind: self.kind(*owner),
-                owner: *owner,
-                symbols: self.first_symbol + first as u32..self.first_symbol + symbols as u32,
-                parent: None,
+                is_part: false,
             });
         }
-        bundles
+        pieces
     }
 
     /// The end of what the symbols of a bundle cover: what comes after is padding, which is there or not by what follows.

@@ -11,7 +11,7 @@ use crate::emit::{Emitted, Source, emit};
 use crate::entry_size::EntrySizes;
 use crate::explain::{Explanations, place, why};
 use crate::exports::Exports;
-use crate::include::Selection;
+use crate::include::{Cause, Selection};
 use crate::modinfo;
 use crate::object::{Object, ParseError};
 use crate::process::{Flavour, start};
@@ -260,7 +260,12 @@ fn diff_views<T>(
         functions: &functions,
         report: &report,
     });
-    why::tell(whys, &mut report.functions);
+    why::tell(whys, &mut report.functions, |at| {
+        match &selection.bundles[&functions[at]] {
+            Cause::Said(_) => None,
+            Cause::Changed(reason) => Some(why::found_first(&comparer, functions[at], reason)),
+        }
+    });
     let looked = look(&Gathering {
         comparer: &comparer,
         comparison: &comparison,
@@ -427,7 +432,10 @@ impl Gathered<'_, '_, '_> {
                         Status::New
                     },
                     sympos: known.map(|(_, sympos, _)| *sympos),
-                    why: self.selection.bundles[&id].clone(),
+                    why: match &self.selection.bundles[&id] {
+                        Cause::Said(why) => why.clone(),
+                        Cause::Changed(_) => String::new(),
+                    },
                     differences: 0,
                     places: Vec::new(),
                     alias: self.aliases.get(&id).cloned(),

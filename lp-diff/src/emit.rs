@@ -223,7 +223,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             let start = view.bundles.get(id).start;
             for reference in view.refs_of(id) {
                 if !reference.is_short(self.source.arch) {
-                    self.relocate_one(reference, spot, start, Some(id));
+                    self.relocate_one(&reference, spot, start, Some(id));
                 }
             }
             self.relocate_stubs(id, spot, start);
@@ -233,8 +233,8 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 self.relocate_one(reference, spot, entry.start, None);
             }
             if let (Some((section, start, len)), Some(spot)) = (entry.parallel, parallel) {
-                for reference in view.refs.of(section, start, start + len) {
-                    self.relocate_one(reference, spot, start, None);
+                for reference in view.refs_in(section, start, start + len) {
+                    self.relocate_one(&reference, spot, start, None);
                 }
             }
         }

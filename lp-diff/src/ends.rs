@@ -71,10 +71,9 @@ impl<'c, 'v, 'd> Ends<'c, 'v, 'd> {
     }
 
     fn uses(&mut self, id: BundleId) -> bool {
-        let refs = || self.comparer.patched.refs_of(self.user).iter();
+        let refs = self.comparer.patched.refs_of(self.user);
         let used = self.used.get_or_insert_with(|| {
-            refs()
-                .filter_map(|reference| match reference.target {
+            refs.filter_map(|reference| match reference.target {
                     Target::Bundle { id, .. } => Some(id),
                     _ => None,
                 })

@@ -23,11 +23,20 @@ use crate::stub::Stubs;
 use crate::untraceable;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Why a bundle goes into the patch.
+#[derive(Debug, Clone)]
+pub enum Cause {
+    /// In words.
+    Said(String),
+    /// It is a function that changed, and this is what was found first.
+    Changed(Reason),
+}
+
 /// What goes into the patch.
 #[derive(Debug, Default)]
 pub struct Selection {
     /// The bundles, with why each one is there.
-    pub bundles: BTreeMap<BundleId, String>,
+    pub bundles: BTreeMap<BundleId, Cause>,
     /// The special entries, in the order of the table and their offsets.
     pub entries: Vec<Entry>,
     /// What cannot be done.
@@ -200,8 +209,7 @@ impl Selector<'_, '_, '_> {
             let advice = untraceable::advice(name, view.section_name(id), mcount);
             self.refuse(RefusalCode::NoFentry, name, &advice);
         } else {
-            let why = self.describe(id, reason);
-            self.include(id, || why);
+            self.include_because(id, || Cause::Changed(reason.clone()));
         }
     }
 
@@ -240,7 +248,7 @@ impl Selector<'_, '_, '_> {
         let (view, twins) = (self.comparer.patched, self.comparer.twins);
         let at = |view: &View<'_>, id: BundleId| {
             let start = view.bundles.get(id).start;
-            let mut refs = view.refs_of(id).iter();
+            let mut refs = view.refs_of(id);
             refs.find(|reference| reference.offset - start == *offset)
                 .map(|reference| reference.target)
         };
@@ -256,6 +264,10 @@ impl Selector<'_, '_, '_> {
     }
 
     fn include(&mut self, id: BundleId, why: impl FnOnce() -> String) {
+        self.include_because(id, || Cause::Said(why()));
+    }
+
+    fn include_because(&mut self, id: BundleId, why: impl FnOnce() -> Cause) {
         if self.selection.bundles.contains_key(&id) {
             return;
         }
@@ -279,10 +291,10 @@ impl Selector<'_, '_, '_> {
         let view = self.comparer.patched;
         let mut ends = Ends::new(self.comparer, id);
         for reference in view.refs_of(id) {
-            if let Some(next) = ends.may_be_one(reference) {
+            if let Some(next) = ends.may_be_one(&reference) {
                 self.refuse(RefusalCode::Unresolved, view.name(id), &format!("it refers to a place in {} where one variable ends and another begins ({}), and what follows the one is not what followed it before: it cannot be told which is meant", view.section_name(next), view.name(next)));
             }
-            self.follow_reference((id, Some(reference.offset)), reference);
+            self.follow_reference((id, Some(reference.offset)), &reference);
         }
         let stubs = Stubs::of(view, self.comparer.arch, id);
         self.unwind_stubs(id, &stubs);
@@ -397,7 +409,7 @@ impl Selector<'_, '_, '_> {
         let referred: std::collections::HashSet<BundleId> = view
             .object
             .sections()
-            .flat_map(|(id, section)| view.refs.of(id, 0, section.size))
+            .flat_map(|(id, section)| view.refs_in(id, 0, section.size))
             .filter_map(|reference| match reference.target {
                 Target::Bundle { id, .. } => Some(id),
                 _ => None,
@@ -441,52 +453,6 @@ impl Selector<'_, '_, '_> {
             self.selection.left_alone.insert(section.to_owned());
         }
         ignored
-    }
-
-    fn describe(&self, id: BundleId, reason: &Reason) -> String {
-        let twin = self.comparer.twins.orig(id);
-        match reason {
-            Reason::Size(old, new) => format!(
-                "{old} bytes became {new}{}",
-                self.first_instruction(twin, id)
-            ),
-            Reason::Bytes(offset) => format!(
-                "instructions differ at +{offset:#x}{}",
-                self.first_instruction(twin, id)
-            ),
-            Reason::Reference(offset) => {
-                let before =
-                    twin.and_then(|twin| self.comparer.orig.describe_target(twin, *offset));
-                let after = self.comparer.patched.describe_target(id, *offset);
-                let word = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
-                format!(
-                    "at +{offset:#x} it refers to {}, before to {}",
-                    word(after),
-                    word(before)
-                )
-            }
-            Reason::Entry(section) => format!("its entries in {section} differ"),
-            Reason::ColdPart => "its cold part differs".to_owned(),
-            Reason::Flags => "its section's flags differ".to_owned(),
-            Reason::Alignment(was, is) => format!("aligned to {was} bytes, now to {is}"),
-        }
-    }
-
-    fn first_instruction(&self, twin: Option<BundleId>, id: BundleId) -> String {
-        let bytes = twin
-            .map(|twin| self.comparer.orig.bytes_of(twin))
-            .unwrap_or_default();
-        match self
-            .comparer
-            .arch
-            .first_difference(bytes, self.comparer.patched.bytes_of(id))
-        {
-            Some(found) => format!(
-                ": at +{:#x} '{}' became '{}'",
-                found.offset, found.orig, found.patched
-            ),
-            None => String::new(),
-        }
     }
 
     fn refuse(&mut self, code: RefusalCode, place: &str, message: &str) {

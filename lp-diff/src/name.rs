@@ -16,10 +16,11 @@ pub fn canonical(name: &str, compiler: Compiler) -> Cow<'_, str> {
         return Cow::Borrowed(name);
     }
     let counted = COUNTED.iter().any(|prefix| name.contains(prefix));
-    if !name.contains('.') && !counted {
+    let name = without_last_numbers(name);
+    let mut parts = name.split('.');
+    if !counted && !parts.clone().skip(1).any(is_number) {
         return Cow::Borrowed(name);
     }
-    let mut parts = name.split('.');
     // A leading dot (`.LC0`) makes the first part empty: nothing to take off.
     let mut out = without_counter(parts.next().unwrap_or_default()).into_owned();
     for part in parts.filter(|part| !is_number(part)) {
@@ -27,6 +28,16 @@ pub fn canonical(name: &str, compiler: Compiler) -> Cow<'_, str> {
         out.push_str(&without_counter(part));
     }
     Cow::Owned(out)
+}
+
+/// `count.12` → `count`.
+fn without_last_numbers(mut name: &str) -> &str {
+    while let Some((stem, last)) = name.rsplit_once('.')
+        && is_number(last)
+    {
+        name = stem;
+    }
+    name
 }
 
 /// Which compiler wrote an object, as far as it spells names in its own way.

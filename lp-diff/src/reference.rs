@@ -10,6 +10,7 @@ use crate::name;
 use crate::object::{Object, Place, Reloc, Section, SectionId, SymbolId};
 use crate::special::table::{Class, classify};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// What a reference refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,24 +71,58 @@ impl Ref {
     }
 }
 
-/// The references of an object, by section and offset; those of debug information are not among them.
+/// The references of an object, understood where they are looked at: an object has several for each function, and a
+/// table of them would be the largest thing in memory. Those of debug information are not among them.
 #[derive(Debug)]
-pub struct Refs {
-    list: Vec<Ref>,
-    /// Where each section's begin; one more at the end.
-    first: Vec<u32>,
+struct Refs {
+    biases: Biases,
+    /// All of a section's, by offset, where branches are among them for which the object has no relocation.
+    listed: BTreeMap<SectionId, Vec<Ref>>,
 }
 
-impl Refs {
-    /// The references with a field in `start..end` of a section.
-    pub fn of(&self, section: SectionId, start: u64, end: u64) -> &[Ref] {
-        let section = section.0 as usize;
-        let refs = &self.list[self.first[section] as usize..self.first[section + 1] as usize];
-        let first = refs.partition_point(|reference| reference.offset < start);
-        let last = refs.partition_point(|reference| reference.offset < end);
-        &refs[first..last.max(first)]
+/// Some references of a section, by offset.
+#[derive(Clone)]
+pub struct RefsIn<'v> {
+    source: Source<'v>,
+    /// Their indices there.
+    range: Range<usize>,
+}
+
+#[derive(Clone)]
+enum Source<'v> {
+    Listed(&'v [Ref]),
+    /// Those of the section's relocations, and what their fields count from.
+    Relocs(&'v Object<'v>, &'v Bundles, Section<'v>, &'v [u8]),
+}
+
+impl RefsIn<'_> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
     }
 }
+
+impl Iterator for RefsIn<'_> {
+    type Item = Ref;
+
+    fn next(&mut self) -> Option<Ref> {
+        let index = self.range.next()?;
+        match &self.source {
+            Source::Listed(refs) => refs.get(index).copied(),
+            Source::Relocs(object, bundles, field, biases) => {
+                let bias = biases.get(index).copied().unwrap_or(0);
+                let reloc = field.relocs.get(index)?;
+                Some(resolve(object, bundles, *field, &reloc, bias))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.range.size_hint()
+    }
+}
+
+impl ExactSizeIterator for RefsIn<'_> {}
 
 /// One of the two objects with all that can be said of it alone.
 pub struct View<'d> {
@@ -95,8 +130,7 @@ pub struct View<'d> {
     pub object: Object<'d>,
     /// Its pieces.
     pub bundles: Bundles,
-    /// Its references.
-    pub refs: Refs,
+    refs: Refs,
 }
 
 impl<'d> View<'d> {
@@ -104,7 +138,7 @@ impl<'d> View<'d> {
     pub fn new(object: Object<'d>, arch: &dyn Arch) -> Self {
         let biases = Biases::read(&object, arch);
         let bundles = Bundles::cut(&object, &targets(&object, arch, &biases));
-        let refs = Refs::resolve(&object, &bundles, &biases, arch);
+        let refs = Refs::new(&object, &bundles, biases, arch);
         Self {
             object,
             bundles,
@@ -113,9 +147,28 @@ impl<'d> View<'d> {
     }
 
     /// The references of a bundle.
-    pub fn refs_of(&self, id: BundleId) -> &[Ref] {
+    pub fn refs_of(&self, id: BundleId) -> RefsIn<'_> {
         let bundle = self.bundles.get(id);
-        self.refs.of(bundle.section, bundle.start, bundle.end())
+        self.refs_in(bundle.section, bundle.start, bundle.end())
+    }
+
+    /// The references with a field in `start..end` of a section, by offset.
+    pub fn refs_in(&self, section: SectionId, start: u64, end: u64) -> RefsIn<'_> {
+        let field = self.object.section(section);
+        let (source, range) = match self.refs.listed.get(&section) {
+            Some(listed) => {
+                let first = listed.partition_point(|reference| reference.offset < start);
+                let last = listed.partition_point(|reference| reference.offset < end);
+                (Source::Listed(listed), first..last.max(first))
+            }
+            None if refers(field) => {
+                let biases = self.refs.biases.of(section);
+                let source = Source::Relocs(&self.object, &self.bundles, field, biases);
+                (source, field.relocs_in(start, end))
+            }
+            None => (Source::Listed(&[]), 0..0),
+        };
+        RefsIn { source, range }
     }
 
     /// The bytes of a bundle; none where it is all zeros (`.bss`).
@@ -140,7 +193,6 @@ impl<'d> View<'d> {
         let start = self.bundles.get(id).start;
         let reference = self
             .refs_of(id)
-            .iter()
             .find(|reference| reference.offset - start == offset)?;
         let (name, offset) = match reference.target {
             Target::Bundle { id, offset } if self.bundles.get(id).kind == Kind::String => {
@@ -171,6 +223,7 @@ impl<'d> View<'d> {
 }
 
 /// For each relocation of a code section: what its field's value counts from.
+#[derive(Debug)]
 struct Biases {
     list: Vec<u8>,
     /// Where each section's begin; one more at the end.
@@ -188,8 +241,9 @@ impl Biases {
         let mut starts = starts.into_iter().peekable();
         let mut biases = Self {
             list: Vec::new(),
-            first: vec![0, 0],
+            first: Vec::with_capacity(object.section_count() + 1),
         };
+        biases.first.extend([0, 0]);
         for (id, section) in object.sections() {
             let own = std::iter::from_fn(|| starts.next_if(|(section, _)| *section == id));
             let own: Vec<u64> = own.map(|(_, start)| start).collect();
@@ -207,18 +261,21 @@ impl Biases {
         biases
     }
 
+    /// Those of a section, by index of the relocation; none where all are 0.
+    fn of(&self, id: SectionId) -> &[u8] {
+        let id = id.0 as usize;
+        &self.list[self.first[id] as usize..self.first[id + 1] as usize]
+    }
+
     /// The relocations of a section, each with what its field counts from.
     fn with_relocs<'s>(
         &'s self,
         id: SectionId,
         section: Section<'s>,
     ) -> impl Iterator<Item = (Reloc, u8)> + 's {
-        let range = self.first[id.0 as usize] as usize..self.first[id.0 as usize + 1] as usize;
-        let biases = self.list[range].iter().copied();
-        section
-            .relocs
-            .iter()
-            .zip(biases.chain(std::iter::repeat(0)))
+        let biases = self.of(id).iter().copied();
+        let relocs = section.relocs.iter();
+        relocs.zip(biases.chain(std::iter::repeat(0)))
     }
 }
 
@@ -344,41 +401,33 @@ fn refers(section: Section<'_>) -> bool {
 }
 
 impl Refs {
-    fn resolve(object: &Object<'_>, bundles: &Bundles, biases: &Biases, arch: &dyn Arch) -> Self {
-        let wanted = object.sections().filter(|(_, section)| refers(*section));
-        let count = wanted.map(|(_, section)| section.relocs.len()).sum();
-        let mut refs = Self {
-            list: Vec::with_capacity(count),
-            first: vec![0, 0],
-        };
-        for (id, section) in object.sections() {
-            let first = refs.list.len();
-            if refers(section) {
-                let relocs = biases.with_relocs(id, section);
-                refs.list.extend(
-                    relocs.map(|(reloc, bias)| resolve(object, bundles, section, &reloc, bias)),
-                );
-                add_local_branches((id, section), bundles, arch, &mut refs.list);
-                if !refs.list[first..].is_sorted_by_key(|reference| reference.offset) {
-                    refs.list[first..].sort_by_key(|reference| reference.offset);
-                }
+    fn new(object: &Object<'_>, bundles: &Bundles, biases: Biases, arch: &dyn Arch) -> Self {
+        let mut listed = BTreeMap::new();
+        for (id, section) in object.sections().filter(|(_, section)| refers(*section)) {
+            let branches = local_branches((id, section), bundles, arch);
+            if branches.is_empty() {
+                continue;
             }
-            refs.first.push(refs.list.len() as u32);
+            let relocs = biases.with_relocs(id, section);
+            let refs = relocs.map(|(reloc, bias)| resolve(object, bundles, section, &reloc, bias));
+            let mut list: Vec<Ref> = refs.chain(branches).collect();
+            list.sort_by_key(|reference| reference.offset);
+            listed.insert(id, list);
         }
-        refs
+        Self { biases, listed }
     }
 }
 
 /// Functions that share a section call each other, and position-independent code takes their addresses, without
 /// relocations.
-fn add_local_branches(
+fn local_branches(
     (id, section): (SectionId, Section<'_>),
     bundles: &Bundles,
     arch: &dyn Arch,
-    refs: &mut Vec<Ref>,
-) {
+) -> Vec<Ref> {
+    let mut refs = Vec::new();
     if !section.is_exec() || bundles.of_section(id).count() < 2 {
-        return;
+        return refs;
     }
     let functions = bundles
         .of_section(id)
@@ -402,4 +451,5 @@ fn add_local_branches(
             });
         }
     }
+    refs
 }

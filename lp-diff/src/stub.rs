@@ -33,13 +33,13 @@ impl Stubs {
     /// The stubs that a bundle needs once it is taken out of its section.
     pub fn of(view: &View<'_>, arch: &dyn Arch, id: BundleId) -> Self {
         let bundle = view.bundles.get(id);
-        let leaves = |reference: &&Ref| {
+        let leaves = |reference: &Ref| {
             let inside =
                 matches!(reference.target, Target::Bundle { id: target, .. } if target == id);
             reference.is_short(arch) && !inside
         };
         let mut stubs = Self::default();
-        for reference in view.refs_of(id).iter().filter(leaves) {
+        for reference in view.refs_of(id).filter(leaves) {
             let field = reference.offset - bundle.start;
             let known = stubs
                 .list

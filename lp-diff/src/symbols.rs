@@ -83,9 +83,19 @@ struct Row {
     name_at: u32,
     name_len: u32,
     hash: u32,
-    file: Option<FileId>,
-    kind: Option<u8>,
+    /// One more than that of [`FileId`]; 0 for none.
+    file: u32,
+    /// `NO_KIND` for none.
+    kind: u8,
     global: bool,
+}
+
+const NO_KIND: u8 = u8::MAX;
+
+impl Row {
+    fn file(&self) -> Option<FileId> {
+        self.file.checked_sub(1).map(FileId)
+    }
 }
 
 impl SymbolTable {
@@ -107,6 +117,7 @@ impl SymbolTable {
                 .data(endian, data)?,
         };
         let mut table = Self::default();
+        table.rows.reserve_exact(symtab.len());
         for (SymbolIndex(index), sym) in symtab.enumerate() {
             let name = String::from_utf8_lossy(text_at(names, sym.st_name(endian)));
             if sym.st_type() == elf::STT_FILE {
@@ -173,8 +184,8 @@ impl SymbolTable {
             name_at: small(self.names.len())?,
             name_len: small(symbol.name.len())?,
             hash: self.hash(symbol.name),
-            file: symbol.file,
-            kind: symbol.kind,
+            file: symbol.file.map_or(0, |file| file.0.saturating_add(1)),
+            kind: symbol.kind.unwrap_or(NO_KIND),
             global: symbol.global,
         });
         self.names.push_str(symbol.name);
@@ -302,7 +313,7 @@ impl SymbolTable {
         let key = (Some(file), self.hash(name));
         let order = |index: &u32| {
             let row = self.row(*index);
-            (row.file, row.hash)
+            (row.file(), row.hash)
         };
         let first = by_file.partition_point(|index| order(index) < key);
         let alike = by_file[first..]
@@ -320,7 +331,7 @@ impl SymbolTable {
         let mut locals: Vec<u32> = all.filter(|index| !self.row(*index).global).collect();
         locals.sort_unstable_by_key(|index| {
             let row = self.row(*index);
-            (row.file, row.hash, *index)
+            (row.file(), row.hash, *index)
         });
         locals
     }
@@ -362,8 +373,8 @@ impl SymbolTable {
             name: self.name(row),
             position: row.position,
             global: row.global,
-            kind: row.kind,
-            file: row.file,
+            kind: Some(row.kind).filter(|kind| *kind != NO_KIND),
+            file: row.file(),
         }
     }
 }

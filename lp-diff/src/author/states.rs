@@ -84,10 +84,11 @@ fn entry(
     at: u64,
 ) -> Option<(u64, StateOps)> {
     let id = word(view, section.bytes(at, at + WORD))?;
-    let [pointer] = view.refs.of(section_id, at, at + 2 * WORD) else {
+    let mut pointers = view.refs_in(section_id, at, at + 2 * WORD);
+    let (Some(pointer), None) = (pointers.next(), pointers.next()) else {
         return None;
     };
-    let ops = datum_at(view, arch, pointer).filter(|_| pointer.offset == at + WORD)?;
+    let ops = datum_at(view, arch, &pointer).filter(|_| pointer.offset == at + WORD)?;
     let bundle = view.bundles.get(ops);
     if bundle.len < OPS {
         return None;
@@ -95,7 +96,6 @@ fn entry(
     let size = word(view, view.bytes_of(ops).get(..WORD as usize)?)?;
     let upgrades = view
         .refs_of(ops)
-        .iter()
         .any(|reference| reference.offset.checked_sub(bundle.start) == Some(UPGRADE));
     Some((
         id,

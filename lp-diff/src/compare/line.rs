@@ -232,9 +232,7 @@ fn is_same_file(a: &str, b: &str) -> bool {
 fn is_call(view: &View<'_>, id: BundleId, constant: &ChangedConstant) -> bool {
     let bundle = view.bundles.get(id);
     let (start, end) = constant.call;
-    let refs = view
-        .refs
-        .of(bundle.section, bundle.start + start, bundle.start + end);
+    let refs = view.refs_in(bundle.section, bundle.start + start, bundle.start + end);
     refs.last()
         .is_some_and(|last| last.offset + 4 >= bundle.start + end)
 }
@@ -248,10 +246,8 @@ fn names(
     let view = comparer.patched;
     let bundle = view.bundles.get(id);
     let (start, end) = constant.call;
-    let refs = view
-        .refs
-        .of(bundle.section, bundle.start + start, bundle.start + end);
-    let named = refs.iter().filter_map(|reference| {
+    let refs = view.refs_in(bundle.section, bundle.start + start, bundle.start + end);
+    let named = refs.filter_map(|reference| {
         let Target::Bundle { id: name, offset } = reference.target else {
             return None;
         };

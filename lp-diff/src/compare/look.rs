@@ -120,11 +120,11 @@ impl Comparer<'_, '_> {
     fn filled(&self, view: &View<'_>, id: BundleId) -> Vec<(u64, u64)> {
         let start = view.bundles.get(id).start;
         let reports = is_sanitizer_report(view.section_name(id));
-        let fields = view.refs_of(id).iter().map(|reference| {
+        let fields = view.refs_of(id).map(|reference| {
             let field = reference.offset - start;
             let width = reference.width(self.arch);
             // Behind the name of a source file come line and column.
-            let line = if reports && names_source(view, reference) {
+            let line = if reports && names_source(view, &reference) {
                 8
             } else {
                 0
@@ -136,20 +136,20 @@ impl Comparer<'_, '_> {
 
     fn look_at_refs(&self, (twin, id): Pair, needs: &mut Vec<(Pair, Reason)>) -> Option<Reason> {
         let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
-        let (theirs, ours) = (self.orig.refs_of(twin), self.patched.refs_of(id));
-        for (old, new) in theirs.iter().zip(ours) {
+        let (mut theirs, mut ours) = (self.orig.refs_of(twin), self.patched.refs_of(id));
+        for (old, new) in theirs.clone().zip(ours.clone()) {
             let (was, is) = (old.offset - before.start, new.offset - after.start);
-            match self.means(old, new) {
-                Means::Same if was == is => needs.extend(self.label(id, old, new)),
+            match self.means(&old, &new) {
+                Means::Same if was == is => needs.extend(self.label(id, &old, &new)),
                 Means::If(pair) if was == is => needs.push((pair, Reason::Reference(is))),
                 _ => return Some(Reason::Reference(is.min(was))),
             }
         }
         let shorter = theirs.len().min(ours.len());
         let extra = theirs
-            .get(shorter)
+            .nth(shorter)
             .map(|old| old.offset - before.start)
-            .or(ours.get(shorter).map(|new| new.offset - after.start));
+            .or(ours.nth(shorter).map(|new| new.offset - after.start));
         extra.map(Reason::Reference)
     }
 
@@ -161,7 +161,8 @@ impl Comparer<'_, '_> {
     ) -> Option<Reason> {
         let start = self.patched.bundles.get(id).start;
         let (theirs, ours) = (self.orig.refs_of(twin), self.patched.refs_of(id));
-        for (old, new) in theirs.iter().zip(ours) {
+        let same_count = theirs.len() == ours.len();
+        for (old, new) in theirs.zip(ours) {
             let reason = Reason::Reference(new.offset - start);
             let alike = self.arch.same_kind(old.kind, new.kind) || old.resolved || new.resolved;
             match self.targets_mean(old.target, new.target) {
@@ -170,7 +171,6 @@ impl Comparer<'_, '_> {
                 _ => return Some(reason),
             }
         }
-        let same_count = theirs.len() == ours.len();
         (!same_count).then_some(Reason::Reference(0))
     }
 

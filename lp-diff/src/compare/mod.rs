@@ -88,7 +88,10 @@ pub struct Comparer<'v, 'd> {
 /// The status of each bundle of the patched object.
 #[derive(Debug)]
 pub struct Comparison {
-    statuses: Vec<Status>,
+    /// Whether each has a twin; those that changed aside.
+    has_twin: Vec<bool>,
+    /// Those that differ from their twins, which are few.
+    changed: BTreeMap<BundleId, Status>,
     /// Unnamed tables of the patched object that the original has too.
     known_tables: HashSet<BundleId>,
 }
@@ -96,7 +99,11 @@ pub struct Comparison {
 impl Comparison {
     /// The status of a bundle.
     pub fn status(&self, id: BundleId) -> &Status {
-        &self.statuses[id.0 as usize]
+        match self.changed.get(&id) {
+            Some(changed) => changed,
+            None if self.has_twin[id.0 as usize] => &Status::Same,
+            None => &Status::New,
+        }
     }
 
     /// Whether it has a twin that it equals.
@@ -161,16 +168,14 @@ impl<'v, 'd> Comparer<'v, 'd> {
         let roots = twins.chain(tables.iter().copied());
         let mut sameness = Sameness::of(roots, |pair| self.look(pair, ignores));
         self.settle(&mut sameness);
-        let status = |id: BundleId| match self.twins.orig(id).map(|twin| (twin, id)) {
-            None => Status::New,
-            Some(pair) => match sameness.reason(pair) {
-                None => Status::Same,
-                Some(_) if self.is_replaceable(id) => Status::New,
-                Some(reason) => Status::Changed(reason),
-            },
+        let change = |id: BundleId| {
+            let reason = sameness.reason((self.twins.orig(id)?, id))?;
+            let is_copied = self.is_replaceable(id);
+            Some((id, if is_copied { Status::New } else { Status::Changed(reason) }))
         };
         Comparison {
-            statuses: ids().map(status).collect(),
+            has_twin: ids().map(|id| self.twins.orig(id).is_some()).collect(),
+            changed: ids().filter_map(change).collect(),
             known_tables: tables
                 .into_iter()
                 .filter(|pair| sameness.is_same(*pair))
@@ -292,7 +297,7 @@ impl<'v, 'd> Comparer<'v, 'd> {
         let Some(twin) = self.twins.orig(id) else {
             return false;
         };
-        self.orig.refs_of(twin).iter().any(|reference| {
+        self.orig.refs_of(twin).any(|reference| {
             matches!(reference.target, Target::Symbol { id, .. } if self.orig.object.symbol(id).name() == "mcount")
         })
     }
@@ -310,12 +315,12 @@ impl<'v, 'd> Comparer<'v, 'd> {
     /// Whether a table refers to nothing but strings and labels, which have no address that matters to anybody else.
     fn refers_to_constants(&self, id: BundleId) -> bool {
         let view = self.patched;
-        let is_constant = |reference: &Ref| match reference.target {
+        let is_constant = |reference: Ref| match reference.target {
             Target::Bundle { id, offset } => {
                 view.bundles.get(id).kind == Kind::String || view.is_inside(id, offset)
             }
             _ => false,
         };
-        view.refs_of(id).iter().all(is_constant)
+        view.refs_of(id).all(is_constant)
     }
 }

@@ -77,7 +77,7 @@ impl Labels {
         let entry = bundle
             .owner
             .map_or(start, |owner| view.object.symbol(owner).value);
-        let own = view.refs_of(id).iter();
+        let own = view.refs_of(id);
         let fields = own.map(|reference| (reference.offset - start, reference.width(arch)));
         let inside = |reference: &Ref| match reference.target {
             Target::Bundle { id: target, offset } if target == id => u64::try_from(offset).ok(),

@@ -31,11 +31,15 @@ impl Look {
     }
 }
 
+const NONE: u32 = u32::MAX;
+
 /// All pairs that were looked at.
 #[derive(Debug, Default)]
 pub(super) struct Sameness {
-    index: HashMap<Pair, u32>,
     pairs: Vec<Pair>,
+    /// Index of the first pair of each patched bundle, and of all others: most are in one pair, with their twins.
+    first: Vec<u32>,
+    others: HashMap<Pair, u32>,
     /// By index of the pair; of most there is nothing to say.
     looks: Vec<(u32, Look)>,
     differs: Vec<bool>,
@@ -63,11 +67,27 @@ impl Sameness {
     }
 
     fn add(&mut self, pair: Pair) {
-        let pairs = &mut self.pairs;
-        self.index.entry(pair).or_insert_with(|| {
-            pairs.push(pair);
-            pairs.len() as u32 - 1
-        });
+        if self.index(pair).is_some() {
+            return;
+        }
+        let (index, patched) = (self.pairs.len() as u32, pair.1.0 as usize);
+        if self.first.len() <= patched {
+            self.first.resize(patched + 1, NONE);
+        }
+        if self.first[patched] == NONE {
+            self.first[patched] = index;
+        } else {
+            self.others.insert(pair, index);
+        }
+        self.pairs.push(pair);
+    }
+
+    fn index(&self, pair: Pair) -> Option<u32> {
+        let first = *self.first.get(pair.1.0 as usize)?;
+        match self.pairs.get(first as usize) {
+            Some(known) if *known == pair => Some(first),
+            _ => self.others.get(&pair).copied(),
+        }
     }
 
     /// Decides all pairs. Where `excused` says so, a pair's own difference does not count.
@@ -77,7 +97,8 @@ impl Sameness {
         self.differs = vec![false; self.pairs.len()];
         let mut work: Vec<u32> = Vec::new();
         for (user, look) in &self.looks {
-            let needed = look.needs.iter().map(|(needed, _)| self.index[needed]);
+            let needed = look.needs.iter();
+            let needed = needed.filter_map(|(needed, _)| self.index(*needed));
             users.extend(needed.map(|needed| (needed, *user)));
             let pair = self.pairs[*user as usize];
             if look.rest.is_some() || (look.own.is_some() && !excused(pair)) {
@@ -107,14 +128,13 @@ impl Sameness {
 
     /// Whether a pair says the same. One that was never looked at does not.
     pub(super) fn is_same(&self, pair: Pair) -> bool {
-        self.index
-            .get(&pair)
-            .is_some_and(|index| !self.differs[*index as usize])
+        self.index(pair)
+            .is_some_and(|index| !self.differs[index as usize])
     }
 
     /// The first thing found to differ in a pair that is not the same.
     pub(super) fn reason(&self, pair: Pair) -> Option<Reason> {
-        let index = *self.index.get(&pair)?;
+        let index = self.index(pair)?;
         let at = self.looks.binary_search_by_key(&index, |(index, _)| *index);
         let (_, look) = at.ok().map(|at| &self.looks[at])?;
         if !self.differs[index as usize] {

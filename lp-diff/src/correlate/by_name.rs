@@ -164,7 +164,7 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
             if !matches!(classify(section), Class::Body) {
                 continue;
             }
-            for reference in view.refs.of(id, 0, section.size) {
+            for reference in view.refs_in(id, 0, section.size) {
                 let before = section.bytes(reference.offset.saturating_sub(2), reference.offset);
                 if let Target::Bundle { id, .. } = reference.target
                     && self.arch.takes_address(reference.kind, before)
@@ -259,7 +259,7 @@ pub(super) fn content<'v>(view: &'v View<'_>, id: BundleId) -> Content<'v> {
         Target::Symbol { id, offset } => (Cow::Borrowed(view.object.symbol(id).name()), offset),
         _ => (Cow::Borrowed(""), 0),
     };
-    let refs = view.refs_of(id).iter().map(|reference| {
+    let refs = view.refs_of(id).map(|reference| {
         let (name, offset) = target(&reference.target);
         (
             reference.offset - bundle.start,

@@ -23,8 +23,8 @@ use std::collections::BTreeSet;
 /// Twins, both ways.
 #[derive(Debug)]
 pub struct Twins {
-    orig_of: Vec<Option<BundleId>>,
-    patched_of: Vec<Option<BundleId>>,
+    orig_of: Column,
+    patched_of: Column,
     /// Patched data of which it is not sure which one of the original's they are, or whether they are any.
     ambiguous: BTreeSet<BundleId>,
 }
@@ -41,8 +41,8 @@ impl Twins {
         arch: &dyn Arch,
     ) -> Self {
         let mut twins = Self {
-            orig_of: vec![None; patched.bundles.len()],
-            patched_of: vec![None; orig.bundles.len()],
+            orig_of: Column::of(patched.bundles.len()),
+            patched_of: Column::of(orig.bundles.len()),
             ambiguous: BTreeSet::new(),
         };
         let (theirs, ours) = scope::Scopes::of(orig, patched);
@@ -65,12 +65,12 @@ impl Twins {
 
     /// The original of a patched bundle.
     pub fn orig(&self, patched: BundleId) -> Option<BundleId> {
-        self.orig_of[patched.0 as usize]
+        self.orig_of.get(patched)
     }
 
     /// The patched version of an original bundle.
     pub fn patched(&self, orig: BundleId) -> Option<BundleId> {
-        self.patched_of[orig.0 as usize]
+        self.patched_of.get(orig)
     }
 
     /// Whether a patched datum could as well be another one of its name than its twin, or one where it has none.
@@ -79,8 +79,28 @@ impl Twins {
     }
 
     fn pair(&mut self, orig: BundleId, patched: BundleId) {
-        self.orig_of[patched.0 as usize] = Some(orig);
-        self.patched_of[orig.0 as usize] = Some(patched);
+        self.orig_of.set(patched, orig);
+        self.patched_of.set(orig, patched);
+    }
+}
+
+/// A twin, or none, for each bundle of one object.
+#[derive(Debug)]
+struct Column(Vec<BundleId>);
+
+impl Column {
+    const NONE: BundleId = BundleId(u32::MAX);
+
+    fn of(len: usize) -> Self {
+        Self(vec![Self::NONE; len])
+    }
+
+    fn get(&self, id: BundleId) -> Option<BundleId> {
+        Some(self.0[id.0 as usize]).filter(|twin| *twin != Self::NONE)
+    }
+
+    fn set(&mut self, id: BundleId, twin: BundleId) {
+        self.0[id.0 as usize] = twin;
     }
 }
 

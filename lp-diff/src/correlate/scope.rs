@@ -4,7 +4,7 @@
 //! counterpart on either side was renamed. The tempting wrong way is to match files by position: one that is new in
 //! the middle would shift all others.
 
-use crate::bundle::{Bundle, BundleId};
+use crate::bundle::BundleId;
 use crate::name;
 use crate::reference::View;
 use crate::source_file::{FileIndex, SourceFiles};
@@ -48,7 +48,7 @@ impl<'v, 'd> Scopes<'v, 'd> {
 
     /// The scope of a bundle's name.
     pub(super) fn scope(&self, id: BundleId) -> Scope {
-        let bundle: &Bundle = self.view.bundles.get(id);
+        let bundle = self.view.bundles.get(id);
         let Some(owner) = bundle.owner else {
             return Scope::Stray;
         };

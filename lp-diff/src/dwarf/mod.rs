@@ -185,7 +185,7 @@ pub struct Relocations<'o> {
     object: &'o Object<'o>,
     /// The relocation kind that writes nothing.
     none: u32,
-    relocs: Option<&'o Relocs<'o>>,
+    relocs: Option<Relocs<'o>>,
 }
 
 impl Relocations<'_> {

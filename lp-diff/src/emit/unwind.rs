@@ -88,8 +88,8 @@ impl Emitter<'_, '_> {
         let view = self.source.view;
         for (record, spot) in std::mem::take(&mut self.unwinding) {
             let end = record.start + record.len;
-            for reference in view.refs.of(record.section, record.start, end) {
-                self.relocate_one(reference, spot, record.start, None);
+            for reference in view.refs_in(record.section, record.start, end) {
+                self.relocate_one(&reference, spot, record.start, None);
             }
         }
     }

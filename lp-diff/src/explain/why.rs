@@ -5,7 +5,8 @@
 //! function: they are blamed only where nothing else differs. The tempting wrong way is the first byte that differs:
 //! behind an inserted instruction that is everything.
 
-use crate::compare::Comparer;
+use crate::bundle::BundleId;
+use crate::compare::{Comparer, Reason};
 use crate::dwarf::LazyDebugInfo;
 use crate::dwarf::function::Frame;
 use crate::dwarf::line::SourcePlace;
@@ -82,13 +83,61 @@ pub(crate) fn explain(from: &Gathering<'_, '_, '_>) -> BTreeMap<usize, Why> {
     whys
 }
 
-/// Puts what was found out into the report.
-pub(crate) fn tell(whys: BTreeMap<usize, Why>, functions: &mut [Function]) {
-    for (at, why) in whys {
-        let function = &mut functions[at];
-        function.why = why.sentence.unwrap_or_else(|| function.why.clone());
+/// Puts what was found out into the report. Where instructions say nothing, `otherwise` does; it is not asked else.
+pub(crate) fn tell(
+    mut whys: BTreeMap<usize, Why>,
+    functions: &mut [Function],
+    otherwise: impl Fn(usize) -> Option<String>,
+) {
+    for (at, function) in functions.iter_mut().enumerate() {
+        let why = whys.remove(&at).unwrap_or_default();
+        if let Some(sentence) = why.sentence.or_else(|| otherwise(at)) {
+            function.why = sentence;
+        }
         function.differences = why.count;
         function.places = why.places;
+    }
+}
+
+/// What was found first of a function that changed, for one whose instructions say nothing.
+pub(crate) fn found_first(comparer: &Comparer<'_, '_>, id: BundleId, reason: &Reason) -> String {
+    let twin = comparer.twins.orig(id);
+    match reason {
+        Reason::Size(old, new) => {
+            let first = first_instruction(comparer, id);
+            format!("{old} bytes became {new}{first}")
+        }
+        Reason::Bytes(offset) => {
+            let first = first_instruction(comparer, id);
+            format!("instructions differ at +{offset:#x}{first}")
+        }
+        Reason::Reference(offset) => {
+            let before = twin.and_then(|twin| comparer.orig.describe_target(twin, *offset));
+            let after = comparer.patched.describe_target(id, *offset);
+            let word = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
+            format!(
+                "at +{offset:#x} it refers to {}, before to {}",
+                word(after),
+                word(before)
+            )
+        }
+        Reason::Entry(section) => format!("its entries in {section} differ"),
+        Reason::ColdPart => "its cold part differs".to_owned(),
+        Reason::Flags => "its section's flags differ".to_owned(),
+        Reason::Alignment(was, is) => format!("aligned to {was} bytes, now to {is}"),
+    }
+}
+
+fn first_instruction(comparer: &Comparer<'_, '_>, id: BundleId) -> String {
+    let twin = comparer.twins.orig(id);
+    let before = twin.map_or(&[][..], |twin| comparer.orig.bytes_of(twin));
+    let after = comparer.patched.bytes_of(id);
+    match comparer.arch.first_difference(before, after) {
+        Some(found) => format!(
+            ": at +{:#x} '{}' became '{}'",
+            found.offset, found.orig, found.patched
+        ),
+        None => String::new(),
     }
 }
 

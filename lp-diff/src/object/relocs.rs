@@ -8,7 +8,6 @@ use super::SymbolId;
 use object::Endianness;
 use object::elf::Rela64;
 use object::read::elf::Rela;
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// One entry of a SHT_RELA section.
@@ -24,51 +23,47 @@ pub struct Reloc {
     pub addend: i64,
 }
 
+/// Entries as they stand in the file.
+pub(super) type Entries = [Rela64<Endianness>];
+
 /// From all SHT_RELA sections whose `sh_info` is one section, by offset.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Relocs<'d> {
-    list: Cow<'d, [Rela64<Endianness>]>,
+    list: &'d Entries,
     endian: Endianness,
 }
 
+/// Checks the entries of one relocation section. All must lie within the section's size and name one of so many symbols;
+/// the offset of the first that does not is the error.
+pub(super) fn check(
+    relas: &Entries,
+    endian: Endianness,
+    section_size: u64,
+    symbols: usize,
+) -> Result<(), u64> {
+    let offset = |rela: &Rela64<Endianness>| rela.r_offset(endian);
+    let inside = |rela: &&Rela64<Endianness>| {
+        offset(rela) < section_size && (rela.r_sym(endian, false) as usize) < symbols
+    };
+    match relas.iter().find(|rela| !inside(rela)) {
+        Some(outside) => Err(offset(outside)),
+        None => Ok(()),
+    }
+}
+
+/// Whether entries are by offset.
+pub(super) fn is_sorted(relas: &Entries, endian: Endianness) -> bool {
+    relas.is_sorted_by_key(|rela| rela.r_offset(endian))
+}
+
 impl<'d> Relocs<'d> {
-    pub(super) const fn new(endian: Endianness) -> Self {
-        Self {
-            list: Cow::Borrowed(&[]),
-            endian,
-        }
+    /// Those of these entries, which are in order.
+    pub(super) fn new(list: &'d Entries, endian: Endianness) -> Self {
+        Self { list, endian }
     }
 
-    /// Adds those of one relocation section. All must lie within the section's size and name one of so many symbols;
-    /// the offset of the first that does not is the error.
-    pub(super) fn add(
-        &mut self,
-        relas: &'d [Rela64<Endianness>],
-        section_size: u64,
-        symbols: usize,
-    ) -> Result<(), u64> {
-        let endian = self.endian;
-        let offset = |rela: &Rela64<Endianness>| rela.r_offset(endian);
-        let inside = |rela: &&Rela64<Endianness>| {
-            offset(rela) < section_size && (rela.r_sym(endian, false) as usize) < symbols
-        };
-        if let Some(outside) = relas.iter().find(|rela| !inside(rela)) {
-            return Err(offset(outside));
-        }
-        if self.list.is_empty() {
-            self.list = Cow::Borrowed(relas);
-        } else {
-            self.list.to_mut().extend_from_slice(relas);
-        }
-        Ok(())
-    }
-
-    /// Puts them in order, once all are there.
-    pub(super) fn sort(&mut self) {
-        let offset = |rela: &Rela64<Endianness>| rela.r_offset(self.endian);
-        if !self.list.is_sorted_by_key(offset) {
-            self.list.to_mut().sort_by_key(offset);
-        }
+    pub(super) fn entries(&self) -> &'d Entries {
+        self.list
     }
 
     /// How many there are.
@@ -93,12 +88,15 @@ impl<'d> Relocs<'d> {
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Reloc> + Clone {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Reloc> + Clone + use<'d> {
         self.range(0..self.len())
     }
 
     /// Those with these indices, which must exist.
-    pub fn range(&self, range: Range<usize>) -> impl ExactSizeIterator<Item = Reloc> + Clone {
+    pub fn range(
+        &self,
+        range: Range<usize>,
+    ) -> impl ExactSizeIterator<Item = Reloc> + Clone + use<'d> {
         let endian = self.endian;
         self.list[range]
             .iter()

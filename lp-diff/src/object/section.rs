@@ -5,11 +5,13 @@
 //! phase would have to know what to do with a damaged one.
 
 use super::names::{Name, Names, strings};
+use super::relocs::{self, check, is_sorted};
 use super::{Header, ParseError, Relocs, SectionId, out_of_bounds};
 use crate::packed::unpacked_size;
-use object::elf::{self, SectionHeader64};
-use object::read::elf::{FileHeader, SectionHeader, SectionTable};
+use object::elf::{self, Rela64, SectionHeader64};
+use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable};
 use object::{Endianness, SectionIndex};
+use std::collections::BTreeMap;
 
 /// A section with the relocations that apply to it.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +30,7 @@ pub struct Section<'o> {
     /// The bytes; empty for SHT_NOBITS.
     pub data: &'o [u8],
     /// What applies to it.
-    pub relocs: &'o Relocs<'o>,
+    pub relocs: Relocs<'o>,
     /// Whether a section group (COMDAT) holds it.
     pub grouped: bool,
 }
@@ -98,22 +100,23 @@ pub(super) struct Sections<'d> {
     kept: Vec<Kept>,
     /// By index in the file; `NONE` for those that are not kept.
     ids: Vec<u32>,
-    /// Of the sections that have any.
-    relocs: Vec<Relocs<'d>>,
+    /// The relocations of sections that have several relocation sections, or one out of order: sorted copies.
+    copied: BTreeMap<SectionId, Vec<Rela64<Endianness>>>,
 }
 
 const NONE: u32 = u32::MAX;
-static NO_RELOCS: Relocs<'static> = Relocs::new(Endianness::Little);
 
 /// What is remembered of a section.
 #[derive(Debug)]
 struct Kept {
-    /// Its index in the file.
+    /// Its index in the file, and whether a group holds it: [`GROUPED`].
     header: u32,
-    /// Where its relocations are; `NONE` without any.
+    /// Index in the file of its relocation section; `NONE` without any, `COPIED` where [`Sections::copied`] has them.
     relocs: u32,
-    grouped: bool,
 }
+
+const GROUPED: u32 = 1 << 31;
+const COPIED: u32 = u32::MAX - 1;
 
 impl<'d> Sections<'d> {
     /// Checks all headers of a file.
@@ -134,8 +137,12 @@ impl<'d> Sections<'d> {
             names: strings(&table, names, (endian, data))?,
             kept: Vec::with_capacity(kept),
             ids: Vec::with_capacity(table.len()),
-            relocs: Vec::new(),
+            copied: BTreeMap::new(),
         };
+        // One bit of an index says something else.
+        if table.len() >= GROUPED as usize {
+            return Err(out_of_bounds("it has too many sections".to_owned()));
+        }
         let mut budget = Names::of(data);
         let mut taken = 0;
         for (index, header) in table.enumerate() {
@@ -161,7 +168,6 @@ impl<'d> Sections<'d> {
             sections.kept.push(Kept {
                 header: index.0 as u32,
                 relocs: NONE,
-                grouped: false,
             });
         }
         Ok(sections)
@@ -169,8 +175,9 @@ impl<'d> Sections<'d> {
 
     /// Assigns the relocation sections, which may name one of so many symbols.
     pub(super) fn read_relocs(&mut self, symbols: usize) -> Result<(), ParseError> {
-        for header in self.table.iter() {
-            let Some((relas, _)) = header.rela(self.endian, self.data)? else {
+        let endian = self.endian;
+        for (index, header) in self.table.enumerate() {
+            let Some((relas, _)) = header.rela(endian, self.data)? else {
                 continue;
             };
             let target = header.sh_info(self.endian) as usize;
@@ -182,26 +189,45 @@ impl<'d> Sections<'d> {
             let section = self.get(id);
             // Relocations of a compressed section count from the start of what it unpacks to.
             let size = unpacked_size(section, self.endian).unwrap_or(section.size);
-            let added = self.relocs_mut(id).add(relas, size, symbols);
-            added.map_err(|offset| {
+            check(relas, endian, size, symbols).map_err(|offset| {
                 let name = self.name(id).text();
                 out_of_bounds(format!(
                     "{name}+{offset:#x}: relocation outside the section or symbol table"
                 ))
             })?;
+            self.add_relocs(id, (index, relas));
         }
-        self.relocs.iter_mut().for_each(Relocs::sort);
-        self.relocs.shrink_to_fit();
+        for list in self.copied.values_mut() {
+            list.sort_by_key(|rela| rela.r_offset(endian));
+        }
         Ok(())
     }
 
-    fn relocs_mut(&mut self, id: SectionId) -> &mut Relocs<'d> {
-        let index = &mut self.kept[id.0 as usize].relocs;
-        if *index == NONE {
-            *index = self.relocs.len() as u32;
-            self.relocs.push(Relocs::new(self.endian));
+    /// Adds those of one relocation section to a section's.
+    fn add_relocs(&mut self, id: SectionId, (index, relas): (SectionIndex, &'d relocs::Entries)) {
+        let is_first = self.kept[id.0 as usize].relocs == NONE;
+        if let Some(copied) = self.copied.get_mut(&id) {
+            copied.extend_from_slice(relas);
+        } else if is_first && is_sorted(relas, self.endian) {
+            self.kept[id.0 as usize].relocs = index.0 as u32;
+        } else {
+            let copied = [self.relocs(id).entries(), relas].concat();
+            self.copied.insert(id, copied);
+            self.kept[id.0 as usize].relocs = COPIED;
         }
-        &mut self.relocs[*index as usize]
+    }
+
+    fn relocs(&self, id: SectionId) -> Relocs<'_> {
+        let entries = match self.kept[id.0 as usize].relocs {
+            NONE => None,
+            COPIED => self.copied.get(&id).map(Vec::as_slice),
+            index => {
+                let header = self.table.iter().as_slice().get(index as usize);
+                let found = header.and_then(|header| header.rela(self.endian, self.data).ok()?);
+                found.map(|(relas, _)| relas)
+            }
+        };
+        Relocs::new(entries.unwrap_or_default(), self.endian)
     }
 
     /// Marks the sections that a group holds.
@@ -212,7 +238,7 @@ impl<'d> Sections<'d> {
             };
             for member in members {
                 if let Some(id) = self.id(member.get(self.endian) as usize) {
-                    self.kept[id.0 as usize].grouped = true;
+                    self.kept[id.0 as usize].header |= GROUPED;
                 }
             }
         }
@@ -254,8 +280,8 @@ impl<'d> Sections<'d> {
             entsize: header.sh_entsize(self.endian),
             size: header.sh_size(self.endian),
             data: header.data(self.endian, self.data).unwrap_or_default(),
-            relocs: self.relocs.get(kept.relocs as usize).unwrap_or(&NO_RELOCS),
-            grouped: kept.grouped,
+            relocs: self.relocs(id),
+            grouped: kept.header & GROUPED != 0,
         }
     }
 
@@ -263,14 +289,14 @@ impl<'d> Sections<'d> {
     #[inline]
     pub(super) fn name(&self, id: SectionId) -> Name<'d> {
         let kept = &self.kept[id.0 as usize];
-        match kept.header {
+        match kept.header & !GROUPED {
             0 => Name::default(),
             _ => Name::at(self.names, self.header(kept).sh_name(self.endian)),
         }
     }
 
     fn header(&self, kept: &Kept) -> &'d SectionHeader64<Endianness> {
-        &self.table.iter().as_slice()[kept.header as usize]
+        &self.table.iter().as_slice()[(kept.header & !GROUPED) as usize]
     }
 }
 

@@ -43,7 +43,7 @@ fn is_named(section: &str, list: &str) -> bool {
 pub(crate) fn constructors(view: &View<'_>) -> BTreeSet<BundleId> {
     let sections = view.object.sections();
     let lists = sections.filter(|(_, section)| is_at_load(section.name()));
-    let refs = lists.flat_map(|(id, section)| view.refs.of(id, 0, section.size));
+    let refs = lists.flat_map(|(id, section)| view.refs_in(id, 0, section.size));
     refs.filter_map(|reference| match reference.target {
         Target::Bundle { id, .. } => Some(id),
         _ => None,
@@ -79,7 +79,7 @@ fn lists(view: &View<'_>, known: impl Fn(BundleId) -> Option<BundleId>) -> Lists
             continue;
         }
         let list = lists.entry(section.name().to_owned()).or_default();
-        for reference in view.refs.of(id, 0, section.size) {
+        for reference in view.refs_in(id, 0, section.size) {
             list.push(match reference.target {
                 Target::Bundle { id, offset } => match known(id) {
                     Some(id) => Entry::Known(id),

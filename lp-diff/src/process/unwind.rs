@@ -51,7 +51,7 @@ impl Unwinding {
             let mut at = 0;
             while let Some((record, back)) = read_record(section.data, id, at) {
                 at = record.start + record.len;
-                let refs = view.refs.of(id, record.start, at);
+                let refs = view.refs_in(id, record.start, at);
                 if back == 0 {
                     cies.insert(record.start, record);
                     continue;
@@ -60,8 +60,8 @@ impl Unwinding {
                 let Some(cie) = cie.and_then(|start| cies.get(&start)).copied() else {
                     continue;
                 };
-                let named = view.refs.of(id, cie.start, cie.start + cie.len);
-                if let Some(Target::Bundle { id: about, .. }) = refs.first().map(|one| one.target) {
+                let named = view.refs_in(id, cie.start, cie.start + cie.len);
+                if let Some(Target::Bundle { id: about, .. }) = refs.clone().next().map(|one| one.target) {
                     unwinding.fdes.entry(about).or_default().push(Fde {
                         record,
                         cie,

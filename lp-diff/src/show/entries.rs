@@ -126,7 +126,7 @@ fn fragment(side: &Side<'_, '_>, reference: &Ref, syntax: Syntax) -> Option<Vec<
     if bundle.kind != Kind::Fragment {
         return None;
     }
-    let refs = side.view.refs_of(id);
+    let refs: Vec<Ref> = side.view.refs_of(id).collect();
     let fields: Vec<u64> = refs.iter().map(|found| found.offset).collect();
     let code = side.view.bytes_of(id);
     let code = &code[..code.len().min(16 * FRAGMENT_INSNS)];
@@ -137,7 +137,7 @@ fn fragment(side: &Side<'_, '_>, reference: &Ref, syntax: Syntax) -> Option<Vec<
             parts.push(Part::Words("; ".to_owned()));
         }
         parts.extend(insn.spans.iter().map(|span| match span.kind {
-            SpanKind::Field(at) => referred(refs, at),
+            SpanKind::Field(at) => referred(&refs, at),
             SpanKind::Branch(to) => Part::Words(format!(
                 "{:+#x}",
                 (to as i64).wrapping_sub(bundle.start as i64)

@@ -88,13 +88,13 @@ fn tables(side: &Side<'_, '_>, parts: &[BundleId]) -> BTreeSet<BundleId> {
     });
     let bundles: BTreeSet<BundleId> = bundles.collect();
     let parts: BTreeSet<BundleId> = parts.iter().copied().collect();
-    let is_own = |reference: &Ref| {
+    let is_own = |reference: Ref| {
         let is_address = !side.arch.is_pc_relative(reference.kind);
         is_address && matches!(reference.target, Target::Bundle { id, .. } if parts.contains(&id))
     };
     let is_table = |id: &BundleId| {
-        let refs = view.refs_of(*id);
-        view.bundles.get(*id).kind == Kind::Anonymous && !refs.is_empty() && refs.iter().all(is_own)
+        let mut refs = view.refs_of(*id);
+        view.bundles.get(*id).kind == Kind::Anonymous && !refs.is_empty() && refs.all(is_own)
     };
     bundles.into_iter().filter(is_table).collect()
 }
@@ -119,7 +119,7 @@ impl Lister<'_, '_, '_, '_> {
         if self.first != Some(id) {
             self.head(view.name(id), "heading of a part");
         }
-        let refs = view.refs_of(id);
+        let refs: Vec<Ref> = view.refs_of(id).collect();
         let fields: Vec<u64> = refs.iter().map(|reference| reference.offset).collect();
         let entry = self.side.entry(id) as i64;
         let code = view.bytes_of(id);
@@ -138,7 +138,7 @@ impl Lister<'_, '_, '_, '_> {
                 ..Row::default()
             });
             self.row_at.insert((id, offset), row);
-            self.write(row, id, insn, refs);
+            self.write(row, id, insn, &refs);
         }
         self.remark(id);
     }
@@ -284,7 +284,7 @@ impl Lister<'_, '_, '_, '_> {
                 ..Row::default()
             });
             self.say(row, Ink::Mnemonic, ".quad  ");
-            self.refer(row, reference, false);
+            self.refer(row, &reference, false);
         }
     }
 

@@ -241,8 +241,8 @@ impl Table {
         let count = view.object.section(self.section).size.div_ceil(self.len);
         (0..count).filter_map(move |index| {
             let start = index * self.len;
-            let refs = view.refs.of(self.section, start, start + self.len);
-            match refs.first()?.target {
+            let mut refs = view.refs_in(self.section, start, start + self.len);
+            match refs.next()?.target {
                 Target::Bundle { id, .. } => Some(Place {
                     about: id,
                     table: number,
@@ -257,18 +257,14 @@ impl Table {
 
 /// What an entry is about.
 fn first_target(view: &View<'_>, entry: &Entry) -> Option<Target> {
-    let refs = view
-        .refs
-        .of(entry.section, entry.start, entry.start + entry.len);
-    Some(refs.first()?.target)
+    let mut refs = view.refs_in(entry.section, entry.start, entry.start + entry.len);
+    Some(refs.next()?.target)
 }
 
 /// The references of an entry, by offset, of which the first says what it is about.
 pub fn refs_of(view: &View<'_>, entry: &Entry) -> Vec<Ref> {
-    let mut refs = view
-        .refs
-        .of(entry.section, entry.start, entry.start + entry.len)
-        .to_vec();
+    let refs = view.refs_in(entry.section, entry.start, entry.start + entry.len);
+    let mut refs: Vec<Ref> = refs.collect();
     let about = refs.first().map(|reference| reference.target);
     if let (Some(first), Some((id, offset))) = (refs.first_mut(), entry.begins) {
         first.target = Target::Bundle { id, offset };

@@ -47,7 +47,7 @@ impl<'v> Evidence<'v> {
             true => Vec::new(),
             false => users(side, &wanted),
         };
-        let sites: Vec<(SourcePlace, &Ref)> = users
+        let sites: Vec<(SourcePlace, Ref)> = users
             .into_iter()
             .flat_map(|user| sites(side, user))
             .collect();
@@ -68,7 +68,7 @@ impl<'v> Evidence<'v> {
         &mut self,
         side: Side<'_, 'v, '_>,
         (id, variable): (BundleId, &Variable),
-        sites: &[(SourcePlace, &Ref)],
+        sites: &[(SourcePlace, Ref)],
         wanted: &HashSet<BundleId>,
     ) {
         let Some(declared) = &variable.declared else {
@@ -96,8 +96,8 @@ impl<'v> Evidence<'v> {
 /// The code that uses any of these variables.
 fn users(side: Side<'_, '_, '_>, wanted: &HashSet<BundleId>) -> Vec<BundleId> {
     let is_user = |id: BundleId| {
-        let mut refs = side.view.refs_of(id).iter();
-        refs.any(|reference| referred(reference).is_some_and(|id| wanted.contains(&id)))
+        let mut refs = side.view.refs_of(id);
+        refs.any(|reference| referred(&reference).is_some_and(|id| wanted.contains(&id)))
     };
     let code = side.view.bundles.iter();
     let code = code.filter(|(_, bundle)| matches!(bundle.kind, Kind::Function | Kind::Fragment));
@@ -105,9 +105,9 @@ fn users(side: Side<'_, '_, '_>, wanted: &HashSet<BundleId>) -> Vec<BundleId> {
 }
 
 /// The references of a code with the lines that they are written in.
-fn sites<'v>(side: Side<'_, 'v, '_>, user: BundleId) -> Vec<(SourcePlace, &'v Ref)> {
+fn sites<'v>(side: Side<'_, 'v, '_>, user: BundleId) -> Vec<(SourcePlace, Ref)> {
     let section = side.view.bundles.get(user).section;
-    let refs = side.view.refs_of(user).iter();
+    let refs = side.view.refs_of(user);
     let placed = refs.filter_map(|reference| {
         let lines = side.debug.get()?.lines();
         Some((lines.at(section, reference.offset)?, reference))

@@ -79,10 +79,10 @@ fn changed_code_uses_any(orig: Side<'_, '_, '_>, patched: Side<'_, '_, '_>, twin
     let equal = |twin: Option<BundleId>, id: Option<BundleId>| match (twin, id) {
         (Some(twin), Some(id)) => {
             let (theirs, ours) = (orig.view.refs_of(twin), patched.view.refs_of(id));
-            let same_name = |(old, new): (&Ref, &Ref)| meaning(orig, old) == meaning(patched, new);
+            let same_name = |(old, new): (Ref, Ref)| meaning(orig, &old) == meaning(patched, &new);
             orig.view.bytes_of(twin) == patched.view.bytes_of(id)
                 && theirs.len() == ours.len()
-                && theirs.iter().zip(ours).all(same_name)
+                && theirs.zip(ours).all(same_name)
         }
         _ => false,
     };

@@ -61,8 +61,11 @@ pub(super) fn correlate(
     settled: &Settled,
     twins: &mut Twins,
 ) {
-    let left_theirs = left(theirs, |id| twins.patched(id).is_none());
     let left_ours = left(ours, |id| twins.orig(id).is_none());
+    if left_ours.is_empty() {
+        return;
+    }
+    let left_theirs = left(theirs, |id| twins.patched(id).is_none());
     let (orig_users, patched_users) = (users(orig.view), users(patched.view));
     for (name, ours) in left_ours {
         let Some(theirs) = left_theirs.get(name) else {

@@ -23,18 +23,19 @@ pub(super) type Uses<'d> = BTreeMap<(User<'d>, Cow<'d, str>), Vec<BundleId>>;
 pub(super) fn uses<'d>(side: Side<'_, '_, 'd>) -> Uses<'d> {
     let view = side.view;
     let mut uses = Uses::new();
-    let mut seen: HashSet<(User<'d>, BundleId)> = HashSet::new();
     for (user, bundle) in view.bundles.iter() {
         if !matches!(bundle.kind, Kind::Function | Kind::Data | Kind::Fragment) {
             continue;
         }
         let key = (side.scopes.scope(user), source_function(view.name(user)));
         for id in locals_of(side, user) {
-            if seen.insert((key, id)) {
-                let name = canonical(view.name(id), view.object.compiler);
-                uses.entry((key, name)).or_default().push(id);
-            }
+            let name = canonical(view.name(id), view.object.compiler);
+            uses.entry((key, name)).or_default().push(id);
         }
+    }
+    for ids in uses.values_mut().filter(|ids| ids.len() > 1) {
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(*id));
     }
     uses
 }
@@ -47,7 +48,7 @@ pub(super) fn locals_of<'v>(
     let view = side.view;
     let entries = side.entries.of(user);
     let in_entries = entries.flat_map(move |entry| refs_of(view, &entry));
-    let refs = view.refs_of(user).iter().copied().chain(in_entries);
+    let refs = view.refs_of(user).chain(in_entries);
     refs.filter_map(move |reference| match reference.target {
         Target::Bundle { id, .. } if id != user && is_static_local(view, id) => Some(id),
         _ => None,

@@ -45,7 +45,6 @@ fn calls_in_loop(subject: &Subject<'_, '_, '_>, id: BundleId, names: &[&str]) ->
     let start = view.bundles.get(id).start;
     let calls: Vec<u64> = view
         .refs_of(id)
-        .iter()
         .filter(|reference| calls(view, &reference.target, names))
         .map(|reference| reference.offset - start)
         .collect();
@@ -70,14 +69,14 @@ fn calls(view: &View<'_>, target: &Target, names: &[&str]) -> bool {
 /// The functions whose address is taken where threads are created.
 fn started(view: &View<'_>) -> BTreeSet<BundleId> {
     let creates = |id: BundleId| {
-        view.refs_of(id).iter().any(|reference| {
+        view.refs_of(id).any(|reference| {
             matches!(reference.target, Target::Symbol { id, .. }
                 if view.object.symbol(id).name().starts_with("kthread_create"))
         })
     };
     let mut started = BTreeSet::new();
     for (creator, _) in view.bundles.iter().filter(|(id, _)| creates(*id)) {
-        started.extend(view.refs_of(creator).iter().filter_map(
+        started.extend(view.refs_of(creator).filter_map(
             |reference| match reference.target {
                 Target::Bundle { id, offset: 0 } if id != creator => Some(id),
                 _ => None,

@@ -87,7 +87,7 @@ impl<'c, 'd> Code<'c, 'd> {
         let mut places = BTreeMap::new();
         for id in [&[function], cold].concat() {
             let bundle = self.view.bundles.get(id);
-            let refs = self.view.refs_of(id).iter().enumerate();
+            let refs = self.view.refs_of(id).enumerate();
             let calls = refs.filter_map(|(index, reference)| {
                 Some((
                     index,
@@ -107,11 +107,11 @@ impl<'c, 'd> Code<'c, 'd> {
     fn argument(&self, subject: &Subject<'_, '_, '_>, id: BundleId, call: usize) -> Option<String> {
         /// Nothing but a call's own arguments is loaded this close to it.
         const NEAR: u64 = 16;
-        let refs = self.view.refs_of(id);
-        let before = refs.get(call.checked_sub(1)?)?;
+        let mut refs = self.view.refs_of(id).skip(call.checked_sub(1)?);
+        let (before, call) = (refs.next()?, refs.next()?);
         let field = before.offset - self.view.bundles.get(id).start;
         let code = self.view.bytes_of(id);
-        let is_first = refs[call].offset - before.offset <= NEAR
+        let is_first = call.offset - before.offset <= NEAR
             && subject.comparer.arch.argument_at(code, 0, field) == Some(0);
         let name = match before.target {
             Target::Bundle { id, .. } => self.view.name(id),

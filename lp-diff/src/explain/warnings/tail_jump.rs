@@ -32,8 +32,7 @@ pub(super) fn find(subject: &Subject<'_, '_, '_>, found: &mut Vec<Warning>) {
         for part in parts.filter(own) {
             let jumps = view
                 .refs_of(part)
-                .iter()
-                .filter_map(|reference| new_target(subject, part, reference));
+                .filter_map(|reference| new_target(subject, part, &reference));
             for target in jumps.filter(|target| *target != id && may_sleep(subject, *target)) {
                 found.push(subject.warning(WarningCode::TailJump, id, format!("it ends with a jump to {}, which only the patch has: a task that sleeps in there has no frame of {} on its stack, so the kernel does not see it when the patch is disabled, and unloading takes the code away under it. Make it a call that something follows (barrier(); behind it), or leave the module loaded", view.name(target), view.name(id))));
             }
