@@ -74,10 +74,10 @@ impl<'c, 'v, 'd> Ends<'c, 'v, 'd> {
         let refs = self.comparer.patched.refs_of(self.user);
         let used = self.used.get_or_insert_with(|| {
             refs.filter_map(|reference| match reference.target {
-                    Target::Bundle { id, .. } => Some(id),
-                    _ => None,
-                })
-                .collect()
+                Target::Bundle { id, .. } => Some(id),
+                _ => None,
+            })
+            .collect()
         });
         used.contains(&id)
     }

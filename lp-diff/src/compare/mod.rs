@@ -171,7 +171,14 @@ impl<'v, 'd> Comparer<'v, 'd> {
         let change = |id: BundleId| {
             let reason = sameness.reason((self.twins.orig(id)?, id))?;
             let is_copied = self.is_replaceable(id);
-            Some((id, if is_copied { Status::New } else { Status::Changed(reason) }))
+            Some((
+                id,
+                if is_copied {
+                    Status::New
+                } else {
+                    Status::Changed(reason)
+                },
+            ))
         };
         Comparison {
             has_twin: ids().map(|id| self.twins.orig(id).is_some()).collect(),

@@ -61,7 +61,9 @@ impl Unwinding {
                     continue;
                 };
                 let named = view.refs_in(id, cie.start, cie.start + cie.len);
-                if let Some(Target::Bundle { id: about, .. }) = refs.clone().next().map(|one| one.target) {
+                if let Some(Target::Bundle { id: about, .. }) =
+                    refs.clone().next().map(|one| one.target)
+                {
                     unwinding.fdes.entry(about).or_default().push(Fde {
                         record,
                         cie,

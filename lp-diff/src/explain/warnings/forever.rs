@@ -76,12 +76,13 @@ fn started(view: &View<'_>) -> BTreeSet<BundleId> {
     };
     let mut started = BTreeSet::new();
     for (creator, _) in view.bundles.iter().filter(|(id, _)| creates(*id)) {
-        started.extend(view.refs_of(creator).filter_map(
-            |reference| match reference.target {
-                Target::Bundle { id, offset: 0 } if id != creator => Some(id),
-                _ => None,
-            },
-        ));
+        started.extend(
+            view.refs_of(creator)
+                .filter_map(|reference| match reference.target {
+                    Target::Bundle { id, offset: 0 } if id != creator => Some(id),
+                    _ => None,
+                }),
+        );
     }
     started
 }
