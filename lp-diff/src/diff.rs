@@ -13,7 +13,7 @@ use crate::explain::{Explanations, place, why};
 use crate::exports::Exports;
 use crate::include::{Cause, Selection};
 use crate::modinfo;
-use crate::object::{Object, ParseError};
+use crate::object::{Object, ObjectFile, ParseError};
 use crate::process::{Flavour, start};
 use crate::reference::View;
 use crate::reloc::{Places, Resolver};
@@ -86,7 +86,12 @@ pub fn diff(
     exports: &Exports,
     config: &Config,
 ) -> Result<Outcome, DiffError> {
-    run((orig, patched), symbols, exports, config, |_| ()).map(|(outcome, ())| outcome)
+    let (orig, patched) = both(|| Object::parse(orig), || Object::parse(patched));
+    let objects = (
+        orig.map_err(DiffError::Orig)?,
+        patched.map_err(DiffError::Patched)?,
+    );
+    run(objects, symbols, exports, config, |_| ()).map(|(outcome, ())| outcome)
 }
 
 /// Diffs two relocatable objects and shows both versions of the functions that are wanted.
@@ -101,24 +106,44 @@ pub fn diff_and_show(
     config: &Config,
     wanted: &Wanted,
 ) -> Result<(Outcome, SideBySide), DiffError> {
-    run((orig, patched), symbols, exports, config, |found| {
+    let (orig, patched) = both(|| Object::parse(orig), || Object::parse(patched));
+    let objects = (
+        orig.map_err(DiffError::Orig)?,
+        patched.map_err(DiffError::Patched)?,
+    );
+    run(objects, symbols, exports, config, |found| {
         gather(found, wanted)
+    })
+}
+
+/// As [`diff`] or, where something is wanted, [`diff_and_show`], with files that have let go of what is not needed.
+///
+/// # Errors
+/// Where they are not for one supported machine.
+pub fn diff_files(
+    (orig, patched): (&ObjectFile, &ObjectFile),
+    symbols: &SymbolTable,
+    exports: &Exports,
+    config: &Config,
+    wanted: Option<&Wanted>,
+) -> Result<(Outcome, Option<SideBySide>), DiffError> {
+    let objects = (
+        orig.object().map_err(DiffError::Orig)?,
+        patched.object().map_err(DiffError::Patched)?,
+    );
+    run(objects, symbols, exports, config, |found| {
+        wanted.map(|wanted| gather(found, wanted))
     })
 }
 
 /// Diffs, and lets `look` look at what was found before it is gone.
 fn run<T>(
-    (orig, patched): (&[u8], &[u8]),
+    (orig, patched): (Object<'_>, Object<'_>),
     symbols: &SymbolTable,
     exports: &Exports,
     config: &Config,
     look: impl FnOnce(&Gathering<'_, '_, '_>) -> T,
 ) -> Result<(Outcome, T), DiffError> {
-    let (orig, patched) = both(|| Object::parse(orig), || Object::parse(patched));
-    let (orig, patched) = (
-        orig.map_err(DiffError::Orig)?,
-        patched.map_err(DiffError::Patched)?,
-    );
     if orig.machine != patched.machine {
         return Err(DiffError::Machines(orig.machine, patched.machine));
     }

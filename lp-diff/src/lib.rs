@@ -37,7 +37,7 @@ pub mod stub;
 pub mod symbols;
 pub mod untraceable;
 
-pub use diff::{Config, DiffError, Outcome, diff, diff_and_show};
+pub use diff::{Config, DiffError, Outcome, diff, diff_and_show, diff_files};
 pub use entry_size::EntrySizes;
 pub use exports::Exports;
 pub use process::Flavour;

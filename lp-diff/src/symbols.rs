@@ -13,6 +13,7 @@ use object::elf;
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::read::{ReadRef, SymbolIndex};
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use thiserror::Error;
@@ -80,8 +81,8 @@ pub struct SymbolTable {
 #[derive(Debug, Clone, Copy)]
 struct Row {
     position: u64,
+    /// Up to the next NUL.
     name_at: u32,
-    name_len: u32,
     hash: u32,
     /// One more than that of [`FileId`]; 0 for none.
     file: u32,
@@ -157,7 +158,8 @@ impl SymbolTable {
                 continue;
             };
             let owner = words.next().map(|word| word.trim_matches(['[', ']']));
-            let (Ok(address), true) = (u64::from_str_radix(address, 16), owner == module) else {
+            let is_wanted = owner == module && !name.contains('\0');
+            let (Ok(address), true) = (u64::from_str_radix(address, 16), is_wanted) else {
                 continue;
             };
             table.push(TargetSymbol {
@@ -182,13 +184,13 @@ impl SymbolTable {
         self.rows.push(Row {
             position: symbol.position,
             name_at: small(self.names.len())?,
-            name_len: small(symbol.name.len())?,
             hash: self.hash(symbol.name),
             file: symbol.file.map_or(0, |file| file.0.saturating_add(1)),
             kind: symbol.kind.unwrap_or(NO_KIND),
             global: symbol.global,
         });
         self.names.push_str(symbol.name);
+        self.names.push('\0');
         Ok(())
     }
 
@@ -365,7 +367,9 @@ impl SymbolTable {
     }
 
     fn name(&self, row: &Row) -> &str {
-        &self.names[row.name_at as usize..][..row.name_len as usize]
+        let rest = &self.names[row.name_at as usize..];
+        let text = CStr::from_bytes_until_nul(rest.as_bytes());
+        &rest[..text.map_or(0, CStr::count_bytes)]
     }
 
     fn symbol(&self, row: &Row) -> TargetSymbol<'_> {

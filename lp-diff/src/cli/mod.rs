@@ -17,8 +17,9 @@ pub(crate) use options::{Format, Options};
 
 use anyhow::{Context, Result, bail};
 use lp_diff::explain::layout;
+use lp_diff::object::ObjectFile;
 use lp_diff::show::SideBySide;
-use lp_diff::{Config, EntrySizes, Exports, Flavour, Outcome, Verdict, diff, diff_and_show};
+use lp_diff::{Config, DiffError, EntrySizes, Exports, Flavour, Outcome, Verdict, diff_files};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -37,7 +38,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn run_one(options: &Options) -> Result<Verdict> {
     let orig = inputs::read(&options.orig)?;
-    let patched = inputs::read(&options.patched)?;
     let symbols_file = options.symbols.as_deref().unwrap_or(&options.orig);
     let (symbols, entry_sizes) = if symbols_file == options.orig {
         inputs::symbols_of(&orig)
@@ -57,18 +57,23 @@ fn run_one(options: &Options) -> Result<Verdict> {
         unit(options.output.as_deref()),
     );
     let wanted = show::wanted(options)?;
-    let outcome = match &wanted {
-        None => diff(&orig, &patched, &symbols, &exports, &config).map(|outcome| (outcome, None)),
-        Some(wanted) => diff_and_show(&orig, &patched, &symbols, &exports, &config, wanted)
-            .map(|(outcome, shown)| (outcome, Some(shown))),
+    let cannot = || {
+        let (orig, patched) = (options.orig.display(), options.patched.display());
+        format!("cannot diff {orig} and {patched}")
     };
-    let (mut outcome, shown) = outcome.with_context(|| {
-        format!(
-            "cannot diff {} and {}",
-            options.orig.display(),
-            options.patched.display()
-        )
-    })?;
+    let orig = ObjectFile::new(orig)
+        .map_err(DiffError::Orig)
+        .with_context(cannot)?;
+    let patched = ObjectFile::new(inputs::read(&options.patched)?);
+    let patched = patched.map_err(DiffError::Patched).with_context(cannot)?;
+    let found = diff_files(
+        (&orig, &patched),
+        &symbols,
+        &exports,
+        &config,
+        wanted.as_ref(),
+    );
+    let (mut outcome, shown) = found.with_context(cannot)?;
     let report = &mut outcome.report;
     let in_vain = layout::needless(&config.allow_layout_change, report.layout.iter());
     report.notes.extend(in_vain);

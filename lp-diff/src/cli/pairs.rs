@@ -7,7 +7,10 @@
 use super::{Format, Options, config, inputs, output};
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use lp_diff::{EntrySizes, Exports, Flavour, Report, Status, SymbolTable, Verdict, diff};
+use lp_diff::object::ObjectFile;
+use lp_diff::{
+    DiffError, EntrySizes, Exports, Flavour, Report, Status, SymbolTable, Verdict, diff_files,
+};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -111,7 +114,9 @@ impl Target<'_> {
             entry_sizes.clone(),
             unit(path),
         );
-        let outcome = diff(&orig, &patched, symbols, &self.exports, &config)?;
+        let orig = ObjectFile::new(orig).map_err(DiffError::Orig)?;
+        let patched = ObjectFile::new(patched).map_err(DiffError::Patched)?;
+        let (outcome, _) = diff_files((&orig, &patched), symbols, &self.exports, &config, None)?;
         if let (Some(object), Some(folder)) = (&outcome.object, &self.options.output) {
             self.write(&folder.join(path), object)?;
         }

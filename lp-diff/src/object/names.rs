@@ -1,7 +1,7 @@
 //! Names in a string table, each found again where it is asked for.
 
-use super::{Header, ParseError, out_of_bounds};
-use object::read::elf::{SectionHeader, SectionTable};
+use super::{Header, ParseError, Span, out_of_bounds};
+use object::read::elf::SectionTable;
 use object::{Endianness, SectionIndex};
 use std::ffi::CStr;
 
@@ -28,18 +28,17 @@ impl<'d> Name<'d> {
     }
 }
 
-/// A string table; nothing for section 0.
-pub(super) fn strings<'d>(
-    table: &SectionTable<'d, Header>,
+/// Where a string table is; nowhere for section 0.
+pub(super) fn strings(
+    table: &SectionTable<'_, Header>,
     index: SectionIndex,
-    (endian, data): (Endianness, &'d [u8]),
-) -> Result<&'d str, ParseError> {
-    let bytes = match index.0 {
-        0 => &[],
-        _ => table.section(index)?.data(endian, data)?,
+    (endian, data): (Endianness, &[u8]),
+) -> Result<Span, ParseError> {
+    let span = match index.0 {
+        0 => Span::default(),
+        _ => Span::of(table.section(index)?, (endian, data))?,
     };
-    let damaged = |_| ParseError::Name(format!("string table {}", index.0));
-    std::str::from_utf8(bytes).map_err(damaged)
+    span.text(data).map(|_| span)
 }
 
 /// Checks names. Many may share their end in the string table, but not so many that a small file could ask for any

@@ -1,12 +1,12 @@
-//! The sections of an object, decoded from their headers when looked at.
+//! The sections of an object: their headers, checked once and kept in half the bytes.
 //!
-//! An object with a section for each function has more bytes of headers than of code, so a table of what they say
-//! would be the largest thing in memory. The tempting wrong way is to check a header when it is decoded: then every
-//! phase would have to know what to do with a damaged one.
+//! An object with a section for each function has more bytes of headers than of code, and each is 64 bytes of mostly
+//! zeros. The tempting wrong way is to check a header when it is looked at: then every phase would have to know what to
+//! do with a damaged one.
 
 use super::names::{Name, Names, strings};
 use super::relocs::{self, check, is_sorted};
-use super::{Header, ParseError, Relocs, SectionId, out_of_bounds};
+use super::{Header, ParseError, Relocs, SectionId, Span, out_of_bounds};
 use crate::packed::unpacked_size;
 use object::elf::{self, Rela64, SectionHeader64};
 use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable};
@@ -89,19 +89,19 @@ impl<'o> Section<'o> {
     }
 }
 
-/// All sections but those of relocations; index 0 is the null section.
+/// What the headers of all sections but those of relocations say; index 0 is the null section.
 #[derive(Debug)]
-pub(super) struct Sections<'d> {
-    data: &'d [u8],
+pub(super) struct Sections {
     endian: Endianness,
-    table: SectionTable<'d, Header>,
     /// The string table of their names.
-    names: &'d str,
+    names: Span,
     kept: Vec<Kept>,
     /// By index in the file; `NONE` for those that are not kept.
     ids: Vec<u32>,
     /// The relocations of sections that have several relocation sections, or one out of order: sorted copies.
     copied: BTreeMap<SectionId, Vec<Rela64<Endianness>>>,
+    /// Where the last byte of any section ends.
+    end: usize,
 }
 
 const NONE: u32 = u32::MAX;
@@ -109,48 +109,58 @@ const NONE: u32 = u32::MAX;
 /// What is remembered of a section.
 #[derive(Debug)]
 struct Kept {
-    /// Its index in the file, and whether a group holds it: [`GROUPED`].
-    header: u32,
-    /// Index in the file of its relocation section; `NONE` without any, `COPIED` where [`Sections::copied`] has them.
-    relocs: u32,
+    name: u32,
+    kind: u32,
+    flags: u32,
+    entsize: u32,
+    size: u32,
+    /// Where its bytes are.
+    offset: u32,
+    relocs: Span,
+    /// Of 2.
+    align_power: u8,
+    grouped: bool,
+    /// Whether [`Sections::copied`] has its relocations.
+    is_copied: bool,
 }
 
-const GROUPED: u32 = 1 << 31;
-const COPIED: u32 = u32::MAX - 1;
+/// The bytes that a file's tables are about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contents<'d> {
+    pub(super) data: &'d [u8],
+    /// The names of the sections.
+    names: &'d str,
+}
 
-impl<'d> Sections<'d> {
+impl Sections {
     /// Checks all headers of a file.
     pub(super) fn read(
         header: &Header,
-        endian: Endianness,
-        data: &'d [u8],
+        table: &SectionTable<'_, Header>,
+        (endian, data): (Endianness, &[u8]),
     ) -> Result<Self, ParseError> {
-        let table = header.sections(endian, data)?;
         let names = SectionIndex(header.shstrndx(endian, data)? as usize);
         let is_kept =
             |header: &SectionHeader64<Endianness>| header.sh_type(endian) != elf::SHT_RELA;
         let kept = table.iter().filter(|header| is_kept(header)).count();
         let mut sections = Self {
-            data,
             endian,
-            table,
-            names: strings(&table, names, (endian, data))?,
+            names: strings(table, names, (endian, data))?,
             kept: Vec::with_capacity(kept),
             ids: Vec::with_capacity(table.len()),
             copied: BTreeMap::new(),
+            end: 0,
         };
-        // One bit of an index says something else.
-        if table.len() >= GROUPED as usize {
-            return Err(out_of_bounds("it has too many sections".to_owned()));
-        }
         let mut budget = Names::of(data);
         let mut taken = 0;
         for (index, header) in table.enumerate() {
-            taken += header.data(endian, data)?.len();
+            let span = Span::of(header, (endian, data))?;
+            taken += span.len as usize;
             // Else a small file could ask for any amount of work.
             if taken > data.len() {
                 return Err(out_of_bounds("its sections overlap".to_owned()));
             }
+            sections.end = sections.end.max(span.end());
             if !is_kept(header) {
                 sections.ids.push(NONE);
                 continue;
@@ -163,39 +173,42 @@ impl<'d> Sections<'d> {
                     budget.check(name, || format!("section {number}"))?
                 }
             };
-            check_align(name, header.sh_addralign(endian))?;
-            check_size(name, header.sh_size(endian))?;
-            sections.kept.push(Kept {
-                header: index.0 as u32,
-                relocs: NONE,
-            });
+            sections
+                .kept
+                .push(kept_of(name, (index.0 == 0, header), span, endian)?);
         }
         Ok(sections)
     }
 
     /// Assigns the relocation sections, which may name one of so many symbols.
-    pub(super) fn read_relocs(&mut self, symbols: usize) -> Result<(), ParseError> {
+    pub(super) fn read_relocs(
+        &mut self,
+        table: &SectionTable<'_, Header>,
+        contents: Contents<'_>,
+        symbols: usize,
+    ) -> Result<(), ParseError> {
         let endian = self.endian;
-        for (index, header) in self.table.enumerate() {
-            let Some((relas, _)) = header.rela(endian, self.data)? else {
+        for header in table.iter() {
+            let Some((relas, _)) = header.rela(endian, contents.data)? else {
                 continue;
             };
-            let target = header.sh_info(self.endian) as usize;
+            let target = header.sh_info(endian) as usize;
             let Some(id) = self.id(target) else {
                 return Err(out_of_bounds(format!(
                     "a relocation section applies to section {target}, which does not exist"
                 )));
             };
-            let section = self.get(id);
+            let section = self.get(id, contents);
             // Relocations of a compressed section count from the start of what it unpacks to.
-            let size = unpacked_size(section, self.endian).unwrap_or(section.size);
+            let size = unpacked_size(section, endian).unwrap_or(section.size);
             check(relas, endian, size, symbols).map_err(|offset| {
-                let name = self.name(id).text();
+                let name = section.name();
                 out_of_bounds(format!(
                     "{name}+{offset:#x}: relocation outside the section or symbol table"
                 ))
             })?;
-            self.add_relocs(id, (index, relas));
+            let span = Span::of(header, (endian, contents.data))?;
+            self.add_relocs((id, contents), (span, relas));
         }
         for list in self.copied.values_mut() {
             list.sort_by_key(|rela| rela.r_offset(endian));
@@ -204,50 +217,60 @@ impl<'d> Sections<'d> {
     }
 
     /// Adds those of one relocation section to a section's.
-    fn add_relocs(&mut self, id: SectionId, (index, relas): (SectionIndex, &'d relocs::Entries)) {
-        let is_first = self.kept[id.0 as usize].relocs == NONE;
+    fn add_relocs(
+        &mut self,
+        (id, contents): (SectionId, Contents<'_>),
+        (span, relas): (Span, &relocs::Entries),
+    ) {
+        let is_first = self.kept[id.0 as usize].relocs.len == 0;
         if let Some(copied) = self.copied.get_mut(&id) {
             copied.extend_from_slice(relas);
         } else if is_first && is_sorted(relas, self.endian) {
-            self.kept[id.0 as usize].relocs = index.0 as u32;
+            self.kept[id.0 as usize].relocs = span;
         } else {
-            let copied = [self.relocs(id).entries(), relas].concat();
+            let copied = [self.relocs(id, contents).entries(), relas].concat();
             self.copied.insert(id, copied);
-            self.kept[id.0 as usize].relocs = COPIED;
+            self.kept[id.0 as usize].is_copied = true;
         }
     }
 
-    fn relocs(&self, id: SectionId) -> Relocs<'_> {
-        let entries = match self.kept[id.0 as usize].relocs {
-            NONE => None,
-            COPIED => self.copied.get(&id).map(Vec::as_slice),
-            index => {
-                let header = self.table.iter().as_slice().get(index as usize);
-                let found = header.and_then(|header| header.rela(self.endian, self.data).ok()?);
-                found.map(|(relas, _)| relas)
-            }
+    fn relocs<'o>(&'o self, id: SectionId, contents: Contents<'o>) -> Relocs<'o> {
+        let kept = &self.kept[id.0 as usize];
+        let entries = match kept.is_copied {
+            true => self.copied.get(&id).map(Vec::as_slice),
+            false => kept.relocs.array(contents.data),
         };
         Relocs::new(entries.unwrap_or_default(), self.endian)
     }
 
     /// Marks the sections that a group holds.
-    pub(super) fn mark_groups(&mut self) -> Result<(), ParseError> {
-        for header in self.table.iter() {
-            let Some((_, members)) = header.group(self.endian, self.data)? else {
+    pub(super) fn mark_groups(
+        &mut self,
+        table: &SectionTable<'_, Header>,
+        data: &[u8],
+    ) -> Result<(), ParseError> {
+        for header in table.iter() {
+            let Some((_, members)) = header.group(self.endian, data)? else {
                 continue;
             };
             for member in members {
                 if let Some(id) = self.id(member.get(self.endian) as usize) {
-                    self.kept[id.0 as usize].header |= GROUPED;
+                    self.kept[id.0 as usize].grouped = true;
                 }
             }
         }
         Ok(())
     }
 
-    /// The headers, by index in the file.
-    pub(super) fn table(&self) -> &SectionTable<'d, Header> {
-        &self.table
+    /// The bytes that these headers are about.
+    pub(super) fn contents<'d>(&self, data: &'d [u8]) -> Result<Contents<'d>, ParseError> {
+        let names = self.names.text(data)?;
+        Ok(Contents { data, names })
+    }
+
+    /// Where the last byte of any section ends.
+    pub(super) fn end(&self) -> usize {
+        self.end
     }
 
     /// The id of the section with this index in the file.
@@ -262,42 +285,76 @@ impl<'d> Sections<'d> {
     }
 
     /// All with their ids.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (SectionId, Section<'_>)> {
+    pub(super) fn iter<'o>(
+        &'o self,
+        contents: Contents<'o>,
+    ) -> impl Iterator<Item = (SectionId, Section<'o>)> {
         let ids = (0..self.kept.len() as u32).map(SectionId);
-        ids.map(|id| (id, self.get(id)))
+        ids.map(move |id| (id, self.get(id, contents)))
     }
 
     /// The section with this id, which must exist.
     #[inline]
-    pub(super) fn get(&self, id: SectionId) -> Section<'_> {
+    pub(super) fn get<'o>(&'o self, id: SectionId, contents: Contents<'o>) -> Section<'o> {
         let kept = &self.kept[id.0 as usize];
-        let header = self.header(kept);
+        let len = match kept.kind == elf::SHT_NOBITS.0 || kept.kind == elf::SHT_NULL.0 {
+            true => 0,
+            false => kept.size,
+        };
+        let span = Span {
+            offset: kept.offset,
+            len,
+        };
         Section {
-            name: self.name(id),
-            kind: header.sh_type(self.endian).0,
-            flags: header.sh_flags(self.endian).0,
-            align: header.sh_addralign(self.endian).max(1),
-            entsize: header.sh_entsize(self.endian),
-            size: header.sh_size(self.endian),
-            data: header.data(self.endian, self.data).unwrap_or_default(),
-            relocs: self.relocs(id),
-            grouped: kept.header & GROUPED != 0,
+            name: self.name(id, contents),
+            kind: kept.kind,
+            flags: kept.flags.into(),
+            align: 1 << kept.align_power,
+            entsize: kept.entsize.into(),
+            size: kept.size.into(),
+            data: span.bytes(contents.data),
+            relocs: self.relocs(id, contents),
+            grouped: kept.grouped,
         }
     }
 
     /// The name of the section with this id, which must exist.
     #[inline]
-    pub(super) fn name(&self, id: SectionId) -> Name<'d> {
-        let kept = &self.kept[id.0 as usize];
-        match kept.header & !GROUPED {
+    pub(super) fn name<'d>(&self, id: SectionId, contents: Contents<'d>) -> Name<'d> {
+        match id.0 {
             0 => Name::default(),
-            _ => Name::at(self.names, self.header(kept).sh_name(self.endian)),
+            _ => Name::at(contents.names, self.kept[id.0 as usize].name),
         }
     }
+}
 
-    fn header(&self, kept: &Kept) -> &'d SectionHeader64<Endianness> {
-        &self.table.iter().as_slice()[(kept.header & !GROUPED) as usize]
-    }
+/// What a header says, if it can be true.
+fn kept_of(
+    name: &str,
+    (is_null, header): (bool, &SectionHeader64<Endianness>),
+    span: Span,
+    endian: Endianness,
+) -> Result<Kept, ParseError> {
+    check_align(name, header.sh_addralign(endian))?;
+    // That of the null section is how many there are.
+    let size = if is_null { 0 } else { header.sh_size(endian) };
+    let flags = header.sh_flags(endian).0;
+    Ok(Kept {
+        name: header.sh_name(endian),
+        kind: header.sh_type(endian).0,
+        flags: u32::try_from(flags).map_err(|_| {
+            out_of_bounds(format!(
+                "section {name} has flags {flags:#x}, which nothing means"
+            ))
+        })?,
+        entsize: u32::try_from(header.sh_entsize(endian)).unwrap_or(u32::MAX),
+        size: checked_size(name, size)?,
+        offset: span.offset,
+        relocs: Span::default(),
+        align_power: header.sh_addralign(endian).max(1).trailing_zeros() as u8,
+        grouped: false,
+        is_copied: false,
+    })
 }
 
 /// A power of two, as the ELF specification wants it, and no larger than any that a kernel uses.
@@ -313,12 +370,12 @@ fn check_align(name: &str, align: u64) -> Result<(), ParseError> {
 }
 
 /// A section without bytes can claim any size; none of a kernel's is larger than its 2 GiB of address space.
-fn check_size(name: &str, size: u64) -> Result<(), ParseError> {
-    const LARGEST: u64 = 1 << 31;
-    if size <= LARGEST {
-        return Ok(());
-    }
-    Err(out_of_bounds(format!(
-        "section {name} claims {size} bytes, more than the {LARGEST} that a kernel has room for"
-    )))
+fn checked_size(name: &str, size: u64) -> Result<u32, ParseError> {
+    const LARGEST: u32 = 1 << 31;
+    let small = u32::try_from(size).ok().filter(|size| *size <= LARGEST);
+    small.ok_or_else(|| {
+        out_of_bounds(format!(
+            "section {name} claims {size} bytes, more than the {LARGEST} that a kernel has room for"
+        ))
+    })
 }

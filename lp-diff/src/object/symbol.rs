@@ -1,11 +1,11 @@
 //! The symbols of an object, decoded when looked at.
 
 use super::names::{Name, Names, strings};
-use super::section::Sections;
-use super::{Header, ParseError, SectionId, SymbolId, out_of_bounds};
+use super::section::{self, Sections};
+use super::{Header, ParseError, SectionId, Span, SymbolId, out_of_bounds};
 use object::elf::{self, Sym64};
-use object::read::elf::{Sym, SymbolTable};
-use object::{Endianness, SymbolIndex};
+use object::read::elf::{SectionTable, Sym};
+use object::{Endianness, SectionIndex, U32};
 
 /// Where a symbol is defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,51 +66,79 @@ impl<'d> Symbol<'d> {
     }
 }
 
-/// All symbols; index 0 is the null symbol.
+/// Where all symbols are; index 0 is the null symbol.
 #[derive(Debug)]
-pub(super) struct Symbols<'d> {
+pub(super) struct Symbols {
     endian: Endianness,
-    table: SymbolTable<'d, Header>,
+    list: Span,
     /// The string table of their names.
-    names: &'d str,
+    names: Span,
+    /// SHT_SYMTAB_SHNDX.
+    sections: Span,
 }
 
-impl<'d> Symbols<'d> {
+/// The bytes of the symbols.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contents<'d> {
+    list: &'d [Sym64<Endianness>],
+    names: &'d str,
+    sections: &'d [U32<Endianness>],
+}
+
+impl Symbols {
     /// Checks all symbols of a file.
     pub(super) fn read(
-        sections: &Sections<'d>,
-        endian: Endianness,
-        data: &'d [u8],
+        sections: &Sections,
+        table: &SectionTable<'_, Header>,
+        (endian, contents): (Endianness, section::Contents<'_>),
     ) -> Result<Self, ParseError> {
-        let table = sections.table().symbols(endian, data, elf::SHT_SYMTAB)?;
+        let data = contents.data;
+        let symtab = table.symbols(endian, data, elf::SHT_SYMTAB)?;
+        let span = |index: SectionIndex| match index.0 {
+            0 => Ok(Span::default()),
+            _ => Span::of(table.section(index)?, (endian, data)),
+        };
+        let symbols = Self {
+            endian,
+            list: span(symtab.section())?,
+            names: strings(table, symtab.string_section(), (endian, data))?,
+            sections: span(symtab.shndx_section())?,
+        };
         let mut names = Names::of(data);
-        for (index, sym) in table.enumerate() {
-            let name = names.check(table.symbol_name(endian, sym)?, || {
+        for (index, sym) in symtab.enumerate() {
+            let name = names.check(symtab.symbol_name(endian, sym)?, || {
                 format!("symbol {}", index.0)
             })?;
-            check_place(name, (&table, endian), (index, sym), sections)?;
+            let section = symtab.symbol_section(endian, sym, index)?;
+            check_place(name, (endian, sym), section, (sections, contents))?;
         }
-        Ok(Self {
-            endian,
-            table,
-            names: strings(sections.table(), table.string_section(), (endian, data))?,
-        })
+        Ok(symbols)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.table.len()
+    /// Their bytes.
+    pub(super) fn contents<'d>(&self, data: &'d [u8]) -> Result<Contents<'d>, ParseError> {
+        Ok(Contents {
+            list: self.list.array(data).unwrap_or_default(),
+            names: self.names.text(data)?,
+            sections: self.sections.array(data).unwrap_or_default(),
+        })
     }
 
     /// The symbol with this id, which must exist.
     #[inline]
-    pub(super) fn get(&self, id: SymbolId, sections: &Sections<'d>) -> Symbol<'d> {
-        let (index, endian) = (SymbolIndex(id.0 as usize), self.endian);
-        let sym = &self.table.symbols()[index.0];
-        let place = self.place((index, sym), sections);
+    pub(super) fn get<'d>(
+        &self,
+        id: SymbolId,
+        contents: Contents<'d>,
+        (sections, bytes): (&Sections, section::Contents<'d>),
+    ) -> Symbol<'d> {
+        let (index, endian) = (id.0 as usize, self.endian);
+        let sym = &contents.list[index];
+        let place = self.place((index, sym), contents, sections);
         let kind = sym.st_type();
         let name = match place {
-            Place::Section(section) if kind == elf::STT_SECTION => sections.name(section),
-            _ => Name::at(self.names, sym.st_name(endian)),
+            Place::Section(section) if kind == elf::STT_SECTION => sections.name(section, bytes),
+            _ => Name::at(contents.names, sym.st_name(endian)),
         };
         Symbol {
             name,
@@ -127,29 +155,44 @@ impl<'d> Symbols<'d> {
     #[inline]
     fn place(
         &self,
-        (index, sym): (SymbolIndex, &Sym64<Endianness>),
-        sections: &Sections<'d>,
+        (index, sym): (usize, &Sym64<Endianness>),
+        contents: Contents<'_>,
+        sections: &Sections,
     ) -> Place {
-        let section = self.table.symbol_section(self.endian, sym, index).ok();
-        match section.flatten() {
-            Some(section) => match sections.id(section.0) {
-                Some(id) => Place::Section(id),
-                None => Place::Undefined,
-            },
-            None if sym.is_undefined(self.endian) => Place::Undefined,
-            None => Place::Reserved(sym.st_shndx(self.endian).0),
+        let named = sym.st_shndx(self.endian);
+        let section = match named.index() {
+            Some(section) => usize::from(section),
+            None if named == elf::SHN_XINDEX => {
+                let section = contents.sections.get(index);
+                section.map_or(0, |section| section.get(self.endian) as usize)
+            }
+            None => 0,
+        };
+        match section {
+            0 if sym.is_undefined(self.endian) => Place::Undefined,
+            0 => Place::Reserved(named.0),
+            section => sections
+                .id(section)
+                .map_or(Place::Undefined, Place::Section),
         }
     }
 }
 
+impl Contents<'_> {
+    /// How many symbols there are.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+}
+
 /// A symbol of a section lies in it, and the section is one that is kept.
-fn check_place<'d>(
+fn check_place(
     name: &str,
-    (table, endian): (&SymbolTable<'d, Header>, Endianness),
-    (index, sym): (SymbolIndex, &Sym64<Endianness>),
-    sections: &Sections<'d>,
+    (endian, sym): (Endianness, &Sym64<Endianness>),
+    section: Option<SectionIndex>,
+    (sections, contents): (&Sections, section::Contents<'_>),
 ) -> Result<(), ParseError> {
-    let Some(section) = table.symbol_section(endian, sym, index)? else {
+    let Some(section) = section else {
         return Ok(());
     };
     let Some(id) = sections.id(section.0) else {
@@ -158,7 +201,7 @@ fn check_place<'d>(
             section.0
         )));
     };
-    let section = sections.get(id);
+    let section = sections.get(id, contents);
     if sym.st_value(endian) > section.size {
         return Err(out_of_bounds(format!(
             "symbol {name} lies outside its section {}",
