@@ -13,8 +13,9 @@ mod trial;
 use anyhow::{Result, bail, ensure};
 
 use crate::{system, tools};
-use program::Program;
+use program::{Fix, Program};
 use programs::PROGRAMS;
+use source::Source;
 use trial::{HEADS, Seen, Trial};
 
 /// Options of `real`.
@@ -58,14 +59,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (lp_build, lp_ctl) = (tools::lp_build()?, tools::lp_ctl()?);
     let mut all = Vec::new();
     for program in programs {
+        let asked = |fix: &&Fix| {
+            args.fix
+                .as_ref()
+                .is_none_or(|text| fix.name().contains(text))
+        };
+        let fixes: Vec<&Fix> = program.fixes.iter().filter(asked).collect();
+        if fixes.is_empty() {
+            continue;
+        }
         system::ensure(program.packages)?;
-        for fix in program.fixes {
+        let source = Source::newest(program.name)?;
+        for fix in fixes {
             let name = fix.name();
-            if args.fix.as_ref().is_some_and(|text| !name.contains(text)) {
-                continue;
-            }
             let trial = Trial {
                 program,
+                source: &source,
                 fix,
                 lp_build: &lp_build,
                 lp_ctl: &lp_ctl,

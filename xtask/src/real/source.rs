@@ -1,5 +1,8 @@
 //! A Debian source package: fetched, unpacked with all of Debian's patches, and once more without or with a fix.
 //!
+//! Each version is kept in a folder of its own, with all that is built from it, and the newest one that is served is used: a fix
+//! may be one that an older version does not have. Without the archive the newest one that is kept is used.
+//!
 //! Machines are seldom set up for source packages, so apt reads lists of our own, from the same mirrors.
 
 use std::cmp::Ordering;
@@ -19,90 +22,151 @@ pub(crate) struct Trees {
     pub(crate) patched: PathBuf,
 }
 
-/// Both trees of a fix.
-pub(crate) fn trees(name: &str, fix: &Fix) -> Result<Trees> {
-    let unpacked = unpacked(name)?;
-    let (patch, has_it) = match fix {
-        Fix::Debian(file) => (unpacked.join("debian/patches").join(file), true),
-        Fix::Came(_, text) => (write(name, fix, text)?, true),
-        Fix::Newer(_, text) => (write(name, fix, text)?, false),
-    };
-    ensure!(
-        patch.is_file(),
-        "the source in {} is of a version without this fix: remove that folder, and the newest one is fetched",
-        folder(name).display()
-    );
-    let changed = changed(name, fix, &unpacked, &patch, has_it)?;
-    Ok(if has_it {
-        Trees {
-            orig: changed,
-            patched: unpacked,
-        }
-    } else {
-        Trees {
-            orig: unpacked,
-            patched: changed,
-        }
-    })
+/// A program's source as Debian has it, with all of Debian's patches.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Where all of this version is.
+    pub(crate) folder: PathBuf,
+    version: String,
 }
 
-/// The unpacked tree of the newest version that is served, with all of Debian's patches.
-fn unpacked(name: &str) -> Result<PathBuf> {
-    let folder = folder(name);
-    let tree = folder.join("patched");
-    if tree.exists() {
-        return Ok(tree);
+impl Source {
+    /// The newest version that is served; where none can be fetched, the newest that is kept.
+    pub(crate) fn newest(name: &str) -> Result<Self> {
+        let source = match fetched(name) {
+            Ok(source) => source,
+            Err(error) => {
+                let kept = kept(name)?.into_iter().next();
+                let kept = kept.with_context(|| format!("{error:#}, and no source is kept"))?;
+                println!("the archive does not help, a source is kept: {error:#}");
+                kept
+            }
+        };
+        println!("the source of {name} is {}", source.version);
+        Ok(source)
     }
-    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+
+    fn of(name: &str, version: &str) -> Self {
+        // A colon is no good in a search path, a tilde none in a shell.
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || ".-+".contains(letter);
+        let folder = version.replace(|letter| !plain(letter), "_");
+        Self {
+            folder: folder_of(name).join(folder),
+            version: version.to_owned(),
+        }
+    }
+
+    /// The unpacked tree.
+    fn tree(&self) -> PathBuf {
+        self.folder.join("patched")
+    }
+
+    /// Both trees of a fix.
+    pub(crate) fn trees(&self, fix: &Fix) -> Result<Trees> {
+        let tree = self.tree();
+        let (patch, has_it) = match fix {
+            Fix::Debian(file) => (tree.join("debian/patches").join(file), true),
+            Fix::Came(_, text) => (self.write(fix, text)?, true),
+            Fix::Newer(_, text) => (self.write(fix, text)?, false),
+        };
+        ensure!(
+            patch.is_file(),
+            "version {} of the source is one without this fix",
+            self.version
+        );
+        let changed = self.changed(fix, &patch, has_it)?;
+        let (orig, patched) = if has_it {
+            (changed, tree)
+        } else {
+            (tree, changed)
+        };
+        Ok(Trees { orig, patched })
+    }
+
+    /// The tree with one fix taken out again, or put in.
+    fn changed(&self, fix: &Fix, patch: &Path, out: bool) -> Result<PathBuf> {
+        let word = if out { "without" } else { "with" };
+        let tree = self.folder.join(format!("{word}-{}", fix.patch_name()));
+        if tree.exists() {
+            return Ok(tree);
+        }
+        let partial = emptied(self.folder.join("partial"))?;
+        copy(&self.tree(), &partial)?;
+        let mut change = Command::new("patch");
+        change.args([
+            "--strip=1",
+            "--silent",
+            "--force",
+            "--no-backup-if-mismatch",
+            "--directory",
+        ]);
+        change.arg(&partial).arg("--input").arg(patch);
+        if out {
+            change.arg("--reverse");
+        }
+        command::quiet(&mut change)?;
+        fs::rename(&partial, &tree).with_context(|| format!("rename to {}", tree.display()))?;
+        Ok(tree)
+    }
+
+    fn write(&self, fix: &Fix, text: &str) -> Result<PathBuf> {
+        let file = self.folder.join(format!("{}.patch", fix.patch_name()));
+        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+/// The sources that are kept, the newest first.
+fn kept(name: &str) -> Result<Vec<Source>> {
+    let folder = folder_of(name);
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(&folder).into_iter().flatten() {
+        let version = entry?.path().join("version");
+        if let Ok(version) = fs::read_to_string(version) {
+            sources.push(Source::of(name, &version));
+        }
+    }
+    sources.sort_by(|one, other| newer_first(&one.version, &other.version));
+    Ok(sources)
+}
+
+/// The newest version that is served, which may be kept already: a mirror may list one that it does not have, and two releases
+/// the same one in different places.
+fn fetched(name: &str) -> Result<Source> {
     lists()?;
-    let description = download(name, &folder)?;
-    let partial = partial(name)?;
-    let mut unpack = Command::new("dpkg-source");
-    unpack.args(["--no-check", "--extract"]);
-    command::quiet(unpack.arg(&description).arg(&partial))?;
-    fs::rename(&partial, &tree).with_context(|| format!("rename to {}", tree.display()))?;
-    Ok(tree)
+    let shown = command::capture(apt("apt-cache").args(["showsrc", "--only-source", name]))?;
+    let versions = shown
+        .lines()
+        .filter_map(|line| line.strip_prefix("Version: "));
+    let mut versions: Vec<&str> = versions.collect();
+    versions.sort_by(|one, other| newer_first(one, other));
+    versions.dedup();
+    let mut kept = kept(name)?;
+    let mut failure = anyhow::anyhow!("apt knows no source of {name}");
+    for version in versions {
+        if let Some(kept_at) = kept.iter().position(|kept| kept.version == version) {
+            return Ok(kept.swap_remove(kept_at));
+        }
+        match fetch(name, &format!("{name}={version}")) {
+            Ok(source) => return Ok(source),
+            Err(error) => failure = error,
+        }
+    }
+    for release in releases()? {
+        match fetch(name, &format!("{name}/{release}")) {
+            Ok(source) => return Ok(source),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
-/// The tree with one fix taken out again, or put in.
-fn changed(name: &str, fix: &Fix, unpacked: &Path, patch: &Path, out: bool) -> Result<PathBuf> {
-    let word = if out { "without" } else { "with" };
-    let tree = folder(name).join(format!("{word}-{}", fix.patch_name()));
-    if tree.exists() {
-        return Ok(tree);
-    }
-    let partial = partial(name)?;
-    copy(unpacked, &partial)?;
-    let mut change = Command::new("patch");
-    change.args([
-        "--strip=1",
-        "--silent",
-        "--force",
-        "--no-backup-if-mismatch",
-        "--directory",
-    ]);
-    change.arg(&partial).arg("--input").arg(patch);
-    if out {
-        change.arg("--reverse");
-    }
-    command::quiet(&mut change)?;
-    fs::rename(&partial, &tree).with_context(|| format!("rename to {}", tree.display()))?;
-    Ok(tree)
-}
-
-/// A new place for a tree that is not complete yet.
-fn partial(name: &str) -> Result<PathBuf> {
-    let partial = folder(name).join("partial");
+/// A new place for what is not complete yet.
+fn emptied(partial: PathBuf) -> Result<PathBuf> {
     if partial.exists() {
         fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
     }
     Ok(partial)
-}
-
-fn write(name: &str, fix: &Fix, text: &str) -> Result<PathBuf> {
-    let file = folder(name).join(format!("{}.patch", fix.patch_name()));
-    fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-    Ok(file)
 }
 
 /// A tree of its own.
@@ -111,40 +175,29 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Where all of a program is.
-pub(crate) fn folder(name: &str) -> PathBuf {
+fn folder_of(name: &str) -> PathBuf {
     paths::output("real").join(name)
 }
 
-/// The newest version that can be fetched: a mirror may list one that it does not have, and two releases the same one in
-/// different places.
-fn download(name: &str, folder: &Path) -> Result<PathBuf> {
-    let shown = command::capture(apt("apt-cache").args(["showsrc", "--only-source", name]))?;
-    let versions = shown
-        .lines()
-        .filter_map(|line| line.strip_prefix("Version: "));
-    let mut versions: Vec<&str> = versions.collect();
-    versions.sort_by(|one, other| newer_first(one, other));
-    versions.dedup();
-    let wanted = versions.iter().map(|version| format!("{name}={version}"));
-    let releases = releases()?.into_iter();
-    let wanted = wanted.chain(releases.map(|release| format!("{name}/{release}")));
-    let mut failure = None;
-    for wanted in wanted {
-        println!("fetching the source {wanted}");
-        for old in descriptions(folder)? {
-            fs::remove_file(&old).with_context(|| format!("remove {}", old.display()))?;
-        }
-        let mut fetch = apt("apt-get");
-        fetch.args(["--download-only", "source", &wanted]);
-        match command::quiet(fetch.current_dir(folder)) {
-            Ok(()) => {
-                let found = descriptions(folder)?.into_iter().next();
-                return found.with_context(|| format!("{}: no .dsc", folder.display()));
-            }
-            Err(error) => failure = Some(error),
-        }
-    }
-    Err(failure.unwrap_or_else(|| anyhow::anyhow!("apt knows no source of {name}")))
+/// Fetches and unpacks what apt understands by `wanted`.
+fn fetch(name: &str, wanted: &str) -> Result<Source> {
+    println!("fetching the source {wanted}");
+    let fresh = emptied(folder_of(name).join("fresh"))?;
+    fs::create_dir_all(&fresh).with_context(|| format!("create {}", fresh.display()))?;
+    let mut fetch = apt("apt-get");
+    fetch.args(["--download-only", "source", wanted]);
+    command::quiet(fetch.current_dir(&fresh))?;
+    let description = description(&fresh)?;
+    let version = version(&description)?;
+    let mut unpack = Command::new("dpkg-source");
+    unpack.args(["--no-check", "--extract"]);
+    command::quiet(unpack.arg(&description).arg(fresh.join("patched")))?;
+    fs::write(fresh.join("version"), &version)?;
+    let source = Source::of(name, &version);
+    emptied(source.folder.clone())?;
+    fs::rename(&fresh, &source.folder)
+        .with_context(|| format!("rename to {}", source.folder.display()))?;
+    Ok(source)
 }
 
 fn newer_first(one: &str, other: &str) -> Ordering {
@@ -162,16 +215,26 @@ fn newer_first(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// The descriptions of source packages in a folder.
-fn descriptions(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
+/// The description of the source package in a folder.
+fn description(folder: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "dsc") {
-            found.push(path);
+            return Ok(path);
         }
     }
-    Ok(found)
+    bail!("{}: no .dsc", folder.display())
+}
+
+/// What a description says of its version.
+fn version(description: &Path) -> Result<String> {
+    let text = fs::read_to_string(description)
+        .with_context(|| format!("read {}", description.display()))?;
+    let version = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Version:"))
+        .map(|version| version.trim().to_owned());
+    version.with_context(|| format!("{}: no version", description.display()))
 }
 
 /// The releases that sources are read of.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::program::{Client, Fix, Program};
 use super::server::{Asker, Memory, Server, per_mille};
-use super::source::{self, Trees};
+use super::source::{self, Source, Trees};
 use crate::command;
 
 /// How long the program works before it is patched, to compare with.
@@ -21,6 +21,7 @@ const GROWTH_KIB: u64 = 512;
 /// A fix to be tried.
 pub(crate) struct Trial<'a> {
     pub(crate) program: &'a Program,
+    pub(crate) source: &'a Source,
     pub(crate) fix: &'a Fix,
     pub(crate) lp_build: &'a Path,
     pub(crate) lp_ctl: &'a Path,
@@ -77,14 +78,14 @@ pub(crate) const HEADS: [&str; 8] = [
 impl Trial<'_> {
     /// Does it. The program is patched in all its processes.
     pub(crate) fn run(&self, cycles: usize) -> Result<Seen> {
-        let trees = source::trees(self.program.name, self.fix)?;
+        let trees = self.source.trees(self.fix)?;
         let built = self.built(&trees.orig)?;
         let patch = self.patch(&trees, &built)?;
         let binary = match &self.program.client {
             Some(client) => self.client(client, &built)?,
             None => built.join(self.program.binary),
         };
-        let folder = source::folder(self.program.name).join("run");
+        let folder = self.source.folder.join("run");
         let mut server = Server::start(self.program, &built, &binary, &folder)?;
         let pids = server.pids();
         let asker = Asker::start(self.program.probe);
@@ -132,8 +133,10 @@ impl Trial<'_> {
 
     /// The tree without the fix, built by the program's own build.
     fn built(&self, orig: &Path) -> Result<PathBuf> {
-        let folder =
-            source::folder(self.program.name).join(format!("built-{}", self.fix.patch_name()));
+        let folder = self
+            .source
+            .folder
+            .join(format!("built-{}", self.fix.patch_name()));
         if folder.join(self.program.binary).exists() {
             return Ok(folder);
         }
@@ -150,7 +153,7 @@ impl Trial<'_> {
 
     fn patch(&self, trees: &Trees, built: &Path) -> Result<PathBuf> {
         let name = self.fix.patch_name();
-        let patch = source::folder(self.program.name).join(format!("{name}.lp"));
+        let patch = self.source.folder.join(format!("{name}.lp"));
         let mut build = Command::new(self.lp_build);
         build.arg("process").arg("--orig").arg(&trees.orig);
         build.arg("--patched").arg(&trees.patched);
