@@ -13,9 +13,9 @@ use super::check::Checker;
 use super::control::{Contents, Direction, InstalledPatch, ObjectRecord, ObjectState};
 use super::error::ProcessError;
 use super::install::adopt;
-use super::journal::{Hands, Transaction};
-use super::live::{Live, Parts, STOP};
-use super::mapped::{hash, map_parts};
+use super::journal::{Stops, Transaction};
+use super::live::{Live, Parts};
+use super::mapped::{Memory, hash};
 use super::maps::Maps;
 use super::memory::read_vec;
 use super::patch_file::{LARGEST_FILE, PatchFile};
@@ -79,16 +79,13 @@ fn try_patch(
     let names: Vec<&str> = waiting.iter().map(|it| it.name.as_str()).collect();
     let (names, direction) = (names.join(", "), Direction::Coming);
     let mut transaction = Transaction::begin(control, work.memory, work.steps, &names, direction)?;
-    work.threads.stop_all(STOP)?;
-    let mapped = map(
-        work.threads,
-        gate,
-        work.memory,
-        &mut transaction,
-        &mut plans,
-    );
-    work.threads.resume_all();
-    mapped?;
+    let mut stops = Stops::new(work.threads, gate, work.memory);
+    for (record, _, plan) in &mut plans {
+        let memory = Memory::of_plan(plan);
+        memory.map(&mut stops, &mut transaction)?;
+        record.areas.extend(memory.records());
+    }
+    let stood = stops.longest();
     for (record, file, plan) in &mut plans {
         add(record, &file.manifest, plan, &view.images);
         let areas = std::mem::take(&mut record.areas);
@@ -149,7 +146,7 @@ fn try_patch(
     }
     let live = klp.target;
     live.at.transaction.update(work.memory, records)?;
-    Ok((live.window, warnings))
+    Ok((live.window.max(stood), warnings))
 }
 
 /// The patches in use that have an object which is not patched, from the oldest to the newest.
@@ -200,28 +197,6 @@ fn plan(
     let done = Plan::resume(file, &at_first, bases).map_err(|it| refused(it.into()))?;
     view.with_inputs(file, maps, memory, |inputs| done.late(inputs, object))
         .map_err(ProcessError::Refused)
-}
-
-/// Maps the parts, and notes their memory.
-fn map(
-    threads: &mut super::threads::Threads,
-    gate: Gate,
-    memory: &WriteMemory,
-    transaction: &mut Transaction<'_, '_>,
-    plans: &mut [(InstalledPatch, PatchFile, Plan)],
-) -> Result<(), ProcessError> {
-    let tid = threads.helper(memory)?;
-    let mut hands = Hands {
-        threads,
-        tid,
-        gate,
-        memory,
-    };
-    for (record, _, plan) in plans {
-        let areas = map_parts(&mut hands, transaction, plan)?;
-        record.areas.extend(areas);
-    }
-    Ok(())
 }
 
 fn failed(name: String, errno: Errno, live: &mut Live<'_, '_>, after: Duration) -> ProcessError {

@@ -12,17 +12,15 @@ use lp_klp::manifest::Manifest;
 use lp_klp::patch::PatchId;
 use lp_klp::rules::Rules;
 
-use super::call::CallSite;
 use super::check::Checker;
-use super::control::{AreaRecord, Contents, Direction, InstalledPatch, KeptFile};
+use super::control::{Contents, Direction, InstalledPatch};
 use super::error::ProcessError;
-use super::images::Images;
-use super::journal::{Hands, Transaction};
-use super::live::{Live, Parts, STOP};
-use super::mapped::{map_call, map_file, map_parts};
+use super::journal::{Stops, Transaction};
+use super::live::{Live, Parts};
+use super::mapped::Memory;
 use super::patch_file::PatchFile;
 use super::plan::{Plan, PlannedArea, PlannedUnwind};
-use super::recorded::{add_areas, record};
+use super::recorded::record;
 use super::session::{View, Work, prepare};
 use super::syscall::Gate;
 
@@ -74,23 +72,13 @@ fn try_install(
         return Err(ProcessError::NotInstalled { name });
     };
     let states_at = control.states();
+    let memory = Memory::of_patch(pid, patch, plan, &view.images)?;
     let mut transaction =
         Transaction::begin(control, work.memory, work.steps, &name, Direction::Load)?;
-    work.threads.stop_all(STOP)?;
-    let mapped = (|| {
-        let tid = work.threads.helper(work.memory)?;
-        let mut hands = Hands {
-            threads: &mut *work.threads,
-            tid,
-            gate,
-            memory: work.memory,
-        };
-        map(&mut hands, &mut transaction, (patch, plan), &view.images)
-    })();
-    let since = work.threads.stopped_since();
-    work.threads.resume_all();
-    let stood = since.map_or(Duration::ZERO, |since| since.elapsed());
-    mapped?.note(&mut record, plan);
+    let mut stops = Stops::new(work.threads, gate, work.memory);
+    memory.map(&mut stops, &mut transaction)?;
+    let stood = stops.longest();
+    memory.note(&mut record, plan);
 
     let live = Live::new(Parts {
         threads: &mut *work.threads,
@@ -228,39 +216,4 @@ pub(super) fn bytes_of(plan: &Plan, unwind: &PlannedUnwind) -> Vec<u8> {
         area.bytes.get(start..end)
     });
     bytes.unwrap_or_default().to_vec()
-}
-
-/// What was mapped for a patch.
-pub(super) struct Mapped {
-    parts: Vec<AreaRecord>,
-    call: Option<(CallSite, [AreaRecord; 2])>,
-    file: Option<(KeptFile, AreaRecord)>,
-}
-
-impl Mapped {
-    pub(super) fn note(self, record: &mut InstalledPatch, plan: &Plan) {
-        add_areas(record, plan, &self.parts);
-        if let Some((call, areas)) = self.call {
-            record.call = Some((call.stub, call.stack_top));
-            record.areas.extend(areas);
-        }
-        if let Some((file, area)) = self.file {
-            record.file = Some(file);
-            record.areas.push(area);
-        }
-    }
-}
-
-/// Maps the patch's memory and fills it.
-pub(super) fn map(
-    hands: &mut Hands<'_>,
-    transaction: &mut Transaction<'_, '_>,
-    (patch, plan): (&PatchFile, &Plan),
-    images: &Images,
-) -> Result<Mapped, ProcessError> {
-    Ok(Mapped {
-        parts: map_parts(hands, transaction, plan)?,
-        call: map_call(hands, transaction, &patch.manifest, images)?,
-        file: map_file(hands, transaction, patch, images)?,
-    })
 }

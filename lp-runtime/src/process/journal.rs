@@ -9,6 +9,7 @@
 mod entered;
 mod evidence;
 mod recover;
+mod stops;
 
 use thiserror::Error;
 
@@ -23,6 +24,7 @@ use super::threads::{Threads, Tid};
 use super::write::{WriteError, WriteMemory};
 
 pub use recover::recover;
+pub use stops::Stops;
 
 /// Something that has just been done to a process or to its control area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,21 +162,38 @@ impl<'a, 's> Transaction<'a, 's> {
     /// # Errors
     /// Where it cannot be mapped there.
     pub fn map(&mut self, hands: &mut Hands<'_>, area: AreaRecord) -> Result<(), TransactionError> {
-        self.journal.mapping = Some(area);
-        self.note(hands.memory)?;
+        self.map_all(&mut Stops::standing(hands), &[area])
+    }
+
+    /// Maps areas for the patch, all of them announced before; the process runs in between.
+    ///
+    /// # Errors
+    /// Where one cannot be mapped there.
+    pub fn map_all(
+        &mut self,
+        stops: &mut Stops<'_>,
+        areas: &[AreaRecord],
+    ) -> Result<(), TransactionError> {
+        let memory = stops.memory();
+        self.journal.mapping = areas.to_vec();
+        self.note(memory)?;
         self.steps.done(Step::MapAnnounced);
-        if let Err(error) = hands.map(area) {
-            self.journal.mapping = None;
-            self.note(hands.memory)?;
-            return Err(error.into());
-        }
-        // Kernels without such names refuse. They are for who reads `/proc/PID/maps`.
-        let _ = hands.name(area, self.control.name());
-        self.steps.done(Step::Mapped);
-        self.journal.mapping = None;
-        self.journal.areas.push(area);
-        self.note(hands.memory)?;
+        let mut mapped = 0;
+        let done = stops.each(areas, |hands, area| {
+            hands.map(*area)?;
+            mapped += 1;
+            self.steps.done(Step::Mapped);
+            Ok(())
+        });
+        self.journal.mapping.clear();
+        self.journal.areas.extend(areas.iter().take(mapped));
+        let noted = self.note(memory);
+        done?;
+        noted?;
         self.steps.done(Step::MapNoted);
+        let name = self.control.name();
+        // Kernels without such names refuse. They are for who reads `/proc/PID/maps`.
+        let _ = stops.each(areas, |hands, area| hands.name(*area, name));
         Ok(())
     }
 
@@ -184,16 +203,24 @@ impl<'a, 's> Transaction<'a, 's> {
     /// Where they cannot be written.
     pub fn fill(
         &mut self,
-        hands: &Hands<'_>,
+        hands: &mut Hands<'_>,
         area: AreaRecord,
         bytes: &[u8],
     ) -> Result<(), TransactionError> {
-        match area.protection {
-            Area::Data => hands.memory.write_data(area.address, bytes)?,
-            Area::Text | Area::ReadOnly => {
-                hands.memory.write_text(hands.tid, area.address, bytes)?;
-            }
-        }
+        self.write(&mut Stops::standing(hands), area, bytes)
+    }
+
+    /// Writes an area's bytes while the process runs.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn write(
+        &mut self,
+        stops: &mut Stops<'_>,
+        area: AreaRecord,
+        bytes: &[u8],
+    ) -> Result<(), TransactionError> {
+        stops.write(area, bytes)?;
         self.steps.done(Step::Filled);
         Ok(())
     }
@@ -237,11 +264,12 @@ impl<'a, 's> Transaction<'a, 's> {
         Ok(())
     }
 
-    /// Ends it with the patch gone from those that are installed, and its memory unmapped. No thread may be inside it.
+    /// Ends it with the patch gone from those that are installed, and its memory unmapped. No thread may be inside it, or come
+    /// there.
     ///
     /// # Errors
     /// Where it cannot be unmapped, or that cannot be written.
-    pub fn remove(self, hands: &mut Hands<'_>, id: u64) -> Result<(), TransactionError> {
+    pub fn remove(self, stops: &mut Stops<'_>, id: u64) -> Result<(), TransactionError> {
         let mut contents = self.control.contents().clone();
         let mut journal = self.journal;
         let gone = contents.patches.iter().position(|it| it.id == id);
@@ -250,9 +278,9 @@ impl<'a, 's> Transaction<'a, 's> {
         }
         journal.changes.clear();
         contents.journal = Some(journal);
-        self.control.commit(hands.memory, contents)?;
+        self.control.commit(stops.memory(), contents)?;
         self.steps.done(Step::Removed);
-        recover::unmap_areas(self.control, hands, self.steps)
+        recover::unmap_areas(self.control, stops, self.steps)
     }
 
     /// Ends it with these patches as they are now.
@@ -289,7 +317,7 @@ impl<'a, 's> Transaction<'a, 's> {
         contents.journal = Some(journal);
         self.control.commit(hands.memory, contents)?;
         self.steps.done(Step::Removed);
-        recover::unmap_areas(self.control, hands, self.steps)
+        recover::unmap_areas(self.control, &mut Stops::standing(hands), self.steps)
     }
 
     /// Ends it with a watcher in the process.
@@ -315,7 +343,7 @@ impl<'a, 's> Transaction<'a, 's> {
         contents.unwatch();
         self.control.commit(hands.memory, contents)?;
         self.steps.done(Step::Removed);
-        recover::unmap_areas(self.control, hands, self.steps)
+        recover::unmap_areas(self.control, &mut Stops::standing(hands), self.steps)
     }
 
     /// Goes on with a transition that is in the control area: there is no journal until something is unmapped.
@@ -360,7 +388,7 @@ impl<'a, 's> Transaction<'a, 's> {
 
     /// Unmaps what the journal has, and ends it.
     pub(super) fn unmap(&mut self, hands: &mut Hands<'_>) -> Result<(), TransactionError> {
-        recover::unmap_areas(self.control, hands, self.steps)
+        recover::unmap_areas(self.control, &mut Stops::standing(hands), self.steps)
     }
 
     /// Ends it with nothing done.
@@ -402,7 +430,7 @@ impl Journal {
             patch: patch.to_owned(),
             direction,
             areas: Vec::new(),
-            mapping: None,
+            mapping: Vec::new(),
             changes: Vec::new(),
             cells: None,
         }

@@ -1,104 +1,178 @@
 //! The memory of a patch, mapped in the process and filled: its parts, where its callbacks are called from, and its file.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 
 use lp_klp::manifest::Manifest;
 
 use super::area::Area;
 use super::call::{CallSite, STACK_SIZE, STUB};
-use super::control::{AreaRecord, KeptFile};
+use super::control::{AreaRecord, InstalledPatch, KeptFile};
 use super::error::ProcessError;
 use super::images::Images;
-use super::journal::{Hands, Transaction};
+use super::journal::{Stops, Transaction};
 use super::layout::PAGE;
 use super::maps::Maps;
 use super::patch_file::PatchFile;
 use super::place::{Want, place};
 use super::plan::Plan;
+use super::recorded::add_areas;
 
-/// Maps the areas of a plan.
-pub(super) fn map_parts(
-    hands: &mut Hands<'_>,
-    transaction: &mut Transaction<'_, '_>,
-    plan: &Plan,
-) -> Result<Vec<AreaRecord>, ProcessError> {
-    let mut areas = Vec::new();
-    for area in &plan.areas {
-        let record = AreaRecord {
-            address: area.address,
-            size: area.bytes.len() as u64,
-            protection: area.area,
+/// Memory that is to be mapped, with the bytes that it begins with.
+#[derive(Debug)]
+struct Wanted<'p> {
+    record: AreaRecord,
+    bytes: Cow<'p, [u8]>,
+}
+
+/// All memory of a patch that is to be mapped.
+#[derive(Debug)]
+pub(super) struct Memory<'p> {
+    wanted: Vec<Wanted<'p>>,
+    /// How many of them are the plan's.
+    parts: usize,
+    call: Option<CallSite>,
+    file: Option<KeptFile>,
+}
+
+impl<'p> Memory<'p> {
+    /// That of a plan.
+    pub(super) fn of_plan(plan: &'p Plan) -> Self {
+        let wanted = plan.areas.iter().map(|area| Wanted {
+            record: AreaRecord {
+                address: area.address,
+                size: area.bytes.len() as u64,
+                protection: area.area,
+            },
+            bytes: Cow::Borrowed(&*area.bytes),
+        });
+        Self {
+            wanted: wanted.collect(),
+            parts: plan.areas.len(),
+            call: None,
+            file: None,
+        }
+    }
+
+    /// That of a patch: the plan's, where its callbacks are called from, and its file.
+    pub(super) fn of_patch(
+        pid: i32,
+        patch: &'p PatchFile,
+        plan: &'p Plan,
+        images: &Images,
+    ) -> Result<Self, ProcessError> {
+        let mut memory = Self::of_plan(plan);
+        let mut maps = Maps::read(pid)?;
+        let areas = memory.wanted.iter().map(|it| range(&it.record));
+        maps.reserve(areas.collect::<Vec<_>>().into_iter());
+        memory.add_call(&mut maps, &patch.manifest, images)?;
+        memory.add_file(&mut maps, patch, images)?;
+        Ok(memory)
+    }
+
+    /// What callbacks are called from, when the patch has any: also those of objects that are not there yet.
+    fn add_call(
+        &mut self,
+        maps: &mut Maps,
+        manifest: &Manifest,
+        images: &Images,
+    ) -> Result<(), ProcessError> {
+        if manifest.objects.iter().all(|it| it.callbacks.is_empty()) {
+            return Ok(());
+        }
+        // One page of text, one that is not mapped, then the stack.
+        let size = 2 * PAGE + STACK_SIZE;
+        let address = anywhere(maps, images, "the callbacks' stack", size)?;
+        self.wanted.push(Wanted {
+            record: AreaRecord {
+                address,
+                size: PAGE,
+                protection: Area::Text,
+            },
+            bytes: Cow::Borrowed(&STUB),
+        });
+        self.wanted.push(Wanted {
+            record: AreaRecord {
+                address: address + 2 * PAGE,
+                size: STACK_SIZE,
+                protection: Area::Data,
+            },
+            bytes: Cow::Borrowed(&[]),
+        });
+        self.call = Some(CallSite {
+            stub: address,
+            stack_top: address + size,
+        });
+        Ok(())
+    }
+
+    /// The patch's file, where an object of it may come later, or come again: then any later loader has it, and it is the one that
+    /// was verified.
+    fn add_file(
+        &mut self,
+        maps: &mut Maps,
+        patch: &'p PatchFile,
+        images: &Images,
+    ) -> Result<(), ProcessError> {
+        let stays = |name| {
+            let image = images.find(name).ok().flatten();
+            image.is_some_and(|image| images.stays(image))
         };
-        transaction.map(hands, record)?;
-        transaction.fill(hands, record, &area.bytes)?;
-        areas.push(record);
+        if patch.manifest.objects.iter().all(|it| stays(&it.name)) {
+            return Ok(());
+        }
+        let size = patch.bytes.len() as u64;
+        let mapped = size.next_multiple_of(PAGE);
+        let address = anywhere(maps, images, "the patch's file", mapped)?;
+        self.wanted.push(Wanted {
+            record: AreaRecord {
+                address,
+                size: mapped,
+                protection: Area::ReadOnly,
+            },
+            bytes: Cow::Borrowed(&*patch.bytes),
+        });
+        self.file = Some(KeptFile {
+            address,
+            size,
+            sha256: hash(&patch.bytes),
+        });
+        Ok(())
     }
-    Ok(areas)
+
+    /// Maps and fills it. The process runs meanwhile, but for short stops: it does not know of this memory yet.
+    pub(super) fn map(
+        &self,
+        stops: &mut Stops<'_>,
+        transaction: &mut Transaction<'_, '_>,
+    ) -> Result<(), ProcessError> {
+        transaction.map_all(stops, &self.records())?;
+        for wanted in self.wanted.iter().filter(|it| !it.bytes.is_empty()) {
+            transaction.write(stops, wanted.record, &wanted.bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Where it is.
+    pub(super) fn records(&self) -> Vec<AreaRecord> {
+        self.wanted.iter().map(|it| it.record).collect()
+    }
+
+    /// Notes it in the patch's record.
+    pub(super) fn note(self, record: &mut InstalledPatch, plan: &Plan) {
+        let records = self.records();
+        let (parts, others) = records.split_at(self.parts);
+        add_areas(record, plan, parts);
+        record.areas.extend(others);
+        record.call = self.call.map(|call| (call.stub, call.stack_top));
+        record.file = self.file;
+    }
 }
 
-/// Maps what callbacks are called from, when the patch has any: also those of objects that are not there yet.
-pub(super) fn map_call(
-    hands: &mut Hands<'_>,
-    transaction: &mut Transaction<'_, '_>,
-    manifest: &Manifest,
-    images: &Images,
-) -> Result<Option<(CallSite, [AreaRecord; 2])>, ProcessError> {
-    if manifest.objects.iter().all(|it| it.callbacks.is_empty()) {
-        return Ok(None);
-    }
-    // One page of text, one that is not mapped, then the stack.
-    let size = 2 * PAGE + STACK_SIZE;
-    let address = anywhere(hands, images, "the callbacks' stack", size)?;
-    let text = AreaRecord {
-        address,
-        size: PAGE,
-        protection: Area::Text,
-    };
-    let stack = AreaRecord {
-        address: address + 2 * PAGE,
-        size: STACK_SIZE,
-        protection: Area::Data,
-    };
-    transaction.map(hands, text)?;
-    transaction.fill(hands, text, &STUB)?;
-    transaction.map(hands, stack)?;
-    let call = CallSite {
-        stub: text.address,
-        stack_top: stack.address + stack.size,
-    };
-    Ok(Some((call, [text, stack])))
-}
-
-/// Keeps the patch's file in the process, where an object of it may come later, or come again: then any later loader has it, and it
-/// is the one that was verified.
-pub(super) fn map_file(
-    hands: &mut Hands<'_>,
-    transaction: &mut Transaction<'_, '_>,
-    patch: &PatchFile,
-    images: &Images,
-) -> Result<Option<(KeptFile, AreaRecord)>, ProcessError> {
-    let stays = |name| {
-        let image = images.find(name).ok().flatten();
-        image.is_some_and(|image| images.stays(image))
-    };
-    if patch.manifest.objects.iter().all(|it| stays(&it.name)) {
-        return Ok(None);
-    }
-    let size = patch.bytes.len() as u64;
-    let mapped = size.next_multiple_of(PAGE);
-    let area = AreaRecord {
-        address: anywhere(hands, images, "the patch's file", mapped)?,
-        size: mapped,
-        protection: Area::ReadOnly,
-    };
-    transaction.map(hands, area)?;
-    transaction.fill(hands, area, &patch.bytes)?;
-    let kept = KeptFile {
-        address: area.address,
-        size,
-        sha256: hash(&patch.bytes),
-    };
-    Ok(Some((kept, area)))
+fn range(area: &AreaRecord) -> Range<u64> {
+    area.address..area.address.saturating_add(area.size)
 }
 
 /// SHA-256, hexadecimal.
@@ -107,13 +181,8 @@ pub(super) fn hash(bytes: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A place near the program, for no reason but order.
-fn anywhere(
-    hands: &Hands<'_>,
-    images: &Images,
-    what: &str,
-    size: u64,
-) -> Result<u64, ProcessError> {
+/// A place near the program, for no reason but order; it is taken then.
+fn anywhere(maps: &mut Maps, images: &Images, what: &str, size: u64) -> Result<u64, ProcessError> {
     let near = images
         .executable()
         .map_or(0..0, |image| image.range.clone());
@@ -123,6 +192,8 @@ fn anywhere(
         size,
         low: false,
     };
-    let places = place(&Maps::read(hands.threads.pid())?, &[want])?;
-    Ok(places.first().copied().unwrap_or(0))
+    let places = place(maps, &[want])?;
+    let address = places.first().copied().unwrap_or(0);
+    maps.reserve(std::iter::once(address..address.saturating_add(size)));
+    Ok(address)
 }

@@ -11,7 +11,7 @@ use super::check::{Busy, BusyRange, Checker};
 use super::control::{Contents, Direction, InstalledPatch};
 use super::error::ProcessError;
 use super::install::{adopt, wait};
-use super::journal::{Hands, Transaction};
+use super::journal::{Stops, Transaction};
 use super::live::{Live, Parts};
 use super::session::{View, Work};
 use super::syscall::Gate;
@@ -114,17 +114,9 @@ fn unmap(
         }
         live.wait(Duration::from_millis(10))?;
     }
-    let tid = live.at.threads.helper(live.at.memory)?;
-    let mut hands = Hands {
-        threads: &mut *live.at.threads,
-        tid,
-        gate: live.at.gate,
-        memory: live.at.memory,
-    };
-    let removed = live.at.transaction.remove(&mut hands, patch.id);
-    let since = live.at.threads.stopped_since();
-    live.at.threads.resume_all();
-    removed?;
-    let stood = since.map_or(Duration::ZERO, |since| since.elapsed());
-    Ok(live.window.max(stood))
+    // Nothing leads there any more: what is outside stays outside.
+    live.go_on();
+    let mut stops = Stops::new(live.at.threads, live.at.gate, live.at.memory);
+    live.at.transaction.remove(&mut stops, patch.id)?;
+    Ok(live.window.max(stops.longest()))
 }

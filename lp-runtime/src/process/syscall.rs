@@ -136,11 +136,13 @@ impl Threads {
         let mut denied = None;
         let mut second = None;
         for tid in self.tids().filter(|tid| self.is_stopped(*tid)) {
-            let status = Status::of_thread(self.pid(), tid);
-            let mode = status.and_then(|it| it.number("Seccomp")).unwrap_or(0);
-            if mode != 0 && !can_suspend(tid) {
-                denied.get_or_insert(InjectError::Seccomp { tid, mode });
-                continue;
+            if !can_suspend(tid) {
+                let status = Status::of_thread(self.pid(), tid);
+                let mode = status.and_then(|it| it.number("Seccomp")).unwrap_or(0);
+                if mode != 0 {
+                    denied.get_or_insert(InjectError::Seccomp { tid, mode });
+                    continue;
+                }
             }
             let Ok(registers) = Registers::of(tid) else {
                 continue;
@@ -257,7 +259,10 @@ impl Threads {
         let answer = ptrace::set_registers(tid, &registers)
             .map_err(failed)
             .and_then(|()| self.through_syscall(tid, gate.0, Instant::now() + PATIENCE));
-        let back = self.bring_to_the_border(tid, Instant::now() + PATIENCE);
+        let back = match answer {
+            Ok(_) => Ok(()),
+            Err(_) => self.bring_to_the_border(tid, Instant::now() + PATIENCE),
+        };
         let restored = saved.restore().map_err(failed);
         if suspended {
             ptrace::suspend_seccomp(tid, false).map_err(failed)?;
@@ -273,16 +278,25 @@ impl Threads {
         }
     }
 
-    /// Lets a thread run until it has made the system call at `gate`, and gives its result. It then stands at the call's
-    /// end.
+    /// Lets a thread run until it has made the system call at `gate`, and gives its result. It then stands at the border to user
+    /// space: it was told so in the call, which saves a stop at the call's end.
     fn through_syscall(
         &mut self,
         tid: Tid,
         gate: u64,
         deadline: Instant,
     ) -> Result<u64, InjectError> {
+        let failed = |errno| InjectError::Ptrace { tid, errno };
         self.until_syscall(tid, gate, deadline)?;
-        self.until_syscall(tid, gate, deadline)
+        ptrace::interrupt(tid).map_err(failed)?;
+        ptrace::resume(tid, 0).map_err(failed)?;
+        self.until_the_border(tid, deadline)?;
+        let registers = ptrace::registers(tid).map_err(failed)?;
+        if registers.rip == gate + INSTRUCTION.len() as u64 {
+            Ok(registers.rax)
+        } else {
+            Err(InjectError::Lost { tid })
+        }
     }
 
     /// Lets a thread run to the next border of the system call at `gate`; gives `rax`.
@@ -330,6 +344,12 @@ impl Threads {
         if ptrace::poll(tid).map_err(failed)?.is_none() {
             ptrace::interrupt(tid).map_err(failed)?;
         }
+        self.until_the_border(tid, deadline)
+    }
+
+    /// Waits until a thread that was told to stop stands at the border to user space.
+    fn until_the_border(&mut self, tid: Tid, deadline: Instant) -> Result<(), InjectError> {
+        let failed = |errno| InjectError::Ptrace { tid, errno };
         loop {
             match self.next_event(tid, deadline)? {
                 Event::Stop { .. } => return Ok(()),

@@ -96,13 +96,23 @@ impl WriteMemory {
     /// # Errors
     /// Where not all of it can be written, or it does not stay.
     pub fn write_text(&self, tid: Tid, address: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        if let Err(source) = self.file.write_all_at(bytes, address) {
+        match self.write_over(address, bytes) {
             // Without memory it is another program by now, which must not be written.
-            if source.kind() == io::ErrorKind::WriteZero {
-                return Err(failed(address, bytes.len(), source));
+            Err(WriteError::Write { source, .. }) if source.kind() != io::ErrorKind::WriteZero => {
+                self.poke(tid, address, bytes)?;
+                self.verify(address, bytes)
             }
-            self.poke(tid, address, bytes)?;
+            written => written,
         }
+    }
+
+    /// Writes whatever the pages' protection, where the kernel lets us do that to a process that runs.
+    ///
+    /// # Errors
+    /// As those of [`Self::write_text`], and where it must be traced for it.
+    pub fn write_over(&self, address: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        let written = self.file.write_all_at(bytes, address);
+        written.map_err(|source| failed(address, bytes.len(), source))?;
         self.verify(address, bytes)
     }
 

@@ -172,9 +172,9 @@ pub struct Journal {
     /// What is mapped for it.
     #[serde(default)]
     pub areas: Vec<AreaRecord>,
-    /// What is being mapped, or is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mapping: Option<AreaRecord>,
+    /// What is being mapped or unmapped, or is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mapping: Vec<AreaRecord>,
     /// The text that is being changed.
     #[serde(default)]
     pub changes: Vec<TextChange>,

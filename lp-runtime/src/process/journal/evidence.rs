@@ -4,11 +4,11 @@
 //! `/proc/PID/smaps`), and is zero until it has been noted; memory that we are about to unmap gets a mark first. So nothing that the
 //! program mapped at the same place meanwhile is taken for ours. The tempting wrong way is to go by the address.
 
-use super::Hands;
+use super::{Stops, TransactionError};
 use crate::process::area::Area;
 use crate::process::control::AreaRecord;
 use crate::process::memory::{ReadMemory, read_vec};
-use crate::process::write::{WriteError, WriteMemory};
+use crate::process::write::WriteMemory;
 
 /// What an area begins with that is about to be unmapped.
 const MARK: &[u8; 16] = b"livepatch: gone\n";
@@ -17,8 +17,8 @@ const MARK: &[u8; 16] = b"livepatch: gone\n";
 const LARGEST: u64 = 1 << 30;
 
 /// Marks an area that is about to be unmapped, and is still mapped.
-pub(super) fn mark(hands: &Hands<'_>, area: AreaRecord) -> Result<(), WriteError> {
-    hands.memory.write_text(hands.tid, area.address, MARK)
+pub(super) fn mark(stops: &mut Stops<'_>, area: AreaRecord) -> Result<(), TransactionError> {
+    stops.write(area, MARK)
 }
 
 /// Whether an area is mapped, and by us.

@@ -1,6 +1,6 @@
 //! Ends what a loader that was killed has begun.
 
-use super::{Hands, Step, Steps, TransactionError, evidence};
+use super::{Hands, Step, Steps, Stops, TransactionError, evidence};
 use crate::process::control::{Control, Direction, Journal};
 use crate::process::jump::{JUMP_SIZE, JumpError, TextChange};
 use crate::process::memory::ReadMemory;
@@ -32,9 +32,9 @@ pub fn recover(
     }
     // What is not known to be ours stays.
     let pid = hands.threads.pid();
-    journal.mapping = journal
+    journal
         .mapping
-        .filter(|area| evidence::is_ours(pid, area, hands.memory));
+        .retain(|area| evidence::is_ours(pid, area, hands.memory));
     let watch = journal.takes_watch_out();
     journal.changes.clear();
     if journal.direction == Direction::Unload && !text.is_empty() {
@@ -49,7 +49,7 @@ pub fn recover(
     }
     control.commit(hands.memory, contents)?;
     steps.done(Step::Removed);
-    unmap_areas(control, hands, steps)
+    unmap_areas(control, &mut Stops::standing(hands), steps)
 }
 
 /// The changes that bring the text to where the patch is out, from whatever mixture of old and new it is. What is not mapped
@@ -82,32 +82,34 @@ fn out(journal: &Journal, hands: &Hands<'_>) -> Result<Vec<TextChange>, Transact
     changes.filter_map(Result::transpose).collect()
 }
 
-/// Unmaps what the journal has, each announced before, and ends the journal.
+/// Unmaps what the journal has, all of it marked and announced before, and ends the journal.
 pub(super) fn unmap_areas(
     control: &mut Control,
-    hands: &mut Hands<'_>,
+    stops: &mut Stops<'_>,
     steps: &mut Steps<'_>,
 ) -> Result<(), TransactionError> {
-    loop {
-        let mut contents = control.contents().clone();
-        let Some(journal) = &mut contents.journal else {
-            return Ok(());
-        };
-        let Some(area) = journal.mapping.or_else(|| journal.areas.pop()) else {
-            contents.journal = None;
-            control.commit(hands.memory, contents)?;
-            steps.done(Step::Ended);
-            return Ok(());
-        };
-        journal.mapping = Some(area);
-        evidence::mark(hands, area)?;
-        control.commit(hands.memory, contents.clone())?;
-        steps.done(Step::UnmapAnnounced);
-        hands.unmap(area)?;
-        steps.done(Step::Unmapped);
-        if let Some(journal) = &mut contents.journal {
-            journal.mapping = None;
+    let memory = stops.memory();
+    let mut contents = control.contents().clone();
+    let Some(journal) = &mut contents.journal else {
+        return Ok(());
+    };
+    let mut areas = std::mem::take(&mut journal.mapping);
+    areas.append(&mut journal.areas);
+    if !areas.is_empty() {
+        for area in &areas {
+            evidence::mark(stops, *area)?;
         }
-        control.commit(hands.memory, contents)?;
+        journal.mapping.clone_from(&areas);
+        control.commit(memory, contents.clone())?;
+        steps.done(Step::UnmapAnnounced);
+        stops.each(areas, |hands, area| {
+            hands.unmap(area)?;
+            steps.done(Step::Unmapped);
+            Ok(())
+        })?;
     }
+    contents.journal = None;
+    control.commit(memory, contents)?;
+    steps.done(Step::Ended);
+    Ok(())
 }

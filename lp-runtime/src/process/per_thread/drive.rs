@@ -16,9 +16,10 @@ use super::target::{Before, PerThread};
 use crate::process::check::Checker;
 use crate::process::control::{Contents, Direction, InstalledPatch, Transition};
 use crate::process::error::ProcessError;
-use crate::process::install::{FIRST_WAIT, LONGEST_WAIT, bytes_of, map};
-use crate::process::journal::{Hands, Step, Transaction};
-use crate::process::live::{Live, Parts, STOP};
+use crate::process::install::{FIRST_WAIT, LONGEST_WAIT, bytes_of};
+use crate::process::journal::{Step, Stops, Transaction};
+use crate::process::live::{Live, Parts};
+use crate::process::mapped::Memory;
 use crate::process::patch_file::PatchFile;
 use crate::process::plan::Plan;
 use crate::process::recorded::record;
@@ -104,21 +105,13 @@ fn try_load(
         return Err(ProcessError::NotInstalled { name });
     };
     let states_at = control.states();
+    let memory = Memory::of_patch(pid, patch, plan, &view.images)?;
     let mut transaction =
         Transaction::begin(control, work.memory, work.steps, &name, Direction::Load)?;
-    work.threads.stop_all(STOP)?;
-    let mapped = (|| {
-        let tid = work.threads.helper(work.memory)?;
-        let mut hands = Hands {
-            threads: &mut *work.threads,
-            tid,
-            gate,
-            memory: work.memory,
-        };
-        map(&mut hands, &mut transaction, (patch, plan), &view.images)
-    })();
-    work.threads.resume_all();
-    mapped?.note(&mut record, plan);
+    let mut stops = Stops::new(work.threads, gate, work.memory);
+    memory.map(&mut stops, &mut transaction)?;
+    let stood = stops.longest();
+    memory.note(&mut record, plan);
 
     let live = Live::new(Parts {
         threads: &mut *work.threads,
@@ -153,7 +146,7 @@ fn try_load(
         return Err(fault);
     }
     enabled.map_err(|errno| refused(&name, errno))?;
-    wait_and_settle(&mut klp, work.timeout)
+    Ok(wait_and_settle(&mut klp, work.timeout)?.max(stood))
 }
 
 fn refused(name: &str, errno: Errno) -> ProcessError {

@@ -103,7 +103,7 @@ impl PerThread<'_, '_> {
         let (mut hands, transaction) = self.hands()?;
         for area in &planned {
             transaction.map(&mut hands, area.record)?;
-            transaction.fill(&hands, area.record, &area.bytes)?;
+            transaction.fill(&mut hands, area.record, &area.bytes)?;
         }
         transaction.announce_cells(hands.memory, cells)?;
         for tid in tids {

@@ -129,9 +129,9 @@ fn try_put_in(
     let code = stub::code(watching.words.address, hook.state);
     let transaction = &mut live.at.transaction;
     transaction.map(&mut hands, watching.text)?;
-    transaction.fill(&hands, watching.text, &code)?;
+    transaction.fill(&mut hands, watching.text, &code)?;
     transaction.map(&mut hands, watching.words)?;
-    transaction.fill(&hands, watching.words, &stub::words())?;
+    transaction.fill(&mut hands, watching.words, &stub::words())?;
     let args = [watching.words.address, PAGE, MADV_WIPEONFORK, 0, 0, 0];
     let call = libc::SYS_madvise;
     hands.threads.syscall(gate, tid, "madvise", call, args)?;

@@ -8,7 +8,9 @@ use lp_runtime::process::control::states::{self, LpState};
 use lp_runtime::process::control::{
     AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, SIZE, SiteRecord,
 };
-use lp_runtime::process::journal::{Hands, Step, Steps, Transaction, TransactionError, recover};
+use lp_runtime::process::journal::{
+    Hands, Step, Steps, Stops, Transaction, TransactionError, recover,
+};
 use lp_runtime::process::jump::{JUMP_SIZE, TextChange, jump};
 use lp_runtime::process::maps::Maps;
 use lp_runtime::process::memory::{MemoryError, ReadMemory};
@@ -176,7 +178,7 @@ fn unload(
         new: site.original,
     };
     transaction.change_text(hands, vec![change])?;
-    transaction.remove(hands, id)
+    transaction.remove(&mut Stops::new(hands.threads, hands.gate, memory), id)
 }
 
 /// Ends what was left half way, as a later loader does.
