@@ -52,7 +52,7 @@ impl Fix {
         name
     }
 
-    /// A patch's name has letters, digits and underscores; a number of Debian's before the CVE's is left out.
+    /// A patch's name has at most 55 letters, digits and underscores; a number of Debian's before the CVE's is left out.
     pub(crate) fn patch_name(&self) -> String {
         let stem = self.name().trim_end_matches(".patch");
         let at = stem.find("CVE").unwrap_or(0);
@@ -61,6 +61,7 @@ impl Fix {
         if name.starts_with(|letter: char| letter.is_ascii_digit()) {
             name.insert_str(0, "fix_");
         }
+        name.truncate(55);
         name.to_lowercase()
     }
 }
