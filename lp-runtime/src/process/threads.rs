@@ -39,8 +39,9 @@ pub type Tid = i32;
 /// How long until others that share the memory are looked at again.
 const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 
-/// How long a thread may wait in the kernel for something that no signal ends, with all others standing.
-const STUCK: Duration = Duration::from_millis(20);
+/// At how many looks, half a millisecond apart, a thread may wait in the kernel for something that no signal ends, with all others
+/// standing. On a busy machine looks are further apart, and so are the turns of whoever it waits for.
+const STUCK: u32 = 40;
 
 /// How long the last threads may take until they are let go without being told.
 const LETTING_GO: Duration = Duration::from_millis(200);
@@ -254,7 +255,7 @@ impl Threads {
         new: &mut Vec<Tid>,
     ) -> Result<(), StopError> {
         let mut pause = Pause::default();
-        let start = Instant::now();
+        let mut stuck = 0;
         while self.threads.get(&tid) == Some(&State::Running) {
             match ptrace::poll(tid) {
                 Ok(Some(event)) => new.extend(self.take(tid, event, true)),
@@ -266,7 +267,7 @@ impl Threads {
                     self.let_strangers_go();
                     if pause.rest() {
                         self.forget_the_dead();
-                        self.check_stuck(tid, start)?;
+                        self.check_stuck(tid, &mut stuck)?;
                     }
                 }
                 // A thread whose number went to another by exec.
@@ -296,10 +297,12 @@ impl Threads {
     }
 
     /// A thread that nothing wakes must not keep all others standing until time is up.
-    fn check_stuck(&self, tid: Tid, start: Instant) -> Result<(), StopError> {
-        let thread = || task::Sluggish::of(self.pid, tid);
-        if start.elapsed() > STUCK && self.threads.contains_key(&tid) && thread().state == 'D' {
-            return Err(StopError::Timeout(thread()));
+    fn check_stuck(&self, tid: Tid, looks: &mut u32) -> Result<(), StopError> {
+        let thread = task::Sluggish::of(self.pid, tid);
+        let is_stuck = self.threads.contains_key(&tid) && thread.state == 'D';
+        *looks = if is_stuck { *looks + 1 } else { 0 };
+        if *looks > STUCK {
+            return Err(StopError::Timeout(thread));
         }
         Ok(())
     }
