@@ -259,20 +259,22 @@ impl<'a> Fix<'a> {
         Ok(())
     }
 
-    /// The changed files that can mean a name of a file's.
+    /// The changed files that can mean a name of a file's. What a source defines for others, a header declares: it leads to them. By the
+    /// word alone, a source's `lock` would lead to half of the update.
     fn reached<'b>(
         &'b self,
         file: &'b str,
         edit: &'b Edit,
         name: &'b str,
     ) -> impl Iterator<Item = &'b String> {
-        let says = self.store.saying(name);
-        says.filter(move |other| {
-            let is_own = *other == file;
-            let is_shared = !(edit.is_static && file.ends_with(".c"));
-            is_own
-                || is_shared
-                    && (file.ends_with(".c") || self.store.includes.of(other).contains(file))
+        let is_source = file.ends_with(".c");
+        let declares = move |other: &str| {
+            !edit.is_static && other.ends_with(".h") && self.store.includes.of(file).contains(other)
+        };
+        self.store.saying(name).filter(move |other| {
+            *other == file
+                || is_source && declares(other)
+                || !is_source && self.store.includes.of(other).contains(file)
         })
     }
 
