@@ -6,9 +6,9 @@
 mod programs;
 
 use crate::cli::{DoctorArgs, ReportFormat};
-use crate::kernel::find::{self, KernelFiles, Wanted};
-use crate::kernel::unpacked::Unpacked;
-use crate::kernel::{checks, config, image};
+use crate::kernel::running::find::{self, KernelFiles, Wanted};
+use crate::kernel::running::unpacked::Unpacked;
+use crate::kernel::running::{checks, config, image};
 use crate::{options, tree};
 use anyhow::{Context, Error, Result, anyhow, ensure};
 use serde::Serialize;

@@ -4,7 +4,7 @@
 
 use crate::cli::{IdentityArgs, KernelArgs, RunArgs};
 use crate::describe::{self, Describe};
-use crate::kernel::find;
+use crate::kernel::running::find;
 use anyhow::{Context, Result, bail, ensure};
 use lp_klp::manifest::{Callbacks, ShadowId};
 use lp_klp::name::{MODULE_NAME_LEN, ObjName};

@@ -7,7 +7,7 @@
 //! prepared/.new-KEY-*/    one that is being made; of a run that was killed if KEY.lock is free
 //! commands/KEY/FILE.json  the compile command of a file
 //! graphs/KEY.json         who includes whom in the key's tree, each file as it was when it was read
-//! objects/KEY/ENTRY.o     a compiled object, and beside it what it was made from ([`crate::kernel::objects`])
+//! objects/KEY/ENTRY.o     a compiled object, and beside it what it was made from ([`crate::kernel::compile::objects`])
 //! runs/*/, runs/*.lock    what one run makes on its way; of a run that was killed if its lock is free
 //! ```
 //! Locks are `flock`: the kernel drops them with the process, so a killed run leaves none behind. The tempting wrong

@@ -1,8 +1,8 @@
 //! The programs and headers that preparing a build folder and building a module take: each is tried, not looked up.
 
 use super::{Check, check};
-use crate::kernel::config::Config;
-use crate::kernel::make::hermetic;
+use crate::kernel::kbuild::make::hermetic;
+use crate::kernel::running::config::Config;
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::process::Stdio;

@@ -1,6 +1,6 @@
 //! What is particular to an architecture's kernel build. Another architecture is another constant here.
 
-use super::config::Config;
+use crate::kernel::running::config::Config;
 
 /// One architecture.
 #[derive(Debug, PartialEq, Eq)]

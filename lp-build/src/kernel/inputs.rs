@@ -1,11 +1,11 @@
 //! Everything a run works from, opened and checked against each other before any work that takes time.
 
 use super::arch::Arch;
-use super::checks::{self, Compiler};
-use super::config;
-use super::external;
-use super::find::{self, KernelFiles};
-use super::image::{self, Image};
+use crate::kernel::running::checks::{self, Compiler};
+use crate::kernel::running::config;
+use crate::kernel::running::find::{self, KernelFiles};
+use crate::kernel::running::image::{self, Image};
+use crate::kernel::units::external;
 use crate::options::{Options, Patched};
 use crate::tree::{self, Tree};
 use anyhow::{Result, ensure};

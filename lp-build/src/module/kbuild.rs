@@ -1,7 +1,7 @@
 //! Links a module as the kernel's own build does: Kbuild compiles the tables and adds lp-diff's objects as they are.
 
 use super::template;
-use crate::kernel::make::Make;
+use crate::kernel::kbuild::make::Make;
 use anyhow::{Context, Result};
 use lp_diff::Exports;
 use object::{Object, ObjectSymbol};

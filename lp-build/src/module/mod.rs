@@ -9,7 +9,7 @@ pub mod scope;
 pub mod template;
 
 use self::klp_rela::When;
-use crate::kernel::make::Make;
+use crate::kernel::kbuild::make::Make;
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use lp_diff::Exports;

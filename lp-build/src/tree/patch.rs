@@ -4,7 +4,7 @@
 //! everything beside them. The tempting wrong way is hard links or links to the touched files, through which
 //! `patch` would write into the person's tree. What a link to a whole folder cannot give: a file found through it
 //! that includes `../x` sees the original's `x`. Folders from which that leads to a touched file are made real ones when the
-//! sources are known ([`open_folder`], [`crate::kernel::detour`]). The compile step checks that no touched file was read from
+//! sources are known ([`open_folder`], [`crate::kernel::kbuild::detour`]). The compile step checks that no touched file was read from
 //! the original ([`crate::kernel::compile`]). Real folders everywhere would be 60,000 links.
 
 use super::{Change, ChangeKind};

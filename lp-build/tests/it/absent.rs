@@ -1,9 +1,9 @@
 //! Which files without an object are switched off, and which are used in a way that is not known.
 
 use crate::folder;
-use lp_build::kernel::absent::{Fate, fate};
-use lp_build::kernel::config::parse;
-use lp_build::kernel::makefile::Makefiles;
+use lp_build::kernel::kbuild::makefile::Makefiles;
+use lp_build::kernel::running::config::parse;
+use lp_build::kernel::units::absent::{Fate, fate};
 use lp_build::tree::walk::list;
 
 const TREE: [(&str, &str); 13] = [

@@ -1,10 +1,10 @@
 //! What a configuration can build, by the Makefiles alone: on the side of too much.
 
 use crate::folder;
-use lp_build::kernel::built::Built;
-use lp_build::kernel::config::parse;
-use lp_build::kernel::generated::headers_named;
-use lp_build::kernel::makefile::Makefiles;
+use lp_build::kernel::changed::generated::headers_named;
+use lp_build::kernel::kbuild::makefile::Makefiles;
+use lp_build::kernel::running::config::parse;
+use lp_build::kernel::units::built::Built;
 use lp_build::tree::walk::list;
 
 const TREE: [(&str, &str); 5] = [

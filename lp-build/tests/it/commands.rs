@@ -1,8 +1,8 @@
 //! Reading compile commands from what `make -n V=1` prints. The lines are recorded from Linux 6.1, with fewer flags.
 
 use crate::message;
-use lp_build::kernel::commands::{CompileCommand, Printed, outside};
-use lp_build::kernel::followed::of_printed;
+use lp_build::kernel::changed::followed::of_printed;
+use lp_build::kernel::kbuild::commands::{CompileCommand, Printed, outside};
 
 const TREE: &str = "/src/linux";
 

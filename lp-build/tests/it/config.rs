@@ -1,7 +1,7 @@
 //! Configurations, banners and versions.
 
-use lp_build::kernel::checks::banner_version;
-use lp_build::kernel::config::{differences, drift, kernel_version, parse, string, unset};
+use lp_build::kernel::running::checks::banner_version;
+use lp_build::kernel::running::config::{differences, drift, kernel_version, parse, string, unset};
 
 const HEAD: &str = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.187 Kernel Configuration\n#\n";
 

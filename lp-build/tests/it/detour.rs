@@ -1,9 +1,9 @@
 //! A patched tree made of links: what climbs by `..` still finds the patched file.
 
 use crate::folder;
-use lp_build::kernel::commands::CompileCommand;
-use lp_build::kernel::detour::{climbed, open};
-use lp_build::kernel::include_graph::IncludeGraph;
+use lp_build::kernel::kbuild::commands::CompileCommand;
+use lp_build::kernel::kbuild::detour::{climbed, open};
+use lp_build::kernel::reach::include_graph::IncludeGraph;
 use lp_build::tree::patch::apply;
 use lp_build::tree::walk::list;
 use std::fs;

@@ -1,9 +1,9 @@
 //! Which folders are asked for a source that another folder's Makefile may link.
 
 use crate::folder;
-use lp_build::kernel::config::parse;
-use lp_build::kernel::elsewhere::{Elsewhere, above};
-use lp_build::kernel::makefile::Makefiles;
+use lp_build::kernel::kbuild::makefile::Makefiles;
+use lp_build::kernel::running::config::parse;
+use lp_build::kernel::units::elsewhere::{Elsewhere, above};
 use lp_build::tree::walk::list;
 
 const TREE: [(&str, &str); 9] = [

@@ -1,7 +1,7 @@
 //! Modules that are not in the kernel's tree: whether a file is one of the kernel, and what cannot come back.
 
 use crate::{folder, message};
-use lp_build::kernel::external::check_release;
+use lp_build::kernel::units::external::check_release;
 use lp_build::module::reload::warning;
 use object::write::{Object, StandardSegment};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};

@@ -1,8 +1,8 @@
 //! What two answers of the build come to. The lines are recorded from Linux 6.1, with fewer flags.
 
-use lp_build::kernel::config::parse;
-use lp_build::kernel::followed::{Followed, of_printed};
-use lp_build::kernel::kconfig::refusal;
+use lp_build::kernel::changed::followed::{Followed, of_printed};
+use lp_build::kernel::changed::kconfig::refusal;
+use lp_build::kernel::running::config::parse;
 
 /// The build's line for an object of the tree `root`.
 fn compiled(root: &str, name: &str, flags: &str) -> String {

@@ -6,14 +6,14 @@ const GUIDE: &str = include_str!("../../../docs/patch-author-guide.md");
 
 /// The files that refuse, whose texts of the form `some-code` are the codes.
 const SOURCES: [&str; 10] = [
-    include_str!("../../src/kernel/absent.rs"),
-    include_str!("../../src/kernel/followed.rs"),
-    include_str!("../../src/kernel/generated.rs"),
-    include_str!("../../src/kernel/kconfig.rs"),
-    include_str!("../../src/kernel/kinds.rs"),
-    include_str!("../../src/kernel/rebuilt.rs"),
-    include_str!("../../src/kernel/sealed.rs"),
-    include_str!("../../src/kernel/units.rs"),
+    include_str!("../../src/kernel/units/absent.rs"),
+    include_str!("../../src/kernel/changed/followed.rs"),
+    include_str!("../../src/kernel/changed/generated.rs"),
+    include_str!("../../src/kernel/changed/kconfig.rs"),
+    include_str!("../../src/kernel/changed/kinds.rs"),
+    include_str!("../../src/kernel/units/rebuilt.rs"),
+    include_str!("../../src/kernel/running/sealed.rs"),
+    include_str!("../../src/kernel/units/mod.rs"),
     include_str!("../../src/patch/unproven.rs"),
     include_str!("../../src/process/pairs.rs"),
 ];

@@ -1,8 +1,8 @@
 //! By which names a header's change can be used, and who says them.
 
 use crate::folder;
-use lp_build::kernel::header_names::names;
-use lp_build::kernel::mentions::mention;
+use lp_build::kernel::reach::header_names::names;
+use lp_build::kernel::reach::mentions::mention;
 use std::collections::BTreeSet;
 
 const HEADER: &str = "#ifndef _H

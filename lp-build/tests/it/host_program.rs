@@ -1,8 +1,8 @@
 //! What a program of the build reads, in a tree of a few files.
 
 use crate::folder;
-use lp_build::kernel::host_program::reads;
-use lp_build::kernel::makefile::Makefiles;
+use lp_build::kernel::kbuild::makefile::Makefiles;
+use lp_build::kernel::units::host_program::reads;
 use lp_build::tree::walk::list;
 
 const FILES: [(&str, &str); 8] = [

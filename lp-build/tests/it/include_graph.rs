@@ -1,7 +1,7 @@
 //! Who can include whom: rules of names, macros and command lines.
 
 use crate::folder;
-use lp_build::kernel::include_graph::IncludeGraph;
+use lp_build::kernel::reach::include_graph::IncludeGraph;
 use lp_build::tree::walk::list;
 use tempfile::TempDir;
 

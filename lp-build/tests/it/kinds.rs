@@ -1,7 +1,8 @@
 //! What a changed file means, by its path.
 
-use lp_build::kernel::kinds::{Kind, RefusedKind, kind, kind_in_module};
-use lp_build::kernel::{arch, key};
+use lp_build::kernel::arch;
+use lp_build::kernel::changed::kinds::{Kind, RefusedKind, kind, kind_in_module};
+use lp_build::kernel::kbuild::key;
 use lp_build::tree::{Change, ChangeKind};
 
 fn of(path: &str, kind_of_change: ChangeKind) -> Kind {

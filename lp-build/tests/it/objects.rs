@@ -1,9 +1,9 @@
 //! When a kept object is taken instead of compiling.
 
 use crate::{folder, write};
-use lp_build::kernel::commands::CompileCommand;
 use lp_build::kernel::compile::Compiled;
-use lp_build::kernel::objects::{Objects, Side, evict};
+use lp_build::kernel::compile::objects::{Objects, Side, evict};
+use lp_build::kernel::kbuild::commands::CompileCommand;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 

@@ -3,7 +3,7 @@
 use crate::options::options;
 use crate::{folder, write};
 use lp_build::fidelity::Fidelity;
-use lp_build::kernel::review::page;
+use lp_build::kernel::judge::review::page;
 use lp_build::patch::judged::Judged;
 use lp_diff::show::Wanted;
 use lp_diff::{Config, Exports, SymbolTable, diff_and_show};

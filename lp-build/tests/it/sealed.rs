@@ -1,7 +1,7 @@
 //! New code may not take the address of a function whose ENDBR64 the kernel took away.
 
 use crate::folder;
-use lp_build::kernel::sealed::check;
+use lp_build::kernel::running::sealed::check;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

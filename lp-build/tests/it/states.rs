@@ -1,7 +1,7 @@
 //! States that the module takes over with the author's steps.
 
 use lp_build::cli::Template;
-use lp_build::kernel::states::{Found, States};
+use lp_build::kernel::judge::states::{Found, States};
 use lp_build::options::Identity;
 use lp_diff::report::StateCode;
 use lp_klp::name::ObjName;

@@ -1,6 +1,6 @@
 //! A header's change that no compiler need see: only where nothing that stayed names what came, went or changed.
 
-use lp_build::kernel::unaffected::{assembler, c};
+use lp_build::kernel::reach::unaffected::{assembler, c};
 
 const UNIT: &str = "
 struct dev { int mtu; };

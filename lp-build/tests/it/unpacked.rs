@@ -1,7 +1,7 @@
 //! Packed files of a kernel are unpacked into the cache, by their content.
 
 use crate::folder;
-use lp_build::kernel::unpacked::Unpacked;
+use lp_build::kernel::running::unpacked::Unpacked;
 use std::fs;
 use std::path::Path;
 use std::process::Command;

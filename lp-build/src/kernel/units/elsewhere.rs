@@ -1,12 +1,12 @@
 //! Which folders' builds may link an object of another folder: `arch/x86/kvm/Makefile` links `virt/kvm/kvm_main.o`.
 //!
-//! The Makefiles are read as text and err on the side of too many; kbuild is asked afterwards ([`super::commands`]), so that what a
+//! The Makefiles are read as text and err on the side of too many; kbuild is asked afterwards ([`crate::kernel::kbuild::commands`]), so that what a
 //! variable holds never decides. The tempting wrong way is to ask for a file's own folder alone: a fix would reach one of
 //! the two objects that a file becomes, or none.
 
 use super::absent::is_switched_off;
-use super::config::Config;
-use super::makefile::{Assignment, Makefiles, folder, name, normal, object_of};
+use crate::kernel::kbuild::makefile::{Assignment, Makefiles, folder, name, normal, object_of};
+use crate::kernel::running::config::Config;
 use std::collections::{BTreeSet, HashMap};
 
 /// The lists of objects in all Makefiles that can mean an object of another folder, by the object's name.

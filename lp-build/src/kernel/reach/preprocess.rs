@@ -1,9 +1,9 @@
 //! What the preprocessor makes of a unit that a header reaches: most need no compiler after both trees' texts are seen.
 
-use super::commands::CompileCommand;
-use super::compile::{Place, dependencies};
-use super::make::hermetic;
 use super::unaffected;
+use crate::kernel::compile::{Place, dependencies};
+use crate::kernel::kbuild::commands::CompileCommand;
+use crate::kernel::kbuild::make::hermetic;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

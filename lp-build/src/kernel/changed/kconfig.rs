@@ -4,9 +4,9 @@
 //! patched tree must be what the original made of it. A new option that is off is no difference; one that is on, or a default that
 //! changed, would be other code in any file.
 
-use super::config::{self, Config};
-use super::make::Make;
-use super::prepare::Prepared;
+use crate::kernel::kbuild::make::Make;
+use crate::kernel::kbuild::prepare::Prepared;
+use crate::kernel::running::config::{self, Config};
 use crate::report::RefusalReport;
 use anyhow::{Context, Result};
 use std::path::Path;

@@ -5,8 +5,8 @@
 //! every file without an object for one that is switched off: `lib/gen_crc32table.c` is a program of the build, and the fix
 //! would be left out in silence. What another folder's Makefile links was found before ([`super::elsewhere`]).
 
-use super::config::Config;
-use super::makefile::{Makefiles, folder, object_of};
+use crate::kernel::kbuild::makefile::{Makefiles, folder, object_of};
+use crate::kernel::running::config::Config;
 use crate::report::RefusalReport;
 
 /// What a file without an object of its own is.

@@ -4,8 +4,8 @@
 //! `HOSTCFLAGS_NAME.o`); a name that is in none of its folders is a header of that machine. The tempting wrong way is to take
 //! it for a file of the kernel: `<string.h>` would be `linux/string.h`, and with it half of the kernel's headers.
 
-use super::include_graph::includes;
-use super::makefile::{Makefiles, folder, normal};
+use crate::kernel::kbuild::makefile::{Makefiles, folder, normal};
+use crate::kernel::reach::include_graph::includes;
 use crate::tree::walk::{Kind, Listing};
 use std::collections::BTreeSet;
 use std::path::Path;

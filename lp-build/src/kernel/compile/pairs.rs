@@ -1,15 +1,16 @@
 //! Compiles every unit in both trees, all of them side by side.
 
-use super::changed::Changed;
-use super::commands::CompileCommand;
-use super::compile::{self, Compiled, Failure, Place};
 use super::equal::equal_but_debug;
-use super::inputs::Inputs;
-use super::make::Make;
 use super::objects::{Objects, Side};
-use super::preprocess;
 use super::several;
-use super::units::{Probe, Unit};
+use super::{Compiled, Failure, Place};
+use crate::kernel::changed::Changed;
+use crate::kernel::compile;
+use crate::kernel::inputs::Inputs;
+use crate::kernel::kbuild::commands::CompileCommand;
+use crate::kernel::kbuild::make::Make;
+use crate::kernel::reach::preprocess;
+use crate::kernel::units::{Probe, Unit};
 use crate::progress::Count;
 use crate::report::RefusalReport;
 use anyhow::{Context, Result, anyhow};

@@ -4,8 +4,14 @@
 //! a small program of the build makes: then make builds that file once in a copy of the folder, and the copy
 //! takes the folder's place.
 
-use super::commands::CompileCommand;
-use super::make::{Make, SECTION_FLAGS, hermetic};
+pub mod equal;
+pub mod header;
+pub mod objects;
+pub mod pairs;
+mod several;
+
+use crate::kernel::kbuild::commands::CompileCommand;
+use crate::kernel::kbuild::make::{Make, SECTION_FLAGS, hermetic};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -3,12 +3,12 @@
 //! It is made once per key ([`super::key`]) and serves both trees of a run: only `.c` files that it does not come from may
 //! differ. The tempting wrong way is to build in it: then two runs would see each other's objects.
 
-use super::checks::Compiler;
-use super::config::{self, Drift};
-use super::find::KernelFiles;
 use super::make::{Make, SECTION_FLAGS};
 use crate::cache::{Cache, InUse};
 use crate::cli::parse_size;
+use crate::kernel::running::checks::Compiler;
+use crate::kernel::running::config::{self, Drift};
+use crate::kernel::running::find::KernelFiles;
 use crate::progress::Progress;
 use crate::tree::Tree;
 use anyhow::{Context, Result, anyhow, bail};

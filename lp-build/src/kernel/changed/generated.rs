@@ -5,12 +5,12 @@
 //! the lines that become a header, of anything else every byte. The tempting wrong way is to prepare a second folder: its
 //! objtool and its offsets would be right for a kernel that does not run.
 
-use super::arch::Arch;
-use super::changed::Changed;
-use super::inputs::Inputs;
-use super::make::hermetic;
-use super::makefile::normal;
-use super::prepare::Prepared;
+use super::Changed;
+use crate::kernel::arch::Arch;
+use crate::kernel::inputs::Inputs;
+use crate::kernel::kbuild::make::hermetic;
+use crate::kernel::kbuild::makefile::normal;
+use crate::kernel::kbuild::prepare::Prepared;
 use crate::report::RefusalReport;
 use crate::tree::walk::{Kind, Listing};
 use crate::tree::{Change, ChangeKind};
@@ -248,7 +248,7 @@ impl Record {
             .filter(|(_, word)| !word.starts_with("-Wp,-M"))
             .map(|(index, word)| match index == at {
                 true => product.to_string_lossy().into_owned(),
-                false => super::commands::with_tree(word, from, to),
+                false => crate::kernel::kbuild::commands::with_tree(word, from, to),
             })
             .collect();
         let (program, args) = words.split_first()?;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 const NAME: &str = "livepatch.h";
 /// Its text.
-pub const TEXT: &str = include_str!("../../../templates/livepatch.h");
+pub const TEXT: &str = include_str!("../../../../templates/livepatch.h");
 
 /// Writes the header; the folder that it is in.
 pub fn provide(scratch: &Scratch) -> Result<PathBuf> {

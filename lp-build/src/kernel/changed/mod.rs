@@ -1,9 +1,14 @@
 //! What the fix changes: the files that differ, sorted into what is compiled, what is outside the kernel, and what is refused.
 
-use super::inputs::Inputs;
-use super::kinds::{self, Kind};
-use super::makefile::normal;
+pub mod followed;
+pub mod generated;
+pub mod kconfig;
+pub mod kinds;
+
+use self::kinds::Kind;
 use crate::cache::Scratch;
+use crate::kernel::inputs::Inputs;
+use crate::kernel::kbuild::makefile::normal;
 use crate::options::{Options, Patched};
 use crate::progress::Progress;
 use crate::report::{RefusalReport, Report};

@@ -3,8 +3,8 @@
 //! The rule is that what is not known to be harmless is refused: a patch must never leave out a part of the fix in
 //! silence. The tempting wrong way is to skip what is not a `.c` file.
 
-use super::arch::Arch;
-use super::key;
+use crate::kernel::arch::Arch;
+use crate::kernel::kbuild::key;
 use crate::tree::Change;
 
 /// What to do with a changed file.

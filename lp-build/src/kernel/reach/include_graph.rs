@@ -6,8 +6,8 @@
 //! whoever includes by the macro has included its definition. The tempting wrong way is to ask the compiler for each file
 //! of the kernel: that takes as long as building it.
 
-use super::detour::Climb;
-use super::makefile::normal;
+use crate::kernel::kbuild::detour::Climb;
+use crate::kernel::kbuild::makefile::normal;
 use crate::tree::walk::{Kind, Listing};
 use memchr::memmem;
 use rayon::prelude::*;

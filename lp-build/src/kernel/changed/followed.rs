@@ -4,10 +4,10 @@
 //! compared. Whatever else differs in what would be done there, such as how a header is generated, is refused. The
 //! tempting wrong way is to read the lines of the diff: a flag that is added may reach every file of the folder.
 
-use super::commands::{CompileCommand, Line, dry_run, lines};
-use super::elsewhere::above;
-use super::make::Make;
-use super::makefile::Makefiles;
+use crate::kernel::kbuild::commands::{CompileCommand, Line, dry_run, lines};
+use crate::kernel::kbuild::make::Make;
+use crate::kernel::kbuild::makefile::Makefiles;
+use crate::kernel::units::elsewhere::above;
 use crate::report::RefusalReport;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};

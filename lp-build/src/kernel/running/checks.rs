@@ -3,10 +3,10 @@
 //! Each is checked before any work that takes time. A release such as `6.1.0-53-cloud-amd64` says nothing of the
 //! sublevel: the configuration's first lines and the banner in the vmlinux do.
 
-use super::arch::{self, Arch};
 use super::config::{self, Config};
 use super::find::KernelFiles;
 use super::image::Image;
+use crate::kernel::arch::{self, Arch};
 use crate::tree::{Tree, TreeVersion};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;

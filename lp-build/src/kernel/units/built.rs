@@ -4,8 +4,8 @@
 //! not set. What a Makefile computes counts as built, so it errs on the side of too many; make decides afterwards.
 
 use super::absent;
-use super::config::Config;
-use super::makefile::{Assignment, Makefiles, folder, name, normal, object_of};
+use crate::kernel::kbuild::makefile::{Assignment, Makefiles, folder, name, normal, object_of};
+use crate::kernel::running::config::Config;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,9 +1,9 @@
 //! Puts judged units together: the report's summary, the module's tables, and the manifest.
 
-use super::image::{self, OldCode};
-use super::inputs::Inputs;
 use super::states::States;
-use super::target::Targets;
+use crate::kernel::inputs::Inputs;
+use crate::kernel::running::image::{self, OldCode};
+use crate::kernel::running::target::Targets;
 use crate::module::Parts;
 use crate::module::template::{Callback, Func, Object, State, Tables};
 use crate::options::{Identity, Options};

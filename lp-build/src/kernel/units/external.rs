@@ -4,13 +4,13 @@
 //! searched. The proof works on the module's installed file. The tempting wrong way is to build the module and to take that for
 //! what runs: a vendor's build may have used another compiler.
 
-use super::commands::CompileCommand;
-use super::followed::{self, Followed};
-use super::inputs::Inputs;
-use super::make::Make;
+use super::Units;
 use super::rebuilt;
-use super::units::Units;
+use crate::kernel::changed::followed::{self, Followed};
 use crate::kernel::changed::{Changed, Sources};
+use crate::kernel::inputs::Inputs;
+use crate::kernel::kbuild::commands::CompileCommand;
+use crate::kernel::kbuild::make::Make;
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection};
 use std::collections::BTreeSet;

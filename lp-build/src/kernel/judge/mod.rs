@@ -3,11 +3,15 @@
 //! The proof comes first, because it also says where each local symbol of the original is in the running binary, which
 //! the diff needs to tell equal names apart.
 
-use super::pairs::Pair;
-use super::sealed;
-use super::target::{Binary, Targets};
-use super::units::Unit;
+pub mod assemble;
+pub mod review;
+pub mod states;
+
 use crate::fidelity::{self, Fidelity};
+use crate::kernel::compile::pairs::Pair;
+use crate::kernel::running::sealed;
+use crate::kernel::running::target::{Binary, Targets};
+use crate::kernel::units::Unit;
 use crate::options::Options;
 use crate::patch::judged::Judged;
 use crate::patch::unproven::{Halves, overridden, unproven};

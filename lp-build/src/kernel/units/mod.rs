@@ -1,28 +1,34 @@
 //! Which objects the changed files end up in: a source in its own, a header or a source that others include in theirs.
 //!
 //! One source may be linked into several modules, or into the kernel and a module: then it is a unit of each. It may also be
-//! compiled once more for another folder ([`super::elsewhere`]).
+//! compiled once more for another folder ([`self::elsewhere`]).
 //!
-//! What a header reaches is a guess on the side of too many, narrowed by the Makefiles ([`super::built`]) and by make; it
+//! What a header reaches is a guess on the side of too many, narrowed by the Makefiles ([`self::built`]) and by make; it
 //! is compiled in both trees, and what stays the same is dropped without a word.
 
-use super::absent::{self, Fate};
-use super::arch::Arch;
-use super::built::Built;
-use super::changed::Sources;
-use super::commands::{CompileCommand, commands, linked_from};
-use super::config;
-use super::detour::Climb;
-use super::elsewhere::{self, Elsewhere};
-use super::find::KernelFiles;
-use super::host_program;
-use super::include_graph::IncludeGraph;
-use super::kinds::RefusedKind;
-use super::make::Make;
-use super::makefile::{Makefiles, folder};
-use super::named::Named;
-use super::pairs;
-use super::prepare::Prepared;
+pub mod absent;
+pub mod built;
+pub mod elsewhere;
+pub mod external;
+pub mod host_program;
+pub mod rebuilt;
+
+use self::absent::Fate;
+use self::built::Built;
+use self::elsewhere::Elsewhere;
+use crate::kernel::arch::Arch;
+use crate::kernel::changed::Sources;
+use crate::kernel::changed::kinds::RefusedKind;
+use crate::kernel::compile::pairs;
+use crate::kernel::kbuild::commands::{CompileCommand, commands, linked_from};
+use crate::kernel::kbuild::detour::Climb;
+use crate::kernel::kbuild::make::Make;
+use crate::kernel::kbuild::makefile::{Makefiles, folder};
+use crate::kernel::kbuild::prepare::Prepared;
+use crate::kernel::reach::include_graph::IncludeGraph;
+use crate::kernel::reach::named::Named;
+use crate::kernel::running::config;
+use crate::kernel::running::find::KernelFiles;
 use crate::report::{Plan, PlannedUnit, RefusalReport};
 use crate::tree::Tree;
 use crate::tree::walk::Listing;

@@ -3,13 +3,13 @@
 //! That is the configuration, the release, the compiler, Module.symvers, the tree's path (the folder records it), and the
 //! content of every file of the tree that the preparation reads. Times are no part of it, so a tree that is unpacked
 //! again finds its folder again. One folder, the original's, serves both trees of a run: a change in any of these files is
-//! refused ([`super::kinds`]), and a changed header goes on only where what was made from it would be the same
-//! ([`super::generated`]).
+//! refused ([`crate::kernel::changed::kinds`]), and a changed header goes on only where what was made from it would be the same
+//! ([`crate::kernel::changed::generated`]).
 
-use super::arch::Arch;
-use super::checks::Compiler;
-use super::find::KernelFiles;
-use super::kinds;
+use crate::kernel::arch::Arch;
+use crate::kernel::changed::kinds;
+use crate::kernel::running::checks::Compiler;
+use crate::kernel::running::find::KernelFiles;
 use crate::tree::Tree;
 use crate::tree::walk::{Kind, Listing};
 use anyhow::{Context, Result};

@@ -8,9 +8,9 @@
 //! tree: a new header can be found before one that was read. An entry holds where every file that was read has the same
 //! content. Each file appears by a rename, so that runs may share the folder. The tempting wrong way is to trust times.
 
-use super::changed::Changed;
-use super::commands::CompileCommand;
-use super::compile::Compiled;
+use super::Compiled;
+use crate::kernel::changed::Changed;
+use crate::kernel::kbuild::commands::CompileCommand;
 use crate::tree::ChangeKind;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};

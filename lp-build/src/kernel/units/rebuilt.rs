@@ -5,13 +5,13 @@
 //! start or hold on to their code would be forgotten.
 
 use super::absent::is_switched_off;
-use super::commands::{CompileCommand, Printed, dry_run};
-use super::find::{self, KernelFiles};
-use super::followed::{Followed, follow};
-use super::kinds::RefusedKind;
-use super::makefile::object_of;
-use super::units::{Kernel, Unit, Units, is_linked};
+use super::{Kernel, Unit, Units, is_linked};
 use crate::kernel::changed::Sources;
+use crate::kernel::changed::followed::{Followed, follow};
+use crate::kernel::changed::kinds::RefusedKind;
+use crate::kernel::kbuild::commands::{CompileCommand, Printed, dry_run};
+use crate::kernel::kbuild::makefile::object_of;
+use crate::kernel::running::find::{self, KernelFiles};
 use crate::report::RefusalReport;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
