@@ -12,12 +12,14 @@
 //! | [`simulated`] | a target of names, for tests and what-if | |
 //! | [`target`] | what is patched, seen from the core | ftrace, the scheduler |
 //! | [`state`] | system states and the rule of what may be installed over what | `kernel/livepatch/state.c` |
+//! | [`entry`] | may a jump be written where a function of a process begins? | ours |
 //! | [`inventory`] | what is installed on a machine | ours |
 //! | [`manifest`] | what a patch says of itself | ours |
 //! | [`signature`] | the file that says who vouches for a patch | ours |
 //! | [`note`] | the ELF note that carries the manifest | gABI, `load_module`'s notes |
 
 pub mod core;
+pub mod entry;
 pub mod errno;
 pub mod inventory;
 pub mod manifest;

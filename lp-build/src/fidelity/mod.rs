@@ -21,11 +21,13 @@
 //! | `places` | where our sections went |
 //! | `solve` | which candidate each function is |
 //! | `linked` | what a program refers to through slots, stubs and the thread pointer |
+//! | `entries` | the file as the rule of entries sees it |
 //! | `describe` | a difference in words |
 
 mod compare;
 mod content;
 mod describe;
+mod entries;
 mod insn;
 mod linked;
 mod orig;

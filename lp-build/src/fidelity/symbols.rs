@@ -127,6 +127,12 @@ impl Symbols {
         same.filter_map(|&(_, index)| Some((index, self.get(index)?)))
     }
 
+    /// The defined symbols by place; those of sections and files are none of them.
+    pub(super) fn placed(&self) -> impl Iterator<Item = (u32, &Symbol)> {
+        let indexes = self.by_place.iter();
+        indexes.filter_map(|&index| Some((index, self.get(index)?)))
+    }
+
     /// The symbol of this name at this place.
     pub(super) fn named_at(&self, name: &[u8], place: Place) -> Option<u32> {
         self.named(name)

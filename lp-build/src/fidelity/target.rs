@@ -39,6 +39,7 @@ struct Section {
     offset: u64,
     size: u64,
     alloc: bool,
+    code: bool,
     nobits: bool,
     /// The section of its relocations, 0 for none.
     rela: usize,
@@ -100,6 +101,14 @@ impl Target {
             offset: address,
         };
         self.read(place, size)
+    }
+
+    /// The address and bytes of each section with code of a linked file.
+    pub(super) fn pieces(&self) -> Vec<(u64, Vec<u8>)> {
+        let sections = self.sections.iter();
+        let code = sections.filter(|section| section.alloc && section.code && !section.nobits);
+        code.filter_map(|section| Some((section.addr, self.code(section.addr, section.size)?)))
+            .collect()
     }
 
     /// What a program or library refers to besides.
@@ -325,6 +334,7 @@ fn section(header: &elf::SectionHeader64<LittleEndian>) -> Section {
         offset: header.sh_offset(ENDIAN),
         size: header.sh_size(ENDIAN),
         alloc: header.sh_flags(ENDIAN).contains(elf::SHF_ALLOC),
+        code: header.sh_flags(ENDIAN).contains(elf::SHF_EXECINSTR),
         nobits: header.sh_type(ENDIAN) == elf::SHT_NOBITS,
         rela: 0,
         relocations: OnceLock::new(),

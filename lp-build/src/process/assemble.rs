@@ -70,7 +70,7 @@ pub(super) fn new_imports(patch: &[u8], running: &Running) -> Result<Vec<String>
         let known = name.is_empty()
             || name.starts_with(".klp.sym.")
             || LOADERS.contains(&name)
-            || binary.imports.contains(name)
+            || binary.dynamic.contains(name)
             || running.symbols.global(name).is_some();
         if !known {
             notes.push(format!(

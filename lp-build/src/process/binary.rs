@@ -11,6 +11,7 @@ use object::{Object, ObjectKind, ObjectSymbol};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// An executable or a shared library.
@@ -24,8 +25,8 @@ pub(super) struct Binary {
     pub(super) soname: Option<String>,
     pub(super) build_id: String,
     pub(super) flavour: Flavour,
-    /// What it has from other libraries by name.
-    pub(super) imports: BTreeSet<String>,
+    /// What it has by name, from other libraries or its own: `stderr` is both, where it was copied.
+    pub(super) dynamic: BTreeSet<String>,
     /// Where its symbols are; not known yet where it is stripped and only a build can tell.
     pub(super) symbols: Option<PathBuf>,
 }
@@ -64,9 +65,8 @@ impl Binary {
                 path.display()
             )
         })?;
-        let is_import = |symbol: &object::Symbol<'_, '_>| symbol.is_undefined();
-        let imports = file.dynamic_symbols().filter(is_import);
-        let imports = imports.filter_map(|symbol| Some(symbol.name().ok()?.to_owned()));
+        let dynamic = file.dynamic_symbols();
+        let dynamic = dynamic.filter_map(|symbol| Some(symbol.name().ok()?.to_owned()));
         Ok(Self {
             path: path.to_owned(),
             object: ObjName::of_file(&name)?,
@@ -76,7 +76,7 @@ impl Binary {
             flavour: Flavour::Process {
                 interposed: interposed::names(&data),
             },
-            imports: imports.collect(),
+            dynamic: dynamic.collect(),
             symbols: symbols::find(path, &data, debug)?,
         })
     }
@@ -98,8 +98,8 @@ impl Binary {
 }
 
 impl Running {
-    /// Size and hash of the code of a function, as the symbols say; none where they do not say a size.
-    pub(super) fn old_code(&self, name: &str, sympos: u32) -> Option<(u64, String)> {
+    /// Where the code of a function is, as the symbols say; nowhere from to where they do not say a size.
+    pub(super) fn code_of(&self, name: &str, sympos: u32) -> Option<Range<u64>> {
         let data = fs::read(self.binary.symbols.as_ref()?).ok()?;
         let file = object::File::parse(&*data).ok()?;
         let named = file.symbols();
@@ -109,8 +109,15 @@ impl Running {
             .collect();
         named.sort_unstable();
         let (address, size) = *named.get(sympos.max(1) as usize - 1)?;
-        let code = self.target.code(address, size).filter(|_| size > 0)?;
-        Some((size, hex(&Sha256::digest(code))))
+        Some(address..address.checked_add(size)?)
+    }
+
+    /// Size and hash of it; none where the size is not known.
+    pub(super) fn old_code(&self, name: &str, sympos: u32) -> Option<(u64, String)> {
+        let range = self.code_of(name, sympos)?;
+        let size = range.end - range.start;
+        let code = self.target.code(range.start, size);
+        Some((size, hex(&Sha256::digest(code.filter(|_| size > 0)?))))
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `judge` | whether an original is what runs, and what of it changed |
 //! | `callbacks` | what the loader calls around the patching |
 //! | `assemble` | the manifest |
+//! | `entries` | whether a loader can redirect the functions |
 //! | `link`, `sign` | the patch file, and the signature beside it |
 
 mod assemble;
@@ -22,6 +23,7 @@ mod binary;
 mod build;
 mod callbacks;
 mod command;
+mod entries;
 mod headers;
 mod judge;
 mod key;
@@ -48,6 +50,7 @@ use crate::tree::{diffstat, walk};
 use anyhow::{Context, Result};
 use binary::{Binary, Running};
 use build::{How, Workplace};
+use entries::Changed;
 use lp_klp::{note, signature};
 use options::Options;
 use rayon::prelude::*;
@@ -76,8 +79,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         }
     };
     let (orig, patched) = (walk::list(&options.orig)?, walk::list(&patched_root)?);
-    let changes = walk::compare((&options.orig, &orig), (&patched_root, &patched))?;
-    let mut changes = changes;
+    let mut changes = walk::compare((&options.orig, &orig), (&patched_root, &patched))?;
     changes.retain(|change| {
         let is_made = |root: &Path| is_made(&root.join(&change.path));
         !is_made(&options.orig) && !is_made(&patched_root)
@@ -93,7 +95,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     }
     let trees = (options.orig.as_path(), &orig, patched_root.as_path());
     let folders = (&cache, &scratch);
-    let (judged, running) = judge_all(options, trees, binary, folders, progress, report)?;
+    let (judged, changed, running) = judge_all(options, trees, binary, folders, progress, report)?;
     summary::summarize(&judged, None, report);
     let needless = summary::needless(&judged, &asked.allow_layout_change);
     warn(report, progress, &needless);
@@ -110,6 +112,16 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         return Ok(Verdict::Same);
     }
     let manifest = assemble::manifest(&asked.identity, &running, &judged, callbacks)?;
+    let objects = manifest.objects.iter();
+    let refusals: Vec<_> = progress.step("checking the entries", || {
+        objects
+            .flat_map(|object| entries::check(object, &running, &changed))
+            .collect()
+    });
+    if !refusals.is_empty() {
+        report.refusals.extend(refusals);
+        return Ok(Verdict::Refused);
+    }
     let bytes = progress.step("linking the patch", || {
         let objects: Vec<Vec<u8>> = judged.into_iter().filter_map(|unit| unit.diff).collect();
         let folder = scratch.folder("link")?;
@@ -164,7 +176,7 @@ fn judge_all(
     (cache, scratch): (&Cache, &Scratch),
     progress: &Progress,
     report: &mut Report,
-) -> Result<(Vec<Judged>, Running)> {
+) -> Result<(Vec<Judged>, Vec<Changed>, Running)> {
     let key = key::key(orig, listing, &options.commands)?;
     let folder = cache.place(&format!("tree-{key}"))?;
     let place = Workplace::new(folder.path(), orig)?;
@@ -213,6 +225,8 @@ fn judge_all(
         let judge = |pair| judge::judge(pair, &running, &options.asked.allow_layout_change);
         let judged = pairs.pairs.par_iter().map(judge);
         let judged = judged.collect::<Result<Vec<_>>>();
-        Ok((judged.context("comparing the objects")?, running))
+        let judged = judged.context("comparing the objects")?;
+        let changed = entries::changed(&pairs.pairs, &judged);
+        Ok((judged, changed, running))
     })
 }

@@ -4,6 +4,7 @@
 mod author;
 mod build;
 mod code;
+mod entries;
 mod headers;
 mod lab;
 mod lineage;

@@ -1,30 +1,24 @@
 //! May a jump be written over the first bytes of a function, and which bytes are they?
 //!
-//! The jump (`e9` and 32 bits) comes behind `endbr64`, so that indirect calls still find it. It must have room: in the function,
-//! or in the padding behind it, as far as that decodes as padding. No other code may branch into it, and no other symbol may
-//! lie in it. Branches of the function's own body do not count, since nobody is in it when the jump is
-//! written. The code must be what the patch was made against, in the file and in memory. The tempting wrong way is to believe
-//! that a function has room: the bytes behind a small one are another function's.
+//! Whether there is a place for it is [`lp_klp::entry`]'s rule. Here the code must be what the patch was made against, in the file
+//! and in memory.
 
-use super::branches::Branches;
 use super::elf::ElfError;
 use super::image::{Image, Origin};
 use super::memory::{MemoryError, ReadMemory};
-use super::symbols::{Found, Symbol};
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+use super::symbols::{Found, SymbolTable};
+use iced_x86::{Decoder, DecoderOptions};
+use lp_klp::entry::{self, Branches, NoSite};
 use object::elf;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use thiserror::Error;
 
-/// Bytes of the jump.
-pub const JUMP: u64 = 5;
 /// No function is larger.
 const LARGEST: u64 = 1 << 26;
-/// Padding ends at the next boundary of so many bytes.
-const PADDED_TO: u64 = 16;
-const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+
+pub use lp_klp::entry::JUMP;
 
 /// The first bytes of functions that have our jumps in them now, by the address of the jump.
 pub type Sites = BTreeMap<u64, [u8; JUMP as usize]>;
@@ -79,34 +73,9 @@ pub enum EntryRefusal {
         /// The first byte that differs.
         address: u64,
     },
-    /// There is no room.
-    #[error(
-        "it has {size} bytes, with padding {room}, and the jump takes {needed}: patch its callers instead"
-    )]
-    TooSmall {
-        /// Bytes of the function.
-        size: u64,
-        /// Bytes with the padding behind it.
-        room: u64,
-        /// Bytes up to the jump's end.
-        needed: u64,
-    },
-    /// Other code goes into the middle of the jump.
-    #[error("code at {from:#x} branches to {to:#x}, into the bytes where the jump must go")]
-    BranchInto {
-        /// Where the branch is.
-        from: u64,
-        /// Where it leads.
-        to: u64,
-    },
-    /// Another symbol is in the bytes of the jump.
-    #[error("the symbol '{0}' lies in the bytes where the jump must go")]
-    SymbolInside(String),
-    /// Two functions of different sizes begin there.
-    #[error(
-        "'{0}' begins at the same address and has another size: which code is whose is not known"
-    )]
-    OtherSize(String),
+    /// There is no place for a jump.
+    #[error(transparent)]
+    NoSite(#[from] NoSite),
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] ElfError),
@@ -138,6 +107,8 @@ pub fn check(
     found: Found,
     expected: Expected<'_>,
 ) -> Result<Entry, EntryRefusal> {
+    // The rule looks at the symbols, and cannot say why they are not there.
+    image.symbols()?;
     let size = size_of(found, expected)?;
     let (value, address) = (found.value, image.address(found.value));
     let function = value..value.checked_add(size).ok_or(EntryRefusal::NoSize)?;
@@ -145,31 +116,55 @@ pub fn check(
     if hex(&Sha256::digest(&code)) != expected.hash.to_ascii_lowercase() {
         return Err(EntryRefusal::OtherCode);
     }
-    let jump = value
-        + if code.starts_with(&ENDBR64) {
-            ENDBR64.len() as u64
-        } else {
-            0
-        };
-    let needed = jump + JUMP - value;
-    let room = room(image, &function, needed, sites)?;
-    if room < needed {
-        return Err(EntryRefusal::TooSmall { size, room, needed });
-    }
-    let touched = value..function.end.max(jump + JUMP);
-    compare(image, memory, touched.clone(), sites)?;
-    let aliases = aliases(image, found, size, expected.name)?;
-    refuse_symbols(image, value + 1..jump + JUMP)?;
-    refuse_branches(image, branches, &function, jump)?;
-    let original = file_code(image, jump..jump + JUMP, sites)?;
+    let object = File { image, sites };
+    let site = entry::site(&object, branches, &function, expected.name);
+    let site = site.map_err(|reason| in_process(reason, image))?;
+    let end = site.jump.saturating_add(JUMP);
+    compare(image, memory, value..function.end.max(end), sites)?;
+    let original = file_code(image, site.jump..end, sites)?;
     let original = original.try_into().map_err(|_| EntryRefusal::NoSize)?;
     Ok(Entry {
         address,
-        jump_at: image.address(jump),
+        jump_at: image.address(site.jump),
         original,
         size,
-        aliases,
+        aliases: site.aliases,
     })
+}
+
+/// An object's file as the rule sees it.
+struct File<'a> {
+    image: &'a Image,
+    sites: &'a Sites,
+}
+
+impl entry::Object for File<'_> {
+    fn code(&self, range: Range<u64>) -> Option<Vec<u8>> {
+        file_code(self.image, range, self.sites).ok()
+    }
+
+    fn symbols(&self) -> impl Iterator<Item = entry::Symbol<'_>> {
+        let table = self.image.symbols().ok();
+        let all = table.into_iter().flat_map(SymbolTable::iter);
+        all.map(|(name, symbol)| entry::Symbol {
+            name,
+            value: symbol.value,
+            size: symbol.size,
+            function: symbol.is_function(),
+        })
+    }
+}
+
+/// With the addresses that the process has.
+fn in_process(reason: NoSite, image: &Image) -> EntryRefusal {
+    match reason {
+        NoSite::BranchInto { from, to } => NoSite::BranchInto {
+            from: image.address(from),
+            to: image.address(to),
+        },
+        reason => reason,
+    }
+    .into()
 }
 
 fn size_of(found: Found, expected: Expected<'_>) -> Result<u64, EntryRefusal> {
@@ -231,93 +226,6 @@ fn compare(
     }
 }
 
-/// Bytes from the function's start that are its own or padding behind it.
-fn room(
-    image: &Image,
-    function: &Range<u64>,
-    needed: u64,
-    sites: &Sites,
-) -> Result<u64, EntryRefusal> {
-    let size = function.end - function.start;
-    if size >= needed {
-        return Ok(size);
-    }
-    let symbols = image.symbols()?;
-    let behind = |it: &&Symbol| it.value >= function.end;
-    let next = symbols
-        .iter()
-        .map(|(_, it)| it)
-        .filter(behind)
-        .map(|it| it.value)
-        .min();
-    let boundary = function.end.next_multiple_of(PADDED_TO);
-    let end = next.map_or(boundary, |next| next.min(boundary));
-    let code = file_code(image, function.end..end, sites)?;
-    let mut decoder = Decoder::with_ip(64, &code, function.end, DecoderOptions::NONE);
-    let mut padding = 0;
-    while decoder.can_decode() {
-        let instruction = decoder.decode();
-        if !is_padding(&instruction) {
-            break;
-        }
-        padding += instruction.len() as u64;
-    }
-    Ok(size + padding)
-}
-
-fn is_padding(instruction: &Instruction) -> bool {
-    matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3)
-}
-
-fn aliases(
-    image: &Image,
-    found: Found,
-    size: u64,
-    name: &str,
-) -> Result<Vec<String>, EntryRefusal> {
-    let symbols = image.symbols()?;
-    let mut aliases = Vec::new();
-    for symbol in symbols.functions_in(found.value..found.value.saturating_add(1)) {
-        let other = text(symbols.name(symbol));
-        if symbol.size != size && symbol.size != 0 {
-            return Err(EntryRefusal::OtherSize(other));
-        }
-        if other != name && !aliases.contains(&other) {
-            aliases.push(other);
-        }
-    }
-    Ok(aliases)
-}
-
-fn refuse_symbols(image: &Image, range: Range<u64>) -> Result<(), EntryRefusal> {
-    let symbols = image.symbols()?;
-    let inside = |it: &&(&[u8], &Symbol)| range.contains(&it.1.value);
-    match symbols.iter().find(|it| inside(&it)) {
-        Some((name, _)) => Err(EntryRefusal::SymbolInside(text(name))),
-        None => Ok(()),
-    }
-}
-
-fn refuse_branches(
-    image: &Image,
-    branches: &Branches,
-    function: &Range<u64>,
-    jump: u64,
-) -> Result<(), EntryRefusal> {
-    // To the function's start, and to the jump itself, anyone may go.
-    let into = branches
-        .leading_into(function.start + 1..jump + JUMP)
-        .iter();
-    let mut foreign = into.filter(|it| it.to != jump && !function.contains(&it.from));
-    match foreign.next() {
-        Some(branch) => Err(EntryRefusal::BranchInto {
-            from: image.address(branch.from),
-            to: image.address(branch.to),
-        }),
-        None => Ok(()),
-    }
-}
-
 /// The addresses of a function's code in the process: its own, and the fragments that the compiler moved away
 /// (`NAME.cold`, `NAME.part.0`). Where the name is not unique, those that the function itself branches to.
 ///
@@ -361,13 +269,9 @@ fn targets(image: &Image, function: &Range<u64>) -> Result<Vec<u64>, ElfError> {
     let mut decoder = Decoder::with_ip(64, &code, function.start, DecoderOptions::NONE);
     let mut targets = Vec::new();
     while decoder.can_decode() {
-        targets.extend(super::branches::target(&decoder.decode()));
+        targets.extend(entry::target(&decoder.decode()));
     }
     Ok(targets)
-}
-
-fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -190,9 +190,8 @@ impl SymbolTable {
     fn new(source: Source, strings: Vec<u8>, mut symbols: Vec<Symbol>) -> Self {
         let key = |it: &Symbol| (text_at(&strings, it.name), it.value);
         symbols.sort_by_cached_key(key);
-        let is_function = |it: &Symbol| is_code(it.kind) && !it.absolute;
         let with_index = (0..).zip(&symbols);
-        let functions = with_index.filter(|(_, it)| is_function(it));
+        let functions = with_index.filter(|(_, it)| it.is_function());
         let mut functions: Vec<u32> = functions.map(|(index, _)| index).collect();
         functions.sort_by_key(|index| symbols[*index as usize].value);
         Self {
@@ -359,6 +358,11 @@ impl SymbolTable {
 }
 
 impl Symbol {
+    /// Whether it is a function's.
+    pub fn is_function(&self) -> bool {
+        is_code(self.kind) && !self.absolute
+    }
+
     fn new(raw: &Sym64<LE>) -> Option<Self> {
         let kind = raw.st_info.0 & 0xf;
         let section = raw.st_shndx.get(LE);

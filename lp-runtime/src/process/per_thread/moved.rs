@@ -13,7 +13,6 @@ use iced_x86::{
 };
 use thiserror::Error;
 
-use crate::process::branches;
 use crate::process::elf::ElfError;
 use crate::process::jump::JUMP_SIZE;
 use crate::process::memory::{MemoryError, ReadMemory};
@@ -211,7 +210,9 @@ impl Body<'_> {
             while decoder.can_decode() {
                 decoder.decode_out(&mut instruction);
                 let from = instruction.ip();
-                if let Some(to) = branches::target(&instruction).filter(|to| covered.contains(to)) {
+                if let Some(to) =
+                    lp_klp::entry::target(&instruction).filter(|to| covered.contains(to))
+                {
                     return Err(MoveRefusal::BranchInto { from, to });
                 }
                 for to in addresses(&instruction) {

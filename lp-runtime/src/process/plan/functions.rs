@@ -2,12 +2,13 @@
 
 use super::fragments::Fragments;
 use super::{Inputs, Plan, PlannedCallback, PlannedFunction, Refusal, Warning};
-use crate::process::branches::Branches;
+use crate::process::branches;
 use crate::process::entry::{self, Expected};
 use crate::process::image::Image;
 use crate::process::memory::ReadMemory;
 use crate::process::patch_file::{Meaning, PatchFile, new_name};
 use crate::process::relocate::Sections;
+use lp_klp::entry::Branches;
 use lp_klp::manifest::{Function, Object};
 use lp_klp::target::Callback;
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ impl Plan {
         image: &Image,
         refusals: &mut Vec<Refusal>,
     ) {
-        let branches = match Branches::of(image) {
+        let branches = match branches::of(image) {
             Ok(branches) if !object.functions.is_empty() => branches,
             Ok(_) => return,
             Err(error) => {

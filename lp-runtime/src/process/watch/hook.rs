@@ -9,7 +9,7 @@
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, Register};
 
 use super::WatchError;
-use crate::process::branches::Branches;
+use crate::process::branches;
 use crate::process::entry::{self, Expected, Sites};
 use crate::process::images::Images;
 use crate::process::jump::JUMP_SIZE;
@@ -72,7 +72,7 @@ pub(super) fn find(images: &Images, memory: &dyn ReadMemory) -> Result<Hook, Wat
         kind: symbol.kind,
     };
     let branches =
-        Branches::of(image).map_err(|_| WatchError::NoHook("its code cannot be read"))?;
+        branches::of(image).map_err(|_| WatchError::NoHook("its code cannot be read"))?;
     let entry = entry::check(image, &branches, memory, &Sites::new(), found, expected)?;
     Ok(Hook {
         jump_at: entry.jump_at,

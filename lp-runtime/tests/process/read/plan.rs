@@ -3,6 +3,7 @@
 use super::images::images_of;
 use crate::patch::{make, manifest, object_of};
 use crate::program::{Folder, Program};
+use lp_klp::entry::NoSite;
 use lp_klp::manifest::{Manifest, Object};
 use lp_klp::name::ObjName;
 use lp_klp::target::Callback;
@@ -335,11 +336,11 @@ fn a_small_function_needs_padding_behind_it() {
     assert!(
         matches!(
             refused,
-            Some(EntryRefusal::TooSmall {
+            Some(EntryRefusal::NoSite(NoSite::TooSmall {
                 size: 3,
                 room: 3,
                 needed: 5
-            })
+            }))
         ),
         "{refused:?}"
     );
@@ -352,7 +353,10 @@ fn nobody_else_may_branch_into_the_jump() {
             \".globl g\\n.type g,@function\\ng: mov %edi,%eax\\njmp .L\\n.size g,.-g\");");
     let refused = entry_of(&source, &[], "f").0;
     assert!(
-        matches!(refused, Some(EntryRefusal::BranchInto { .. })),
+        matches!(
+            refused,
+            Some(EntryRefusal::NoSite(NoSite::BranchInto { .. }))
+        ),
         "{refused:?}"
     );
     assert!(
@@ -365,7 +369,7 @@ fn nobody_else_may_branch_into_the_jump() {
         .replace(".L:", ".globl within\\nwithin:");
     let refused = entry_of(&inside, &[], "f").0;
     assert!(
-        matches!(refused, Some(EntryRefusal::SymbolInside(ref name)) if name == "within"),
+        matches!(refused, Some(EntryRefusal::NoSite(NoSite::SymbolInside(ref name))) if name == "within"),
         "{refused:?}"
     );
 }
