@@ -86,8 +86,8 @@ fn the_example_has_callbacks_states_and_shadow_variables() {
 fn a_callback_by_name_is_a_new_function() {
     let makefile = "CFLAGS = -O2\nprog: main.o work.o\n\t$(CC) -o $@ $^\n";
     let main = "int work(int); int main(int argc, char **argv) { return work(argc); }\n";
-    let work = "int work(int x) { return x * 5; }\n";
-    let after = "int limit_check(void) { return 0; } int work(int x) { return x * 7; }\n";
+    let work = "int work(int x) { return x * 1000; }\n";
+    let after = "int limit_check(void) { return 0; } int work(int x) { return x * 1007; }\n";
     let mut lab = Lab::new(
         &[("Makefile", makefile), ("main.c", main), ("work.c", work)],
         &[("work.c", after)],

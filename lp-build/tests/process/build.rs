@@ -3,7 +3,7 @@
 use crate::lab::{Lab, run, said};
 use std::process::Command;
 
-const WORK: &str = "int work(int x) { return x * 5; }\n";
+const WORK: &str = "int work(int x) { return x * 1000; }\n";
 const MAIN: &str = "int work(int); int main(int argc, char **argv) { return work(argc); }\n";
 
 #[test]
@@ -11,7 +11,7 @@ fn sources_that_are_compiled_and_linked_at_once() {
     let makefile = "prog: main.c work.c\n\t$(CC) -O2 -o $@ $^\n";
     let lab = Lab::new(
         &[("Makefile", makefile), ("main.c", MAIN), ("work.c", WORK)],
-        &[("work.c", "int work(int x) { return x * 7; }\n")],
+        &[("work.c", "int work(int x) { return x * 1007; }\n")],
     );
     assert_eq!(lab.patch("prog").functions(), ["work"]);
 }
@@ -30,7 +30,7 @@ fn a_static_library_and_a_test_program_beside_it() {
             ("check.c", check),
         ],
         &[
-            ("work.c", "int work(int x) { return x * 7; }\n"),
+            ("work.c", "int work(int x) { return x * 1007; }\n"),
             ("check.c", "int main(void) { return 2; }\n"),
         ],
     );
@@ -55,9 +55,9 @@ fn a_header_reaches_all_who_include_it() {
             ("Makefile", makefile),
             ("main.c", main),
             ("work.c", work),
-            ("limit.h", "#define LIMIT 5\n"),
+            ("limit.h", "#define LIMIT 1000\n"),
         ],
-        &[("limit.h", "#define LIMIT 9\n")],
+        &[("limit.h", "#define LIMIT 1009\n")],
     );
     assert_eq!(lab.patch("prog").functions(), ["main", "work"]);
 }
@@ -122,7 +122,7 @@ fn a_link_that_only_tries_whether_it_can_be_done() {
                     echo 'int try;' > try.c; $(SO) -fPIC -o try.so try.c; rm try.*\n\t$(SO) -o $@ $^\n";
     let lab = Lab::new(
         &[("Makefile", makefile), ("work.c", WORK)],
-        &[("work.c", "int work(int x) { return x * 7; }\n")],
+        &[("work.c", "int work(int x) { return x * 1007; }\n")],
     );
     assert_eq!(lab.patch("libw.so.1").functions(), ["work"]);
 }
@@ -132,7 +132,7 @@ fn link_time_optimisation_is_refused() {
     let makefile = "CFLAGS = -O2 -flto\nprog: main.o work.o\n\t$(CC) $(CFLAGS) -o $@ $^\n";
     let lab = Lab::new(
         &[("Makefile", makefile), ("main.c", MAIN), ("work.c", WORK)],
-        &[("work.c", "int work(int x) { return x * 7; }\n")],
+        &[("work.c", "int work(int x) { return x * 1007; }\n")],
     );
     let refusal = lab.refusal("prog");
     assert!(refusal.contains("[link-time-optimisation]"), "{refusal}");
@@ -143,7 +143,7 @@ fn a_compiler_that_no_shim_stands_for_is_said() {
     let makefile = "prog: main.c work.c\n\t/usr/bin/gcc -O2 -o $@ $^\n";
     let lab = Lab::new(
         &[("Makefile", makefile), ("main.c", MAIN), ("work.c", WORK)],
-        &[("work.c", "int work(int x) { return x * 7; }\n")],
+        &[("work.c", "int work(int x) { return x * 1007; }\n")],
     );
     let done = lab.lp_build(&lab.binary("prog"));
     assert_eq!(done.status.code(), Some(1));
@@ -159,7 +159,7 @@ fn a_tree_that_was_built_before_is_built_anew_and_not_written_to() {
     let makefile = "CFLAGS = -O2\nprog: main.o work.o\n\t$(CC) -o $@ $^\n";
     let lab = Lab::new(
         &[("Makefile", makefile), ("main.c", MAIN), ("work.c", WORK)],
-        &[("work.c", "int work(int x) { return x * 7; }\n")],
+        &[("work.c", "int work(int x) { return x * 1007; }\n")],
     );
     run(Command::new("make").current_dir(lab.path("orig")));
     let stamp = |name: &str| {
@@ -176,7 +176,7 @@ fn the_second_run_does_not_build_the_original_again() {
     let makefile = "CFLAGS = -O2\nprog: main.o work.o\n\tdate +%N >> $(LOG)\n\t$(CC) -o $@ $^\n";
     let mut lab = Lab::new(
         &[("Makefile", makefile), ("main.c", MAIN), ("work.c", WORK)],
-        &[("work.c", "int work(int x) { return x * 7; }\n")],
+        &[("work.c", "int work(int x) { return x * 1007; }\n")],
     );
     lab.build = format!("make LOG={}", lab.path("log").display());
     let built = |lab: &Lab| {

@@ -51,7 +51,7 @@ fn a_branch_into_the_jump_is_refused() {
     let refusal = project("-fcf-protection=none", &before, &after).refusal("prog");
     assert!(
         refusal.contains("work.c: work:")
-            && refusal.contains("into the bytes where the jump must go [entry]"),
+            && refusal.contains("into the bytes where the jump must go: patch"),
         "{refusal}"
     );
 }
