@@ -150,7 +150,7 @@ pub(crate) fn load(file: &Path, place: &Place, trust: &Trust, how: &How) -> Resu
             });
         }
         match how.dry_run {
-            true => process.rehearse(&patch),
+            true => process.rehearse(&patch, options(how.timeout, how.consistency).consistency),
             false => process.load(&patch, options(how.timeout, how.consistency)),
         }
     })

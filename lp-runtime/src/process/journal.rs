@@ -225,6 +225,23 @@ impl<'a, 's> Transaction<'a, 's> {
         Ok(())
     }
 
+    /// Says which text will be changed, if that was not said yet: best before the threads are stopped for it.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn announce_text(
+        &mut self,
+        memory: &WriteMemory,
+        changes: Vec<TextChange>,
+    ) -> Result<(), TransactionError> {
+        if self.journal.changes != changes {
+            self.journal.changes = changes;
+            self.note(memory)?;
+            self.steps.done(Step::TextAnnounced);
+        }
+        Ok(())
+    }
+
     /// Changes the program's text, all or nothing. No thread may be inside what changes.
     ///
     /// # Errors
@@ -234,9 +251,7 @@ impl<'a, 's> Transaction<'a, 's> {
         hands: &Hands<'_>,
         changes: Vec<TextChange>,
     ) -> Result<(), TransactionError> {
-        self.journal.changes = changes;
-        self.note(hands.memory)?;
-        self.steps.done(Step::TextAnnounced);
+        self.announce_text(hands.memory, changes)?;
         change_text(hands.memory, hands.tid, &self.journal.changes)?;
         self.steps.done(Step::TextChanged);
         Ok(())

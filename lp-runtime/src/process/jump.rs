@@ -25,6 +25,14 @@ pub struct TextChange {
     pub new: [u8; JUMP_SIZE],
 }
 
+impl TextChange {
+    /// Whether what is there is what was there before.
+    pub(super) fn is_still_to_be_made(&self, memory: &dyn ReadMemory) -> bool {
+        let mut found = [0; JUMP_SIZE];
+        memory.read(self.address, &mut found).is_ok() && found == self.old
+    }
+}
+
 /// Why text was not changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]

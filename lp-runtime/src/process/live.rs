@@ -29,7 +29,7 @@ use super::control::states::{self, BELOW, IN_TRANSITION, LpState};
 use super::error::ProcessError;
 use super::images::Images;
 use super::journal::{Hands, Transaction, TransactionError};
-use super::jump::{JUMP_SIZE, TextChange, jump};
+use super::jump::{JUMP_SIZE, JumpError, TextChange, jump};
 use super::registers::Registers;
 use super::syscall::Gate;
 use super::threads::{StopError, Threads, Tid};
@@ -88,6 +88,9 @@ pub(super) struct Site {
     pub(super) active: Version,
 }
 
+/// What is to be written, and which versions run then.
+type Changes = (Vec<TextChange>, Vec<(u64, Version)>);
+
 /// A function of an object: its object, name and position.
 pub(super) type FuncKey = (ObjName, String, u32);
 
@@ -113,6 +116,8 @@ pub(super) struct Live<'a, 's> {
     coming: Option<Coming>,
     /// Nothing was changed yet, and nothing will be.
     pub(super) giving_up: bool,
+    /// Jumps may have been written.
+    pub(super) touched: bool,
     /// Whether all threads stand, to be switched.
     stopped: bool,
     /// What is left by the switch.
@@ -148,6 +153,7 @@ impl<'a, 's> Live<'a, 's> {
             skipped: Vec::new(),
             coming: None,
             giving_up: false,
+            touched: false,
             stopped: false,
             leaving: Vec::new(),
             in_the_way: Vec::new(),
@@ -340,22 +346,22 @@ impl<'a, 's> Live<'a, 's> {
         address: u64,
         site: &Site,
         version: Version,
-    ) -> Result<[u8; JUMP_SIZE], TransactionError> {
+    ) -> Result<[u8; JUMP_SIZE], JumpError> {
         let code = match version {
             Version::Original => None,
             Version::Patched(func) => self.code(func).first(),
         };
         match code {
             None => Ok(site.original),
-            Some(code) => Ok(jump(address, code.start)?),
+            Some(code) => jump(address, code.start),
         }
     }
 
-    /// Writes the jumps of what the process switches to.
-    fn write(&mut self, to: PatchState) -> Result<(), TransactionError> {
+    /// The jumps of what the process switches to, and the versions that run then.
+    fn changes(&self, leaving: &[(u64, Version)], to: PatchState) -> Result<Changes, JumpError> {
         let mut changes = Vec::new();
         let mut active = Vec::new();
-        for (address, leaving) in &self.leaving {
+        for (address, leaving) in leaving {
             let Some(site) = self.sites.get(address) else {
                 continue;
             };
@@ -373,6 +379,28 @@ impl<'a, 's> Live<'a, 's> {
                 });
             }
         }
+        Ok((changes, active))
+    }
+
+    /// Says which jumps will be written, while the threads run: the less there is to be done when they stand.
+    pub(super) fn announce(&mut self, leaving: &[(u64, Version)]) -> Result<(), TransactionError> {
+        let goes = |(address, version): &(u64, Version)| {
+            let site = self.sites.get(address);
+            site.is_some_and(|site| site.stack.last() == Some(version))
+        };
+        let to = if leaving.iter().any(goes) {
+            PatchState::Unpatched
+        } else {
+            PatchState::Patched
+        };
+        let (changes, _) = self.changes(leaving, to)?;
+        self.at.transaction.announce_text(self.at.memory, changes)
+    }
+
+    /// Writes the jumps of what the process switches to.
+    fn write(&mut self, to: PatchState) -> Result<(), TransactionError> {
+        let (changes, active) = self.changes(&self.leaving, to)?;
+        self.touched = true;
         // Any of them will do: it makes no system call.
         let tid = self.at.threads.a_stopped_one()?;
         let hands = Hands {
@@ -539,6 +567,10 @@ impl Target for Live<'_, '_> {
             return false;
         }
         let ranges = Busy::new(self.busy(busy));
+        if let Err(error) = self.announce(busy) {
+            self.keep(error);
+            return false;
+        }
         let is_free = self.is_free(&ranges);
         if is_free {
             self.leaving = busy.to_vec();

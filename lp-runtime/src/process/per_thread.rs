@@ -24,7 +24,7 @@ pub mod status;
 mod target;
 pub mod trampoline;
 
-pub(super) use drive::load;
+pub(super) use drive::{load, rehearse};
 pub(super) use session::{leave, refuse_another_transition};
 
 use super::control::{Contents, Direction, Transition};

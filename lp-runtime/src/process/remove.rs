@@ -68,6 +68,7 @@ fn disable<'a, 's>(
     }
     let disabled = klp.write_enabled(name, false);
     if let Some(fault) = klp.target.fault.take() {
+        forget(&mut klp.target);
         return Err(fault);
     }
     disabled.map_err(|errno| ProcessError::Core {
@@ -77,12 +78,17 @@ fn disable<'a, 's>(
     match wait(&mut klp, name, timeout, true) {
         Ok(()) => Ok(klp.target),
         Err(error) => {
-            // Nothing was changed: what the journal says is not so.
-            if matches!(error, ProcessError::Busy { .. }) {
-                klp.target.at.transaction.give_up(klp.target.at.memory)?;
-            }
+            forget(&mut klp.target);
             Err(error)
         }
+    }
+}
+
+/// Where nothing was changed, what the journal says is not so.
+fn forget(live: &mut Live<'_, '_>) {
+    if !live.touched {
+        // Where that cannot be written, the next loader sees it.
+        let _ = live.at.transaction.give_up(live.at.memory);
     }
 }
 

@@ -259,14 +259,22 @@ impl Process {
     ///
     /// # Errors
     /// As those of [`Self::load`], as far as they can be known before.
-    pub fn rehearse(&self, patch: &PatchFile) -> Result<Done, ProcessError> {
+    pub fn rehearse(
+        &self,
+        patch: &PatchFile,
+        consistency: Consistency,
+    ) -> Result<Done, ProcessError> {
         let start = Instant::now();
         self.about.identity.check()?;
         let memory = WriteMemory::open(self.pid())?;
         let view = View::read(self.pid(), &memory)?;
         check(&view.contents(), &patch.manifest)?;
+        let plan = view.first_plan(self.pid(), patch, &memory)?;
+        if consistency == Consistency::PerThread {
+            per_thread::rehearse(&view, &memory, patch, &plan)?;
+        }
         Ok(Done {
-            warnings: view.first_plan(self.pid(), patch, &memory)?.warnings,
+            warnings: plan.warnings,
             window: Duration::ZERO,
             took: start.elapsed(),
             happened: Vec::new(),
@@ -509,7 +517,7 @@ fn begin(
         return Ok(());
     };
     if let Some(journal) = &control.contents().journal {
-        let in_the_way = if journal.is_untouched() {
+        let in_the_way = if journal.is_untouched(memory) {
             journal.entered(threads)?
         } else {
             let busy = journal.busy(control.contents());

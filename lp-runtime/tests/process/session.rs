@@ -393,3 +393,41 @@ fn a_loader_killed_anywhere_leaves_a_process_that_the_next_one_can_use() {
     }
     assert!(killed > 5, "{killed}");
 }
+
+#[test]
+fn an_unloader_killed_anywhere_has_not_begun_or_is_finished_by_the_next_one() {
+    let mut world = World::start();
+    let fix = world.simple("fix", &["one"], ONE);
+    world.load(&fix).expect("it goes in");
+    world.unload("fix").expect("and out");
+    let mappings = world.mappings();
+    // The new code adds a hundred.
+    let is_patched = |answer: String| answer.split(' ').any(|it| it.len() == 3);
+    for count in 0.. {
+        world.load(&fix).expect("it goes in");
+        let mut done = Vec::new();
+        let mut dies = dies_after(count);
+        let mut hook = |step| {
+            done.push(step);
+            dies(step);
+        };
+        let unload = std::panic::AssertUnwindSafe(|| {
+            let options = Options {
+                steps: Steps::told_to(&mut hook),
+                ..soon()
+            };
+            world.process.unload("fix", options).map(drop)
+        });
+        let died = std::panic::catch_unwind(unload).is_err();
+        // That the text will be changed is said before the threads are stopped, and changes nothing.
+        let gone = done.contains(&Step::TextChanged);
+        assert_ne!(is_patched(world.program.ask("")), gone, "after {done:?}");
+        assert_eq!(world.unload("fix").is_err(), gone, "after {done:?}");
+        assert!(!is_patched(world.program.ask("")), "after {done:?}");
+        assert_eq!(world.mappings(), mappings, "after {done:?}");
+        if !died {
+            assert!(done.len() > 5, "{done:?}");
+            break;
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Who may be inside a patch of which no jump was ever written.
+//! Who may be inside a patch whose jumps are not there.
 //!
 //! Nobody but a thread that was running a callback when the loader was killed, and callbacks have a stack of their own. So
 //! where each thread is tells, also in a program whose stacks cannot be unwound: what could not be put in must not stay for
@@ -8,13 +8,21 @@ use super::Journal;
 use crate::process::area::Area;
 use crate::process::check::{BusyThread, InTheWay};
 use crate::process::control::{AreaRecord, Direction};
+use crate::process::memory::ReadMemory;
 use crate::process::registers::Registers;
 use crate::process::threads::{StopError, Threads};
 
 impl Journal {
-    /// Whether no text has been changed for what was on its way in.
-    pub fn is_untouched(&self) -> bool {
-        matches!(self.direction, Direction::Load | Direction::Coming) && self.changes.is_empty()
+    /// Whether no text is changed for what was on its way in, or out: it may have been said that it will be. All threads stand.
+    ///
+    /// Where it was changed and changed back, that was done with nobody inside, and nobody has come since.
+    pub fn is_untouched(&self, memory: &dyn ReadMemory) -> bool {
+        let begun = match self.direction {
+            Direction::Load | Direction::Coming => true,
+            Direction::Unload => self.areas.is_empty() && self.mapping.is_empty(),
+            Direction::Going | Direction::Transition => false,
+        };
+        begun && self.changes.iter().all(|it| it.is_still_to_be_made(memory))
     }
 
     /// The stopped threads that run a callback.

@@ -55,6 +55,10 @@ pub fn recover(
 /// The changes that bring the text to where the patch is out, from whatever mixture of old and new it is. What is not mapped
 /// went with its object.
 fn out(journal: &Journal, hands: &Hands<'_>) -> Result<Vec<TextChange>, TransactionError> {
+    if journal.direction == Direction::Unload && journal.is_untouched(hands.memory) {
+        // It was only said: the patch stays.
+        return Ok(Vec::new());
+    }
     let change = |change: &TextChange| {
         let mut found = [0; JUMP_SIZE];
         if hands.memory.read(change.address, &mut found).is_err() {

@@ -75,6 +75,10 @@ impl Live<'_, '_> {
         let active = |site: &u64| Some((*site, self.sites.get(site)?.active));
         let leaving: Vec<(u64, Version)> = sites.iter().filter_map(active).collect();
         let busy = Busy::new(self.busy(&leaving));
+        if let Err(error) = self.announce(&leaving) {
+            self.keep(error);
+            return Err(Errno::EBUSY);
+        }
         let mut pause = FIRST_WAIT;
         while !self.is_free(&busy) {
             if self.fault.is_some() || Instant::now() >= deadline {

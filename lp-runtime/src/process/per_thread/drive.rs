@@ -25,6 +25,7 @@ use crate::process::plan::Plan;
 use crate::process::recorded::record;
 use crate::process::session::{View, Work, prepare};
 use crate::process::syscall::Gate;
+use crate::process::write::WriteMemory;
 
 /// The trampolines are empty in a moment; the operator's time may be up already.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -49,6 +50,17 @@ pub(in crate::process) fn load(
 ) -> Result<Duration, ProcessError> {
     let loaded = try_load(&mut work, view, patch, plan);
     undo(work, view, loaded)
+}
+
+/// Finds out whether the old code of all that a planned patch replaces could be called under jumps.
+pub(in crate::process) fn rehearse(
+    view: &View,
+    memory: &WriteMemory,
+    patch: &PatchFile,
+    plan: &Plan,
+) -> Result<(), ProcessError> {
+    let record = record(&view.contents(), patch, plan, &view.images);
+    changes(view, memory, &record, &patch.manifest, true).map(drop)
 }
 
 /// Has threads leave a patch one by one. Its memory stays.

@@ -1,7 +1,7 @@
 //! How functions begin, and what cannot be done with some.
 
 use super::support::World;
-use lp_runtime::process::ProcessError;
+use lp_runtime::process::{Consistency, ProcessError};
 use std::process::Command;
 
 /// Beginnings of functions as compilers make them; of a weak one no compiler believes that it stays as it is. Each is called by both sides while a thread is inside `resident`.
@@ -147,6 +147,11 @@ fn a_loop_into_the_first_bytes_is_refused() {
     let mut world = World::with(source, &[]);
     let fix = world.simple("fix", &["one"], "int one(int x) { return 100; }");
     let mappings = world.mappings();
+    let rehearsed = world.process.rehearse(&fix, Consistency::PerThread);
+    let error = rehearsed.expect_err("that can be known before");
+    assert!(matches!(error, ProcessError::CannotMove(_)), "{error}");
+    let rehearsed = world.process.rehearse(&fix, Consistency::AllAtOnce);
+    rehearsed.expect("all at once it could");
     let error = world.load(&fix).expect_err("it loops into the jump");
     assert!(matches!(error, ProcessError::CannotMove(_)), "{error}");
     assert!(error.to_string().contains("branches to"), "{error}");
