@@ -43,25 +43,16 @@ pub(super) fn correlate<'d>(orig: Side<'_, '_, 'd>, patched: Side<'_, '_, 'd>, t
     };
     by_scoped_name(orig, patched, twins);
     let (theirs, ours) = (uses(orig), uses(patched));
-    for (key, ours) in &ours {
-        let Some(theirs) = theirs.get(key) else {
-            continue;
-        };
-        let free = |ids: &[BundleId], is_free: &dyn Fn(&BundleId) -> bool| -> Vec<BundleId> {
-            ids.iter().copied().filter(|id| is_free(id)).collect()
-        };
-        let theirs = free(theirs, &|id| {
-            twins.patched(*id).is_none() && !settled.orig.contains(id)
-        });
-        let ours = free(ours, &|id| {
-            twins.orig(*id).is_none() && !settled.patched.contains(id)
-        });
+    for (key, mut ours) in ours.iter() {
+        let mut theirs = theirs.get(key);
+        theirs.retain(|id| twins.patched(*id).is_none() && !settled.orig.contains(id));
+        ours.retain(|id| twins.orig(*id).is_none() && !settled.patched.contains(id));
         if !theirs.is_empty() && !ours.is_empty() {
             by_order((orig.view, patched.view), &theirs, &ours, twins);
         }
     }
-    for (key, ours) in &ours {
-        let theirs: HashSet<BundleId> = theirs.get(key).into_iter().flatten().copied().collect();
+    for (key, ours) in ours.iter() {
+        let theirs: HashSet<BundleId> = theirs.get(key).into_iter().collect();
         // Two users that do not agree which one it is: one of them uses another's variable now.
         let disagrees = |id: &&BundleId| {
             let twin = twins.orig(**id).filter(|_| !settled.patched.contains(id));

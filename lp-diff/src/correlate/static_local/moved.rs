@@ -96,10 +96,10 @@ pub(super) fn correlate(
 
 fn left<'u>(uses: &'u Uses<'_>, is_free: impl Fn(BundleId) -> bool) -> BTreeMap<&'u str, Left<'u>> {
     let mut left: BTreeMap<&str, Left<'_>> = BTreeMap::new();
-    for (((_, user), name), ids) in uses {
-        for id in ids.iter().filter(|id| is_free(**id)) {
+    for (((_, user), name), ids) in uses.iter() {
+        for id in ids.into_iter().filter(|id| is_free(*id)) {
             let entry = left.entry(own_name(name)).or_default();
-            entry.ids.insert(*id);
+            entry.ids.insert(id);
             entry.users.insert(user);
         }
     }

@@ -16,13 +16,41 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 pub(super) type User<'d> = (Scope, &'d str);
-/// (user, name of the local) → the locals of that name it uses, in order of first use.
-pub(super) type Uses<'d> = BTreeMap<(User<'d>, Cow<'d, str>), Vec<BundleId>>;
+/// A user, and the name of the locals.
+pub(super) type Key<'d> = (User<'d>, Cow<'d, str>);
+
+/// The locals of one name that one user uses, by user and name, each in order of first use. Most users have one: a list
+/// for each would take many times as much memory as what is in it.
+pub(super) struct Uses<'d>(Vec<(Key<'d>, BundleId)>);
+
+impl<'d> Uses<'d> {
+    /// All users and names with the locals.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key<'d>, Vec<BundleId>)> {
+        let groups = self.0.chunk_by(|one, other| one.0 == other.0);
+        groups.map(|group| (&group[0].0, distinct(group)))
+    }
+
+    /// The locals of one user and name.
+    pub(super) fn get(&self, key: &Key<'d>) -> Vec<BundleId> {
+        let first = self.0.partition_point(|(other, _)| other < key);
+        let len = self.0[first..].partition_point(|(other, _)| other == key);
+        distinct(&self.0[first..first + len])
+    }
+}
+
+fn distinct(group: &[(Key<'_>, BundleId)]) -> Vec<BundleId> {
+    let ids = group.iter().map(|(_, id)| *id);
+    if group.len() < 2 {
+        return ids.collect();
+    }
+    let mut seen = HashSet::new();
+    ids.filter(|id| seen.insert(*id)).collect()
+}
 
 /// Who uses which static locals.
 pub(super) fn uses<'d>(side: Side<'_, '_, 'd>) -> Uses<'d> {
     let view = side.view;
-    let mut uses = Uses::new();
+    let mut uses = Vec::new();
     for (user, bundle) in view.bundles.iter() {
         if !matches!(bundle.kind, Kind::Function | Kind::Data | Kind::Fragment) {
             continue;
@@ -30,14 +58,12 @@ pub(super) fn uses<'d>(side: Side<'_, '_, 'd>) -> Uses<'d> {
         let key = (side.scopes.scope(user), source_function(view.name(user)));
         for id in locals_of(side, user) {
             let name = canonical(view.name(id), view.object.compiler);
-            uses.entry((key, name)).or_default().push(id);
+            uses.push(((key, name), id));
         }
     }
-    for ids in uses.values_mut().filter(|ids| ids.len() > 1) {
-        let mut seen = HashSet::new();
-        ids.retain(|id| seen.insert(*id));
-    }
-    uses
+    // Stable: the order of use says which is which.
+    uses.sort_by(|(one, _): &(Key<'d>, BundleId), (other, _)| one.cmp(other));
+    Uses(uses)
 }
 
 /// The static locals that a bundle refers to. A key of a jump label is used by nothing but the label's entry.
