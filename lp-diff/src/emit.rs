@@ -5,6 +5,7 @@
 //! them. Everything is written in the order of the patched object: same inputs, same bytes. The tempting wrong way is
 //! to copy sections whole and to strip later: that carries references to things that nobody has.
 
+mod boot;
 mod lay_out;
 mod pool;
 mod unwind;
@@ -239,6 +240,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             }
         }
         self.relocate_unwinding();
+        self.write_loads();
     }
 
     /// Sends the short branches of a function to its stubs, and those on.

@@ -16,6 +16,7 @@ use crate::process::{is_chooser, is_thread_local, start};
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::Resolver;
+use crate::special::boot::Load;
 use crate::special::keep::{Fate, Keeper};
 use crate::special::table::{is_freed, is_init, is_start_list};
 use crate::special::{Entry, refs_of};
@@ -39,6 +40,8 @@ pub struct Selection {
     pub bundles: BTreeMap<BundleId, Cause>,
     /// The special entries, in the order of the table and their offsets.
     pub entries: Vec<Entry>,
+    /// The instructions that read a variable where the kernel's own have a constant, each with what it is in.
+    pub loads: Vec<(BundleId, Load)>,
     /// What cannot be done.
     pub refusals: Vec<Refusal>,
     /// What the author should know.
@@ -394,6 +397,13 @@ impl Selector<'_, '_, '_> {
             Fate::Keep => true,
             Fate::Drop(note) => {
                 self.selection.notes.push(note);
+                false
+            }
+            Fate::Load(load, note) => {
+                if !self.selection.notes.contains(&note) {
+                    self.selection.notes.push(note);
+                }
+                self.selection.loads.push((user, load));
                 false
             }
             Fate::Refuse(refusal) => {

@@ -5,7 +5,7 @@
 //! not exported, and what a module exports, since an ordinary reference would tie the patch to the module being
 //! loaded. The tempting wrong way is to ask by name alone: a static function can share its name with an export.
 
-use crate::bundle::BundleId;
+use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparison;
 use crate::correlate::Twins;
 use crate::exports::Exports;
@@ -69,6 +69,8 @@ pub struct Resolver<'r, 'd> {
     files: TargetFiles<'r, 'd>,
     /// The modules that the original imports from.
     imported: OnceCell<BTreeSet<ObjName>>,
+    /// The patched object's data by name, once asked for.
+    named: OnceCell<BTreeMap<String, Vec<BundleId>>>,
 }
 
 impl<'r, 'd> Resolver<'r, 'd> {
@@ -91,7 +93,25 @@ impl<'r, 'd> Resolver<'r, 'd> {
             flavour,
             files: TargetFiles::new(&orig.object, symbols),
             imported: OnceCell::new(),
+            named: OnceCell::new(),
         }
+    }
+
+    /// The data of the patched object that have a name.
+    pub fn data_named(&self, name: &str) -> impl Iterator<Item = BundleId> {
+        let all = || {
+            let mut named: BTreeMap<String, Vec<BundleId>> = BTreeMap::new();
+            let bundles = self.patched.bundles.iter();
+            for (id, _) in bundles.filter(|(_, bundle)| bundle.kind == Kind::Data) {
+                named
+                    .entry(self.patched.name(id).to_owned())
+                    .or_default()
+                    .push(id);
+            }
+            named
+        };
+        let ids = self.named.get_or_init(all).get(name);
+        ids.into_iter().flatten().copied()
     }
 
     /// How to reach a bundle of the patched object that stays in the target, and the value that its symbol there has

@@ -40,6 +40,8 @@ pub trait Arch: Sync {
     fn width(&self, kind: u32) -> u64;
     /// The relocation kind that carries a 4-byte branch distance.
     fn branch_kind(&self) -> u32;
+    /// The relocation kind that carries a 4-byte distance to data.
+    fn data_kind(&self) -> u32;
     /// The relocation kind that writes nothing, for what has no kind that fits.
     fn none_kind(&self) -> u32;
     /// For each relocation of a code section: the distance from the field to the end of its instruction, from where a
@@ -74,6 +76,9 @@ pub trait Arch: Sync {
     ) -> Option<&'d str>;
     /// Offsets in a section right behind an instruction after which the next one is not run.
     fn ends_of_flow(&self, section: Section<'_>) -> BTreeSet<u64>;
+    /// What loads a register from a variable in the place of the instruction of a function that loads it with the
+    /// constant at `field`; `None` where it is no such instruction, or has no room.
+    fn load_instead(&self, code: &[u8], field: u64) -> Option<LoadInstead>;
     /// Whether the first instruction does nothing.
     fn is_nop(&self, code: &[u8]) -> bool;
     /// The first instruction that differs and a rendering of both sides, for the report.
@@ -89,6 +94,19 @@ pub trait Arch: Sync {
     /// The constants that differ where two codes are otherwise equal, instruction for instruction; `None` when anything
     /// else differs, or when no call follows that takes the constant.
     fn changed_constants(&self, orig: &[u8], patched: &[u8]) -> Option<Vec<ChangedConstant>>;
+}
+
+/// An instruction that takes the place of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadInstead {
+    /// Offset in the function.
+    pub start: u64,
+    /// As many bytes as there were.
+    pub bytes: Vec<u8>,
+    /// Offset in them of the distance to the variable.
+    pub field: u8,
+    /// From there to the end of the instruction, from where the distance counts.
+    pub bias: u8,
 }
 
 /// Where two codes begin to differ.

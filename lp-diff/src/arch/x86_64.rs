@@ -2,7 +2,8 @@
 
 use super::text::{Insn, Syntax};
 use super::{
-    Arch, Branch, ChangedConstant, Difference, Marked, SameCode, x86_64_same, x86_64_text,
+    Arch, Branch, ChangedConstant, Difference, LoadInstead, Marked, SameCode, x86_64_same,
+    x86_64_text,
 };
 use crate::object::{Object, Section};
 use iced_x86::{
@@ -102,6 +103,10 @@ impl Arch for X86_64 {
     }
 
     fn branch_kind(&self) -> u32 {
+        elf::R_X86_64_PC32.0
+    }
+
+    fn data_kind(&self) -> u32 {
         elf::R_X86_64_PC32.0
     }
 
@@ -244,6 +249,27 @@ impl Arch for X86_64 {
             })
             .map(|insn| insn.next_ip())
             .collect()
+    }
+
+    /// `movabs $CONSTANT, %REG` becomes `mov VARIABLE(%rip), %REG` and a `nop` of three bytes; neither touches the flags.
+    fn load_instead(&self, code: &[u8], field: u64) -> Option<LoadInstead> {
+        const NOP: [u8; 3] = [0x0f, 0x1f, 0x00];
+        let start = field.checked_sub(2)?;
+        let rest = code.get(usize::try_from(start).ok()?..)?;
+        let insn = decode(rest, start).next()?;
+        let is_constant = insn.len() == 10
+            && insn.mnemonic() == Mnemonic::Mov
+            && insn.op1_kind() == OpKind::Immediate64;
+        let [rex, opcode] = *rest.first_chunk::<2>()?;
+        let (low, high) = (opcode & 7, rex & 1);
+        let mut bytes = vec![0x48 | high << 2, 0x8b, low << 3 | 0b101, 0, 0, 0, 0];
+        bytes.extend(NOP);
+        is_constant.then_some(LoadInstead {
+            start,
+            bytes,
+            field: 3,
+            bias: 4,
+        })
     }
 
     fn is_nop(&self, code: &[u8]) -> bool {

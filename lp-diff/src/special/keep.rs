@@ -7,6 +7,7 @@
 //! stays as it was compiled, which is right for a tracepoint that is off and for nothing else. The tempting wrong way is
 //! to drop every entry that cannot be had.
 
+use super::boot::{Constants, Load, refusal};
 use super::table::Key;
 use super::{Entry, refs_of};
 use crate::arch::Arch;
@@ -22,6 +23,8 @@ pub enum Fate {
     Keep,
     /// It is left out, and what that means.
     Drop(String),
+    /// It is left out, for an instruction that does without it, and what that means.
+    Load(Load, String),
     /// Neither would be right.
     Refuse(Refusal),
 }
@@ -43,7 +46,7 @@ impl Keeper<'_, '_> {
     pub fn fate(&self, user: BundleId, entry: &Entry) -> Fate {
         let refs = refs_of(self.view, entry);
         if entry.special.at_boot {
-            return Fate::Refuse(self.boot_constant(user, entry));
+            return self.boot_constant(user, entry);
         }
         let (Some(kind), Some(key)) = (entry.special.key, refs.last()) else {
             return Fate::Keep;
@@ -98,19 +101,27 @@ impl Keeper<'_, '_> {
         code.is_some_and(|code| self.arch.is_nop(code))
     }
 
-    fn boot_constant(&self, user: BundleId, entry: &Entry) -> Refusal {
-        let section = self.view.object.section(entry.section).name();
-        let constant = section
-            .trim_start_matches(entry.special.name)
-            .trim_start_matches('_');
-        let message = format!(
-            "it uses {constant} as a constant that the kernel writes into its code as it boots ({section}), which it does not do for a patch: read the variable {constant} itself there, without runtime_const_ptr() or runtime_const_shift_right_32()"
-        );
-        let place = refs_of(self.view, entry);
-        Refusal::new(
-            RefusalCode::BootConstant,
-            self.place(user, place.first()),
-            message,
-        )
+    fn boot_constant(&self, user: BundleId, entry: &Entry) -> Fate {
+        let constants = Constants {
+            view: self.view,
+            comparison: self.comparison,
+            resolver: self.resolver,
+            arch: self.arch,
+        };
+        match constants.load(user, entry) {
+            Ok((load, variable)) => {
+                let user = self.view.name(user);
+                let note = format!(
+                    "{user}: reads the variable {variable}, of which the kernel's own code has the value as a constant that it writes as it boots"
+                );
+                Fate::Load(load, note)
+            }
+            Err(Some(refusal)) => Fate::Refuse(refusal),
+            Err(None) => {
+                let place = refs_of(self.view, entry);
+                let place = self.place(user, place.first());
+                Fate::Refuse(refusal(self.view, entry, place))
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! replaced, that traps. It goes where that code goes. The tempting wrong way is to keep an entry because any of its
 //! relocations refers to something kept: a bug entry also refers to a file name.
 
+pub mod boot;
 pub mod keep;
 pub mod size;
 pub mod table;

@@ -56,6 +56,8 @@ pub struct SpecialSection {
     pub key: Option<Key>,
     /// Whether the kernel goes through it as it boots, and never for a module: what it patches stays unpatched in one.
     pub at_boot: bool,
+    /// Whether that is the address in an instruction that can load it from its variable, see [`super::boot`].
+    pub loads: bool,
     /// Whether objtool is told something by it, and nobody after that.
     pub for_objtool: bool,
     /// The relocations that an entry has in all versions of it together.
@@ -73,6 +75,7 @@ const fn sites(name: &'static str) -> SpecialSection {
         compared: false,
         key: None,
         at_boot: false,
+        loads: false,
         for_objtool: false,
         fields: &[Field::Code],
         least: 1,
@@ -103,10 +106,11 @@ const fn pointers(name: &'static str) -> SpecialSection {
 
 /// A list of instructions that the kernel patches with a value that it computes as it boots
 /// (`asm/runtime-const.h`, since Linux 6.11).
-const fn boot_constants(name: &'static str) -> SpecialSection {
+const fn boot_constants(name: &'static str, loads: bool) -> SpecialSection {
     SpecialSection {
         compared: true,
         at_boot: true,
+        loads,
         ..sites(name)
     }
 }
@@ -159,10 +163,11 @@ pub static TABLE: [SpecialSection; 32] = [
     },
     pointers("__mcount_loc"),
     pointers("__patchable_function_entries"),
-    boot_constants("runtime_ptr_"),
-    boot_constants("runtime_shift_"),
-    boot_constants(".runtime_ptr_"),
-    boot_constants(".runtime_shift_"),
+    boot_constants("runtime_ptr_", true),
+    boot_constants(".runtime_ptr_", true),
+    // Shifts, masks, and whatever else there will be.
+    boot_constants("runtime_", false),
+    boot_constants(".runtime_", false),
     told(".discard.reachable"),
     told(".discard.unreachable"),
     told(".discard.instr_begin"),

@@ -1,4 +1,5 @@
-// Code that the kernel completes as it boots (runtime constants, Linux 6.11) stays incomplete in a patch: refused.
+// Code that the kernel completes as it boots (runtime constants, Linux 6.11) reads the exported variable in a patch.
+//#Symvers: USER_PTR_MAX vmlinux
 
 extern void rare(long);
 #define RUNTIME(sym) ({ long v; asm("mov %1,%0\n1:\n.pushsection runtime_ptr_" #sym ",\"a\"\n.long 1b-8-.\n.popsection" \
