@@ -7,6 +7,7 @@
 use super::insn::{self, Field, FieldKind, Insn};
 use super::linked::{self, Found};
 use super::orig::{Function, Kind, Orig, Referent};
+use super::padding::{self, Side};
 use super::symbols::Place;
 use super::target::{Relocation, Target};
 use object::elf;
@@ -86,21 +87,26 @@ pub(super) fn compare(
     let code = orig.code(function);
     let ours = insn::decode(code, function.offset);
     let others = insn::decode(&theirs.code, theirs.start.offset);
-    let offsets: Vec<_> = ours
-        .iter()
-        .zip(&others)
-        .map(|(ours, other)| (ours.offset, other.offset))
-        .collect();
+    let side = |insns, code, start| Side { insns, code, start };
+    let sides = (
+        side(&ours, code, function.offset),
+        side(&others, &theirs.code, theirs.start.offset),
+    );
+    // What the kernel makes of its no-operations is none of the compiler's business.
+    let aligned = padding::align(sides, target.linked().is_some());
     let pair = Pair {
         orig,
         function,
         target,
         theirs,
         code,
-        offsets: &offsets,
+        offsets: &aligned.offsets,
     };
     let mut references = Vec::new();
-    for (our, other) in ours.iter().zip(&others) {
+    for &(our, other) in &aligned.pairs {
+        let (Some(our), Some(other)) = (ours.get(our), others.get(other)) else {
+            continue;
+        };
         let difference = Difference {
             ours: our.offset,
             theirs: other.offset,
@@ -108,17 +114,18 @@ pub(super) fn compare(
         pair.instruction(our, other, &mut references)
             .ok_or(difference)?;
     }
-    let end = |insns: &[Insn], size: u64| insns.get(offsets.len()).map_or(size, |insn| insn.offset);
-    let size = end(&others, theirs.code.len() as u64);
-    if ours.len() > others.len() || !pair.ends(ours.last(), others.get(ours.len()..)) {
+    let (our_end, their_end) = aligned.ends;
+    let end = |insns: &[Insn], at: usize, size: u64| insns.get(at).map_or(size, |insn| insn.offset);
+    let size = end(&others, their_end, theirs.code.len() as u64);
+    if our_end < ours.len() || !pair.ends(ours.last(), others.get(their_end..)) {
         return Err(Difference {
-            ours: end(&ours, function.size),
+            ours: end(&ours, our_end, function.size),
             theirs: size,
         });
     }
     Ok(Matched {
         references,
-        offsets,
+        offsets: aligned.offsets,
         size,
     })
 }

@@ -16,6 +16,7 @@
 //! | `symbols` | its symbols by name, by place and by source file |
 //! | `insn` | instructions and the fields in them that refer to something |
 //! | `compare` | whether one function equals one candidate |
+//! | `padding` | which instructions stand for each other |
 //! | `content` | whether read-only content is at a place |
 //! | `unit` | which of the target's symbols may be ours |
 //! | `places` | where our sections went |
@@ -31,6 +32,7 @@ mod entries;
 mod insn;
 mod linked;
 mod orig;
+mod padding;
 mod places;
 mod solve;
 mod symbols;

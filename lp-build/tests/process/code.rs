@@ -119,3 +119,27 @@ fn code_that_does_not_reproduce_is_refused() {
         "{said}"
     );
 }
+
+#[test]
+fn padding_that_a_longer_jump_leaves_less_of_is_no_difference() {
+    // Plain, the jump to `helper` is short; in a section of its own it is long, and the loop's alignment needs less.
+    let before = "#include <stdio.h>\n\
+        static __attribute__((noinline,noclone)) int helper(int x) { return printf(\"%d\\n\", x); }\n\
+        int work(int n, volatile int *at) { int sum = 0; if (__builtin_expect(n < 9, 1)) return helper(n);\n\
+        for (int i = 0; i < n; i++) sum += at[i] * 3; return sum; }\n";
+    let lab = project(before, &before.replace("* 3", "* 7"));
+    let patch = lab.patch("prog");
+    assert_eq!(patch.functions(), ["work"]);
+    assert!(
+        patch.report.contains("fidelity: 2 of 2"),
+        "{}",
+        patch.report
+    );
+    // A no-operation that is no padding counts.
+    let other = before.replace("int sum = 0;", "int sum = 0; asm volatile(\"nop\");");
+    let binary = lab.binary("prog");
+    std::fs::write(lab.path("orig/work.c"), other).expect("a source");
+    std::fs::remove_file(lab.path("fix.lp")).expect("the patch");
+    let done = lab.lp_build(&binary);
+    assert_eq!(done.status.code(), Some(2), "{}", crate::lab::said(&done));
+}
