@@ -119,7 +119,11 @@ impl Workplace {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-        bail!("the build failed ({status}): {command}\n{shown}");
+        bail!(
+            "the build failed ({status}): {command}\n{shown}\nIt ran in a copy of {}: try it in one of yours. What configures \
+             the tree goes to --configure, and files beside the tree must be named by whole paths",
+            self.named.display()
+        );
     }
 }
 

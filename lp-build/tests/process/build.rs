@@ -194,3 +194,21 @@ fn the_second_run_does_not_build_the_original_again() {
     assert_eq!(lab.lp_build(&binary).status.code(), Some(0));
     assert_eq!(built(&lab) - before, 5, "a tree that is another one");
 }
+
+#[test]
+fn a_build_that_fails_says_why_and_what_to_try() {
+    let makefile = "CFLAGS = -O2\nprog: main.o work.o\n\t$(CC) -o $@ $^\n";
+    let lab = Lab::new(
+        &[("Makefile", makefile), ("main.c", MAIN), ("work.c", WORK)],
+        &[("work.c", "int work(int x) { return }\n")],
+    );
+    let done = lab.lp_build(&lab.binary("prog"));
+    assert_eq!(done.status.code(), Some(1));
+    let said = said(&done);
+    assert!(
+        said.contains("the patched tree: the build failed")
+            && said.contains("work.c:1:")
+            && said.contains("try it in one of yours"),
+        "{said}"
+    );
+}
