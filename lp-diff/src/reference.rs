@@ -335,7 +335,7 @@ fn targets(object: &Object<'_>, arch: &dyn Arch, biases: &Biases) -> Vec<(Sectio
 fn plain(section: Section<'_>, offset: i64) -> i64 {
     const MARK: i64 = 0x7fff_fff0;
     const LARGEST: i64 = 0x1000_0000;
-    let marked = section.name() == "__ex_table" && offset > MARK - LARGEST;
+    let marked = offset > MARK - LARGEST && section.name() == "__ex_table";
     if marked { offset - MARK } else { offset }
 }
 
