@@ -3,6 +3,7 @@
 use super::options::{Options, TargetKind};
 use anyhow::{Context, Result, bail};
 use lp_diff::process::interposed;
+use lp_diff::symbols::SymbolsError;
 use lp_diff::{EntrySizes, Exports, Flavour, SymbolTable};
 use lp_klp::name::ObjName;
 use object::read::ReadCache;
@@ -16,7 +17,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// The symbols of an ELF file that is read already.
 pub(super) fn symbols_of(elf: &[u8]) -> Result<(SymbolTable, EntrySizes)> {
-    Ok((SymbolTable::from_elf(elf)?, EntrySizes::from_elf(elf)))
+    let symbols = match SymbolTable::from_elf(elf) {
+        // A source of which this configuration takes nothing.
+        Err(SymbolsError::Empty) => SymbolTable::default(),
+        symbols => symbols?,
+    };
+    Ok((symbols, EntrySizes::from_elf(elf)))
 }
 
 /// What runs the code; of a process the symbol file is the binary.

@@ -124,7 +124,7 @@ impl Comparer<'_, '_> {
             let field = reference.offset - start;
             let width = reference.width(self.arch);
             // Behind the name of a source file come line and column.
-            let line = if reports && names_source(view, &reference) {
+            let line = if reports && source_name(view, &reference).is_some() {
                 8
             } else {
                 0
@@ -137,8 +137,12 @@ impl Comparer<'_, '_> {
     fn look_at_refs(&self, (twin, id): Pair, needs: &mut Vec<(Pair, Reason)>) -> Option<Reason> {
         let (before, after) = (self.orig.bundles.get(twin), self.patched.bundles.get(id));
         let (mut theirs, mut ours) = (self.orig.refs_of(twin), self.patched.refs_of(id));
+        let reports = is_sanitizer_report(self.patched.section_name(id));
         for (old, new) in theirs.clone().zip(ours.clone()) {
             let (was, is) = (old.offset - before.start, new.offset - after.start);
+            if reports && was == is && self.is_same_source(&old, &new) {
+                continue;
+            }
             match self.means(&old, &new) {
                 Means::Same if was == is => needs.extend(self.label(id, &old, &new)),
                 Means::If(pair) if was == is => needs.push((pair, Reason::Reference(is))),
@@ -151,6 +155,14 @@ impl Comparer<'_, '_> {
             .map(|old| old.offset - before.start)
             .or(ours.nth(shorter).map(|new| new.offset - after.start));
         extra.map(Reason::Reference)
+    }
+
+    /// Whether both name a source file, and that of the same file: a sanitizer is told the path that the compiler was, and
+    /// the trees of the two objects are two.
+    fn is_same_source(&self, old: &Ref, new: &Ref) -> bool {
+        let names = (source_name(self.orig, old), source_name(self.patched, new));
+        let last = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().map(<[u8]>::to_vec);
+        matches!(names, (Some(was), Some(is)) if last(was) == last(is))
     }
 
     /// The references of a function that is written down in another way are those of the same instructions, in order.
@@ -225,7 +237,7 @@ impl Comparer<'_, '_> {
         if let (Kind::String, Some(was), Some(is)) =
             (kind, text(self.orig, old), text(self.patched, new))
         {
-            return same_if(was == is);
+            return same_if(was == is || is_same_line_tag(was, is));
         }
         if !self.is_same_place(old, new) {
             return Means::Other;
@@ -391,6 +403,19 @@ fn line_field(view: &View<'_>, entry: &Entry) -> Option<(u64, u64)> {
     Some((behind, behind + 2))
 }
 
+/// Whether two strings are `mm/vmstat.c:2006`, with their NUL, of the same file: lockdep names a timer after where it is
+/// declared (`__TIMER_LOCKDEP_MAP_INIT`, linux/timer.h).
+fn is_same_line_tag(old: &[u8], new: &[u8]) -> bool {
+    let file = |text: &[u8]| {
+        let text = std::str::from_utf8(text.strip_suffix(b"\0")?).ok()?;
+        let (file, line) = text.rsplit_once(':')?;
+        let is_number = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
+        let is_tag = is_number && line::is_file_name(file);
+        is_tag.then(|| file.to_owned())
+    };
+    matches!((file(old), file(new)), (Some(was), Some(is)) if was == is)
+}
+
 /// `mm/slub.c`, with its NUL.
 fn names_source_file(text: &[u8]) -> bool {
     let endings: [&[u8]; 5] = [b".c\0", b".h\0", b".S\0", b".rs\0", b".inc\0"];
@@ -416,11 +441,12 @@ fn is_source_name(text: &[u8]) -> bool {
         .is_some_and(line::is_file_name)
 }
 
-fn names_source(view: &View<'_>, reference: &Ref) -> bool {
+/// The name of a source file that a reference goes to.
+fn source_name<'v>(view: &'v View<'_>, reference: &Ref) -> Option<&'v [u8]> {
     match reference.target {
         Target::Bundle { id, offset } if view.bundles.get(id).kind == Kind::String => {
-            text(view, (id, offset)).is_some_and(is_source_name)
+            text(view, (id, offset)).filter(|text| is_source_name(text))
         }
-        _ => false,
+        _ => None,
     }
 }
