@@ -19,13 +19,31 @@ const START: Duration = Duration::from_secs(20);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// A child that ends with us.
+/// A child that ends with us, and with it what it started: workers that outlive their master keep its port.
 pub(crate) struct Held(pub(crate) Child);
+
+impl Held {
+    /// Its children.
+    fn children(&self) -> Vec<u32> {
+        let pid = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap_or_default();
+        let numbers = children.split_whitespace();
+        numbers.filter_map(|pid| pid.parse().ok()).collect()
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
+        let children = self.children();
         let _ = self.0.kill();
         let _ = self.0.wait();
+        let numbers = children
+            .into_iter()
+            .filter_map(|pid| i32::try_from(pid).ok());
+        for pid in numbers.filter_map(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
     }
 }
 
@@ -50,6 +68,10 @@ impl Server {
             let file = folder.join(name);
             fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
         }
+        ensure!(
+            TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).is_err(),
+            "another program listens on port {PORT}: end it first"
+        );
         let server = spawn(program.start, source, binary, folder, "server.log")?;
         let mut server = Self {
             server: Held(server),
@@ -80,12 +102,8 @@ impl Server {
 
     /// The processes: the one that was started and its children.
     pub(crate) fn pids(&self) -> Vec<u32> {
-        let first = self.server.0.id();
-        let children = format!("/proc/{first}/task/{first}/children");
-        let children = fs::read_to_string(children).unwrap_or_default();
-        let children = children.split_whitespace();
-        std::iter::once(first)
-            .chain(children.filter_map(|pid| pid.parse().ok()))
+        std::iter::once(self.server.0.id())
+            .chain(self.server.children())
             .collect()
     }
 
