@@ -86,11 +86,7 @@ pub fn diff(
     exports: &Exports,
     config: &Config,
 ) -> Result<Outcome, DiffError> {
-    let (orig, patched) = both(|| Object::parse(orig), || Object::parse(patched));
-    let objects = (
-        orig.map_err(DiffError::Orig)?,
-        patched.map_err(DiffError::Patched)?,
-    );
+    let objects = parse(orig, patched)?;
     run(objects, symbols, exports, config, |_| ()).map(|(outcome, ())| outcome)
 }
 
@@ -106,11 +102,7 @@ pub fn diff_and_show(
     config: &Config,
     wanted: &Wanted,
 ) -> Result<(Outcome, SideBySide), DiffError> {
-    let (orig, patched) = both(|| Object::parse(orig), || Object::parse(patched));
-    let objects = (
-        orig.map_err(DiffError::Orig)?,
-        patched.map_err(DiffError::Patched)?,
-    );
+    let objects = parse(orig, patched)?;
     run(objects, symbols, exports, config, |found| {
         gather(found, wanted)
     })
@@ -134,6 +126,14 @@ pub fn diff_files(
     run(objects, symbols, exports, config, |found| {
         wanted.map(|wanted| gather(found, wanted))
     })
+}
+
+fn parse<'d>(orig: &'d [u8], patched: &'d [u8]) -> Result<(Object<'d>, Object<'d>), DiffError> {
+    let (orig, patched) = both(|| Object::parse(orig), || Object::parse(patched));
+    Ok((
+        orig.map_err(DiffError::Orig)?,
+        patched.map_err(DiffError::Patched)?,
+    ))
 }
 
 /// Diffs, and lets `look` look at what was found before it is gone.

@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn each_rule_is_told_with_its_line() {
         let bad = format!(
-            "use std;\n// {}DO later\nunsafe {{ x() }}\n#[allow(dead_code)]\n",
-            "TO"
+            "use std;\n// {}DO later\nunsafe {{ x() }}\n#[{}(dead_code)]\n",
+            "TO", "allow"
         );
         let problems = check("lp-diff/src/x.rs", &bad);
         let expected = ["opens with", ":2: `TO", ":3: unsafe", ":4: an allow"];

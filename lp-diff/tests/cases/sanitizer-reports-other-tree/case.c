@@ -2,24 +2,20 @@
 //#Flags: -fsanitize=undefined
 
 #ifdef PATCHED
-#line 6 "/somewhere/else/patched/mm/case.c"
+#line 6 "/patched/mm/case.c"
 #else
-#line 6 "/work/orig/mm/case.c"
+#line 6 "/orig/mm/case.c"
 #endif
-int table[8];
-extern void use(int);
-
-int g(int x)
+int shift(int x, int y)
 {
-#ifdef PATCHED
-	use(x);
-
-#endif
-	return table[x] * 3;
+	return x << y;
 }
 
-int f(int x, int y)
+long scale(long x)
 {
-	use(y);
-	return table[x] + (x << y);
+#ifdef PATCHED
+	return x * 5;
+#else
+	return x * 3;
+#endif
 }
