@@ -23,9 +23,11 @@ pub(crate) fn ensure(debs: &Path, package: &Package) -> Result<PathBuf> {
     let partial = debs.join(format!(".partial-{}", package.file_name()));
     super::fresh_folder(&partial)?;
     println!("fetching {} {}", package.name, package.version);
-    let what = format!("{}={}", package.name, package.version);
-    let mut download = apt::program("apt-get", package.suite);
-    command::quiet(download.current_dir(&partial).arg("download").arg(what))?;
+    // The lists of a machine that was just set up may be older than the package.
+    if download(package, &partial).is_err() {
+        apt::update(package.suite)?;
+        download(package, &partial)?;
+    }
     let fetched = partial.join(package.file_name());
     if !is_whole(&fetched, package)? {
         bail!(
@@ -36,6 +38,12 @@ pub(crate) fn ensure(debs: &Path, package: &Package) -> Result<PathBuf> {
     fs::rename(&fetched, &file).with_context(|| format!("rename to {}", file.display()))?;
     fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
     Ok(file)
+}
+
+fn download(package: &Package, folder: &Path) -> Result<()> {
+    let what = format!("{}={}", package.name, package.version);
+    let mut download = apt::program("apt-get", package.suite);
+    command::quiet(download.current_dir(folder).arg("download").arg(what))
 }
 
 /// The file is there and has the hash.
