@@ -106,6 +106,9 @@ pub struct ProcessArgs {
     /// Where in the tree the build puts that file, if several or none have its name
     #[arg(long, value_name = "PATH")]
     pub built: Option<PathBuf>,
+    /// Build all of the patched tree, not only what the changed sources reach
+    #[arg(long)]
+    pub from_scratch: bool,
     /// The patch to write
     #[arg(long, short, value_name = "NAME.lp")]
     pub output: PathBuf,

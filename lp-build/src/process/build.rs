@@ -4,17 +4,14 @@
 //! (debug information, `__FILE__`, what configure writes down) is the same. The person's trees are only read. The
 //! tempting wrong way is to build where the tree is: a build that was there before would leave nothing to compile.
 
-use super::headers;
 use super::names::make_shims;
 use super::record::{self, Record};
-use super::shim;
+use super::{copy, headers, shim};
 use anyhow::{Context, Result, bail, ensure};
-use object::elf;
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use walkdir::WalkDir;
 
 /// Lines of a failed build that are shown.
 const SHOWN: usize = 30;
@@ -35,6 +32,8 @@ pub(super) struct Workplace {
 pub(super) enum How {
     /// So that its functions can be taken out.
     Taken,
+    /// The same, and what each compilation reads is written down, so that another tree can go on from it.
+    Base,
     /// As the person builds it, but for the path.
     Plain,
 }
@@ -62,17 +61,36 @@ impl Workplace {
         commands: &[String],
         how: How,
     ) -> Result<()> {
+        self.clear()?;
+        copy::sources(source, &self.tree)?;
+        self.run_all(root, commands, how)
+    }
+
+    /// Removes the tree that was built before.
+    pub(super) fn clear(&self) -> Result<()> {
         if self.tree.exists() {
             fs::remove_dir_all(&self.tree)
                 .with_context(|| format!("cannot remove {}", self.tree.display()))?;
         }
-        copy_tree(source, &self.tree)?;
+        Ok(())
+    }
+
+    /// Gives the built tree away.
+    pub(super) fn move_to(&self, path: &Path) -> Result<()> {
+        fs::rename(&self.tree, path).with_context(|| format!("cannot make {}", path.display()))
+    }
+
+    /// Runs commands in the tree as it is.
+    pub(super) fn run_all(&self, root: &Path, commands: &[String], how: How) -> Result<()> {
         for folder in ["bin", "records", "objects", "split"] {
             fs::create_dir_all(root.join(folder))?;
         }
         let shims = root.join("bin");
         make_shims(&shims)?;
-        for command in commands {
+        for (number, command) in commands.iter().enumerate() {
+            if how == How::Base && number + 1 == commands.len() {
+                super::rebuild::note_given(&self.tree, root)?;
+            }
             self.run(command, root, how)?;
         }
         // They are this program, which may be another one the next time.
@@ -101,6 +119,14 @@ impl Workplace {
             .env(record::ROOT, root)
             .env(shim::MORE, more)
             .env(shim::PLAIN, if how == How::Plain { "1" } else { "" })
+            .env(
+                shim::READS,
+                if how == How::Base {
+                    self.tree.as_os_str()
+                } else {
+                    OsStr::new("")
+                },
+            )
             // A compiler cache would give objects without sections, or keep ours for others; what compiles elsewhere
             // has no shim.
             .env("CCACHE_DISABLE", "1")
@@ -131,55 +157,9 @@ fn epoch() -> String {
     std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| "1".to_owned())
 }
 
-/// Copies a tree with its times, by which builds decide, and without objects of an earlier build, which would keep them
-/// from compiling.
-fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    for entry in WalkDir::new(from) {
-        let entry = entry.with_context(|| format!("cannot read {}", from.display()))?;
-        let path = entry.path();
-        let inside = path.strip_prefix(from).unwrap_or(path);
-        copy_one(&entry, &to.join(inside))
-            .with_context(|| format!("cannot copy {}", path.display()))?;
-    }
-    Ok(())
-}
-
-fn copy_one(entry: &walkdir::DirEntry, new: &Path) -> Result<()> {
-    let (path, kind) = (entry.path(), entry.file_type());
-    if kind.is_dir() {
-        fs::create_dir_all(new)?;
-    } else if kind.is_symlink() {
-        std::os::unix::fs::symlink(fs::read_link(path)?, new)?;
-    } else if kind.is_file() && !is_object(path)? {
-        fs::copy(path, new)?;
-        let modified = entry.metadata()?.modified()?;
-        let times = fs::FileTimes::new().set_modified(modified);
-        // A file that may only be read has its time set all the same by its owner.
-        if let Ok(file) = File::options().append(true).open(new) {
-            file.set_times(times)?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a file is what a compiler made.
-fn is_object(path: &Path) -> Result<bool> {
-    let named = path
-        .extension()
-        .is_some_and(|extension| ["o", "lo", "os"].iter().any(|object| extension == *object));
-    if !named {
-        return Ok(false);
-    }
-    // `e_type` behind `e_ident`; the .lo of libtool is a text that names the object.
-    let mut head = Vec::new();
-    File::open(path)?.take(18).read_to_end(&mut head)?;
-    let relocatable = head.starts_with(b"\x7fELF") && head.ends_with(&elf::ET_REL.0.to_le_bytes());
-    Ok(relocatable || head.starts_with(b"# "))
-}
-
 /// A copy of the tree with patches, as `patch -p1` applies them.
 pub(super) fn apply(patches: &[PathBuf], orig: &Path, folder: &Path) -> Result<()> {
-    copy_tree(orig, folder)?;
+    copy::sources(orig, folder)?;
     for patch in patches {
         let patch =
             fs::canonicalize(patch).with_context(|| format!("--patch {}", patch.display()))?;

@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Raised when the way a tree is built, or what is written down of it, changes.
-const FORMAT: &str = "livepatch process 1";
+const FORMAT: &str = "livepatch process 2";
 /// What steers builds from outside.
 const VARIABLES: [&str; 15] = [
     "PATH",
@@ -81,6 +81,12 @@ pub(super) fn key(tree: &Path, listing: &Listing, commands: &[String]) -> Result
     }
     let key = hasher.finalize().to_hex();
     Ok(key.as_str().get(..32).unwrap_or_default().to_owned())
+}
+
+/// The key of the same tree's build without sections for each function.
+pub(super) fn plain(key: &str) -> String {
+    let key = blake3::hash(format!("{key} plain").as_bytes()).to_hex();
+    key.as_str().get(..32).unwrap_or_default().to_owned()
 }
 
 fn hash(path: &Path, kind: Kind) -> Result<blake3::Hash> {

@@ -6,7 +6,10 @@
 //! | `names`, `shim`, `command` | what stands in a compiler's place, and what a command line asks for |
 //! | `record` | what the shims write down |
 //! | `headers` | what a patched source may include |
+//! | `copy` | what of a tree is copied |
 //! | `build` | a copy of a tree, built under the shims |
+//! | `reads` | which files a compilation reads |
+//! | `rebuild` | the patched tree from what the original's build left, or from scratch |
 //! | `key` | whether a tree was built before |
 //! | `binary` | what processes run |
 //! | `symbols` | where its symbols are, if it is stripped |
@@ -23,6 +26,7 @@ mod binary;
 mod build;
 mod callbacks;
 mod command;
+mod copy;
 mod entries;
 mod headers;
 mod judge;
@@ -32,6 +36,8 @@ mod names;
 pub mod options;
 mod pairs;
 mod parts;
+mod reads;
+mod rebuild;
 pub mod record;
 pub mod shim;
 mod sign;
@@ -46,7 +52,7 @@ use crate::patch::summary;
 use crate::progress::{Progress, say};
 use crate::report::{Report, Verdict};
 use crate::tree::walk::Listing;
-use crate::tree::{diffstat, walk};
+use crate::tree::{Change, diffstat, walk};
 use anyhow::{Context, Result};
 use binary::{Binary, Running};
 use build::{How, Workplace};
@@ -54,8 +60,9 @@ use entries::Changed;
 use lp_klp::{note, signature};
 use options::Options;
 use rayon::prelude::*;
+use rebuild::{Base, Rebuilt};
 use record::{Linked, Record};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -93,9 +100,14 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     if options.dry_run {
         return Ok(Verdict::Planned);
     }
-    let trees = (options.orig.as_path(), &orig, patched_root.as_path());
+    let trees = Trees {
+        orig: &options.orig,
+        listing: &orig,
+        patched: &patched_root,
+        changes: &changes,
+    };
     let folders = (&cache, &scratch);
-    let (judged, changed, running) = judge_all(options, trees, binary, folders, progress, report)?;
+    let (judged, changed, running) = judge_all(options, &trees, binary, folders, progress, report)?;
     summary::summarize(&judged, None, report);
     let needless = summary::needless(&judged, &asked.allow_layout_change);
     warn(report, progress, &needless);
@@ -168,50 +180,65 @@ fn is_made(path: &Path) -> bool {
     read.is_ok() && (head.starts_with(b"\x7fELF") || head.starts_with(b"!<arch>"))
 }
 
+/// What is built.
+struct Trees<'a> {
+    orig: &'a Path,
+    /// The original's files.
+    listing: &'a Listing,
+    patched: &'a Path,
+    changes: &'a [Change],
+}
+
 /// Builds both trees and judges the objects that differ.
 fn judge_all(
     options: &Options,
-    (orig, listing, patched): (&Path, &Listing, &Path),
+    trees: &Trees<'_>,
     binary: Binary,
     (cache, scratch): (&Cache, &Scratch),
     progress: &Progress,
     report: &mut Report,
 ) -> Result<(Vec<Judged>, Vec<Changed>, Running)> {
-    let key = key::key(orig, listing, &options.commands)?;
+    let commands = &options.commands;
+    let key = key::key(trees.orig, trees.listing, commands)?;
     let folder = cache.place(&format!("tree-{key}"))?;
-    let place = Workplace::new(folder.path(), orig)?;
+    let place = Workplace::new(folder.path(), trees.orig)?;
     let link = |record: &Record| -> Result<Linked> {
         let names = (binary.path.as_path(), binary.soname.as_deref());
         let link = parts::link(record, names, options.built.as_deref(), place.tree())?;
         Ok(link.clone())
     };
-    let records = |name: &str| scratch.folder("records").map(|folder| folder.join(name));
-    let symbols = match &binary.symbols {
-        Some(path) => path.clone(),
-        None => progress.step("building for its symbols", || {
-            let root = records("plain")?;
-            place.build(orig, &root, &options.commands, How::Plain)?;
-            let path = root.join("symbols");
-            let output = link(&build::seen(&root, &options.commands)?)?.output;
-            fs::copy(output, &path)?;
-            symbols::check_same_code(&binary.path, &path)?;
-            Ok::<_, anyhow::Error>(path)
-        })?,
+    let plain = match binary.symbols {
+        Some(_) => None,
+        None => Some(progress.step("building for its symbols", || {
+            cache.prepared(&key::plain(&key), |root| {
+                rebuild::build_plain(&place, trees.orig, root, commands)
+            })
+        })?),
     };
+    let symbols = match &plain {
+        Some(plain) => {
+            let output = link(&build::seen(&plain.folder, commands)?)?.output;
+            rebuild::kept(&place, &plain.folder, &output)
+        }
+        None => binary.symbols.clone().unwrap_or_default(),
+    };
+    if plain.is_some() {
+        symbols::check_same_code(&binary.path, &symbols)?;
+    }
     let kept = progress.step("building the original tree", || {
         cache.prepared(&key, |root| {
-            place
-                .build(orig, root, &options.commands, How::Taken)
-                .context("the original tree")
+            rebuild::build_base(&place, trees.orig, root, commands).context("the original tree")
         })
     })?;
-    let before = build::seen(&kept.folder, &options.commands)?;
+    let before = build::seen(&kept.folder, commands)?;
+    let base = Base {
+        place: &place,
+        folder: &kept.folder,
+        record: &before,
+        orig: trees.orig,
+    };
     let after = progress.step("building the patched tree", || {
-        let root = records("patched")?;
-        place
-            .build(patched, &root, &options.commands, How::Taken)
-            .context("the patched tree")?;
-        build::seen(&root, &options.commands)
+        build_patched(options, &base, trees, scratch).context("the patched tree")
     })?;
     let pairs = pairs::find(
         (&before, &link(&before)?),
@@ -229,4 +256,29 @@ fn judge_all(
         let changed = entries::changed(&pairs.pairs, &judged);
         Ok((judged, changed, running))
     })
+}
+
+/// On top of the original's build where that is sure to give the same, else from scratch.
+fn build_patched(
+    options: &Options,
+    base: &Base<'_>,
+    trees: &Trees<'_>,
+    scratch: &Scratch,
+) -> Result<Record> {
+    let commands = &options.commands;
+    let records = scratch.folder("records")?;
+    let build = commands.last().filter(|_| !options.from_scratch);
+    if let Some(build) = build {
+        let root = records.join("rebuilt");
+        match base.rebuild(trees.patched, trees.changes, &root, build)? {
+            Rebuilt::Done(record) => return Ok(record),
+            Rebuilt::Unfit(reason) => {
+                say(format_args!("           from scratch: {reason}"));
+            }
+        }
+    }
+    let root = records.join("patched");
+    let place = base.place;
+    place.build(trees.patched, &root, commands, How::Taken)?;
+    build::seen(&root, commands)
 }

@@ -27,6 +27,8 @@ pub struct Options {
     pub asked: Asked,
     /// The key to sign with.
     pub sign: Option<PathBuf>,
+    /// Whether the patched tree is built without what the original's build left.
+    pub from_scratch: bool,
     /// Whether to stop before anything is built.
     pub dry_run: bool,
 }
@@ -47,6 +49,7 @@ pub fn interpret(args: ProcessArgs) -> Result<Options> {
         built: args.built,
         output: args.output,
         sign: args.sign,
+        from_scratch: args.from_scratch,
         dry_run: args.dry_run,
     })
 }

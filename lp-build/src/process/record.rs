@@ -44,6 +44,9 @@ pub struct Compiled {
     pub object: String,
     /// Whether it is for link-time optimisation, so that its code is not what will run.
     pub lto: bool,
+    /// The files of the tree that it was made from, without links, if that was asked and could be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<Vec<PathBuf>>,
     /// Nanoseconds since 1970 at its end: the last one of an output counts.
     pub at: u64,
 }
@@ -64,9 +67,10 @@ pub struct Linked {
 }
 
 /// All steps of a build.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Record {
-    root: PathBuf,
+    /// Where the objects are kept.
+    roots: Vec<PathBuf>,
     /// The objects by where they went; of several at one place the last.
     pub compiled: BTreeMap<PathBuf, Compiled>,
     /// The links by what came out.
@@ -77,7 +81,7 @@ impl Record {
     /// Reads what the shims wrote.
     pub fn read(root: &Path) -> Result<Self> {
         let mut record = Self {
-            root: root.to_owned(),
+            roots: vec![root.to_owned()],
             ..Self::default()
         };
         let folder = root.join("records");
@@ -113,9 +117,20 @@ impl Record {
         }
     }
 
+    /// All steps of this build and of a later one that went on from it.
+    pub fn followed_by(&self, later: Self) -> Self {
+        let mut both = self.clone();
+        both.roots.extend(later.roots);
+        both.compiled.extend(later.compiled);
+        both.linked.extend(later.linked);
+        both
+    }
+
     /// The bytes of an object.
     pub fn object(&self, hash: &str) -> Result<Vec<u8>> {
-        let path = object_path(&self.root, hash);
+        let mut paths = self.roots.iter().map(|root| object_path(root, hash));
+        let there = paths.clone().find(|path| path.exists());
+        let path = there.or_else(|| paths.next_back()).unwrap_or_default();
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 }

@@ -6,13 +6,14 @@
 //! done in two steps, or its objects would be gone. The tempting wrong way is to set CFLAGS: each build has its own.
 
 use super::command::{Command, Mode, expand};
+use super::reads;
 use super::record::{self, Compiled, Linked, Step};
 use object::read::archive::ArchiveFile;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, ExitCode};
+use std::process::{self, ExitCode, Stdio};
 use std::time::SystemTime;
 
 /// What is added to every compilation. None of it changes an instruction; debug information and unwind tables are what
@@ -27,6 +28,8 @@ const ADDED: [&str; 4] = [
 pub const MORE: &str = "LP_BUILD_ADD";
 /// The variable that, not empty, keeps [`ADDED`] out.
 pub const PLAIN: &str = "LP_BUILD_PLAIN";
+/// The variable that, not empty, names the tree whose files are written down where a compilation reads them.
+pub const READS: &str = "LP_BUILD_READS";
 
 /// Does the compiler's work, if this program was started as one.
 pub fn entered() -> Option<ExitCode> {
@@ -96,13 +99,15 @@ impl Shim {
             return Ok(code);
         }
         let files = command.sources.iter().chain(&command.inputs);
-        for source in files.filter_map(|at| args.get(*at)) {
+        let files: Vec<&String> = files.filter_map(|at| args.get(*at)).collect();
+        let reads = self.reads(args, &command.output_at, &files);
+        for source in files {
             let output = match &command.output {
                 Some(output) => output.clone(),
                 None => format!("{}.o", stem(source)),
             };
             let output = self.whole(&output);
-            self.note_compile(command, source, &output, &output)?;
+            self.note_compile(command, source, (&output, &output), reads.clone())?;
         }
         Ok(0)
     }
@@ -129,13 +134,14 @@ impl Shim {
                 .collect();
             let object = folder.join(format!("{number}-{}.o", stem(source)));
             let object_text = object.display().to_string();
+            let reads = self.reads(&own, &[], &[source]);
             own.extend(["-c".to_owned(), "-o".to_owned(), object_text.clone()]);
             let code = self.real(&with_added(&own))?;
             if code != 0 {
                 return Ok(code);
             }
             let place = target.join(source.trim_start_matches('/'));
-            self.note_compile(command, source, &object, &place)?;
+            self.note_compile(command, source, (&object, &place), reads)?;
             if let Some(word) = linked.get_mut(*at) {
                 *word = object_text;
             }
@@ -147,8 +153,39 @@ impl Shim {
         Ok(code)
     }
 
+    /// The files of the tree that a compilation reads, where that is asked and can be told.
+    fn reads(
+        &self,
+        args: &[String],
+        output_at: &[usize],
+        sources: &[&String],
+    ) -> Option<Vec<PathBuf>> {
+        let tree = std::env::var_os(READS).filter(|tree| !tree.is_empty())?;
+        let answer = self.root.join("split").join(unique());
+        let question = reads::question(&with_added(args), output_at, &answer);
+        let mut asking = self.program(&question).ok()?;
+        // What there is to complain about was said when it compiled.
+        let asked = asking.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let text = fs::read_to_string(&answer);
+        let _ = fs::remove_file(&answer);
+        asked.ok().filter(process::ExitStatus::success)?;
+        let names = match text {
+            Ok(text) => reads::names(&text),
+            // Assembler that is not preprocessed gets no answer.
+            Err(_) => sources.iter().map(ToString::to_string).collect(),
+        };
+        reads::inside(&names, &self.cwd, Path::new(&tree))
+    }
+
     /// Runs the program whose place this one takes.
     fn real(&self, args: &[String]) -> Io<u8> {
+        let status = self.program(args)?.status()?;
+        Ok(status
+            .code()
+            .map_or(1, |code| u8::try_from(code).unwrap_or(1)))
+    }
+
+    fn program(&self, args: &[String]) -> Io<process::Command> {
         let own = self.root.join("bin");
         let path = std::env::var_os("PATH").unwrap_or_default();
         let rest: Vec<PathBuf> = std::env::split_paths(&path)
@@ -161,16 +198,18 @@ impl Shim {
         let missing = || std::io::Error::other("it is not on the PATH besides");
         let rest = std::env::join_paths(rest).unwrap_or_else(|_| OsString::new());
         // What the compiler starts by its own name (ccache does) must not come back here.
-        let status = process::Command::new(found.ok_or_else(missing)?)
-            .args(args)
-            .env("PATH", rest)
-            .status()?;
-        Ok(status
-            .code()
-            .map_or(1, |code| u8::try_from(code).unwrap_or(1)))
+        let mut program = process::Command::new(found.ok_or_else(missing)?);
+        program.args(args).env("PATH", rest);
+        Ok(program)
     }
 
-    fn note_compile(&self, command: &Command, source: &str, object: &Path, place: &Path) -> Io<()> {
+    fn note_compile(
+        &self,
+        command: &Command,
+        source: &str,
+        (object, place): (&Path, &Path),
+        reads: Option<Vec<PathBuf>>,
+    ) -> Io<()> {
         let Ok(bytes) = fs::read(object) else {
             return Ok(());
         };
@@ -189,6 +228,7 @@ impl Shim {
             output: place.to_owned(),
             object: hash,
             lto: command.lto,
+            reads,
             at: now(),
         }))
     }

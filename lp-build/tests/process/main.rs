@@ -8,4 +8,5 @@ mod entries;
 mod headers;
 mod lab;
 mod lineage;
+mod rebuild;
 mod stripped;

@@ -1,0 +1,218 @@
+//! The patched tree from what the original's build left: the changed sources are put over it, and the build command goes
+//! on from there, as it does for a person who saves a file.
+//!
+//! What a build forgets would be missing in the patch, so nothing is taken on trust: only sources and headers that differ
+//! are followed this way, what the build makes for the compiler to read is made again, and afterwards each object that was
+//! not compiled again must have been made from files that are still the same, and each link from objects that are still
+//! there. In any other case the tree is built from scratch. The tempting wrong way is to believe the build's own
+//! dependencies: many a Makefile has none for headers.
+
+use super::build::{How, Workplace};
+use super::copy;
+use super::record::{Compiled, Linked, Record};
+use crate::tree::{Change, ChangeKind, walk};
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a compiler alone reads; of anything else it is not known what the build makes of it.
+const FOLLOWED: [&str; 10] = ["c", "h", "cc", "cpp", "cxx", "c++", "hh", "hpp", "hxx", "C"];
+/// In the folder of a build: the built tree, and the names of the files that were there before the build command ran.
+const TREE: &str = "tree";
+const GIVEN: &str = "given";
+
+/// The original's build.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Base<'a> {
+    pub(super) place: &'a Workplace,
+    /// Where it is kept.
+    pub(super) folder: &'a Path,
+    pub(super) record: &'a Record,
+    /// The person's tree.
+    pub(super) orig: &'a Path,
+}
+
+/// What came of going on from it.
+pub(super) enum Rebuilt {
+    /// All steps, those of the original's build that still hold among them.
+    Done(Record),
+    /// It must be built from scratch, for this reason.
+    Unfit(String),
+}
+
+/// Builds the original, and keeps what it leaves.
+pub(super) fn build_base(
+    place: &Workplace,
+    orig: &Path,
+    folder: &Path,
+    commands: &[String],
+) -> Result<()> {
+    place.build(orig, folder, commands, How::Base)?;
+    place.move_to(&folder.join(TREE))
+}
+
+/// Builds the original as its author would, and keeps what it leaves.
+pub(super) fn build_plain(
+    place: &Workplace,
+    orig: &Path,
+    folder: &Path,
+    commands: &[String],
+) -> Result<()> {
+    place.build(orig, folder, commands, How::Plain)?;
+    place.move_to(&folder.join(TREE))
+}
+
+/// Where a file of the place of building is kept.
+pub(super) fn kept(place: &Workplace, folder: &Path, path: &Path) -> PathBuf {
+    let inside = path.strip_prefix(place.tree()).unwrap_or(path);
+    folder.join(TREE).join(inside)
+}
+
+/// Writes down which files there are before the build command runs: what it reads besides, it makes.
+pub(super) fn note_given(tree: &Path, folder: &Path) -> Result<()> {
+    let names: Vec<String> = walk::list(tree)?.into_keys().collect();
+    let path = folder.join(GIVEN);
+    fs::write(&path, names.join("\n")).with_context(|| format!("cannot write {}", path.display()))
+}
+
+impl Base<'_> {
+    /// Goes on from it with the changed files of the patched tree; what the shims write goes to the new folder `root`.
+    pub(super) fn rebuild(
+        &self,
+        patched: &Path,
+        changes: &[Change],
+        root: &Path,
+        build: &String,
+    ) -> Result<Rebuilt> {
+        if let Some(reason) = changes
+            .iter()
+            .find_map(|change| self.unfit(patched, change))
+        {
+            return Ok(Rebuilt::Unfit(reason));
+        }
+        self.place.clear()?;
+        copy::everything(&self.folder.join(TREE), self.place.tree())?;
+        for made in self.made()? {
+            remove(&made)?;
+        }
+        for Change { path, .. } in changes {
+            let (new, there) = (patched.join(path), self.place.tree().join(path));
+            remove(&there)?;
+            fs::copy(&new, &there).with_context(|| format!("cannot copy {}", new.display()))?;
+        }
+        let ran = self
+            .place
+            .run_all(root, std::slice::from_ref(build), How::Taken);
+        if let Err(error) = ran {
+            tracing::debug!("{error:#}");
+            let reason = "it does not build on top of what the original's build left";
+            return Ok(Rebuilt::Unfit(reason.to_owned()));
+        }
+        let later = Record::read(root)?;
+        let again = later.compiled.len();
+        let all = self.record.followed_by(later);
+        tracing::debug!("{again} of {} compiled again", all.compiled.len());
+        Ok(match self.stale(&all) {
+            Some(reason) => Rebuilt::Unfit(reason),
+            None => Rebuilt::Done(all),
+        })
+    }
+
+    /// Why a change cannot be followed.
+    fn unfit(&self, patched: &Path, change: &Change) -> Option<String> {
+        let path = &change.path;
+        let extension = Path::new(path).extension().and_then(|text| text.to_str());
+        let is_source = extension.is_some_and(|extension| FOLLOWED.contains(&extension));
+        let is_file = |path: &Path| path.symlink_metadata().is_ok_and(|data| data.is_file());
+        let (old, new) = (self.orig.join(path), patched.join(path));
+        if change.kind != ChangeKind::Changed || !is_source || !is_file(&old) || !is_file(&new) {
+            return Some(format!("{path} may change what is built"));
+        }
+        let built = self.folder.join(TREE).join(path);
+        let read = |path: &Path| fs::read(path).ok();
+        (read(&built) != read(&old)).then(|| format!("the build writes to {path}"))
+    }
+
+    /// The files that the build makes for the compiler to read, in the place of building.
+    fn made(&self) -> Result<Vec<PathBuf>> {
+        let path = self.folder.join(GIVEN);
+        let given =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let given: HashSet<&Path> = given.lines().map(Path::new).collect();
+        let read: BTreeSet<&PathBuf> = self.reads().collect();
+        let is_made = |path: &&PathBuf| {
+            let inside = path.strip_prefix(self.place.tree());
+            inside.is_ok_and(|inside| !given.contains(inside))
+        };
+        Ok(read.into_iter().filter(is_made).cloned().collect())
+    }
+
+    fn reads(&self) -> impl Iterator<Item = &PathBuf> {
+        let compiled = self.record.compiled.values();
+        compiled.filter_map(|one| one.reads.as_ref()).flatten()
+    }
+
+    /// What the build forgot: an object that is older than what it is made from, a program that is older than an object.
+    fn stale(&self, all: &Record) -> Option<String> {
+        let mut same = BTreeMap::new();
+        let kept = |one: &&Compiled| all.compiled.get(&one.output).is_some_and(|now| now == *one);
+        let forgotten = self.record.compiled.values().filter(kept).find(|one| {
+            let Some(reads) = &one.reads else {
+                return true;
+            };
+            !reads.iter().all(|path| {
+                *same
+                    .entry(path.as_path())
+                    .or_insert_with(|| self.is_as_it_was(path))
+            })
+        });
+        if let Some(one) = forgotten {
+            return Some(format!(
+                "{} was not compiled again",
+                self.inside(&one.source)
+            ));
+        }
+        let objects = |record: &Record| -> HashSet<String> {
+            let compiled = record.compiled.values();
+            compiled.map(|one| one.object.clone()).collect()
+        };
+        let (old, new) = (objects(self.record), objects(all));
+        let is_gone = |hash: &String| old.contains(hash) && !new.contains(hash);
+        let forgot = |link: &&Linked| link.inputs.iter().any(is_gone);
+        let link = all.linked.values().find(forgot)?;
+        Some(format!(
+            "{} was not linked again",
+            self.inside(&link.output)
+        ))
+    }
+
+    /// Whether a file is in the built tree what it was when the original was built.
+    fn is_as_it_was(&self, path: &Path) -> bool {
+        let before = kept(self.place, self.folder, path);
+        let data = |path: &Path| fs::metadata(path).ok();
+        match (data(&before), data(path)) {
+            (Some(old), Some(new)) if old.len() == new.len() => {
+                let time = |data: &fs::Metadata| data.modified().ok();
+                time(&old) == time(&new) || fs::read(&before).ok() == fs::read(path).ok()
+            }
+            // What a configure script tried and removed is in neither.
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    fn inside(&self, path: &Path) -> String {
+        let inside = path.strip_prefix(self.place.tree()).unwrap_or(path);
+        inside.display().to_string()
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,130 @@
+//! The patched tree is built on top of the original's build, and gives what a build from scratch gives.
+
+use crate::lab::{File, Lab, Patch, said};
+use std::fs;
+
+const MAIN: &str = "#include \"limit.h\"\nint work(int); int main(int argc, char **argv) { return work(argc) + LIMIT; }\n";
+const WORK: &str = "int work(int x) { return x * 1000; }\n";
+const LIMIT: &str = "#define LIMIT 1000\n";
+/// Writes down what it compiles.
+const COMPILE: &str = "%.o: %.c\n\techo $< >> $(LOG)\n\t$(CC) -O2 -c -o $@ $<\n";
+
+/// A project whose Makefile begins like this, and its sources.
+fn lab(rules: &str, more: &[File<'_>], changes: &[File<'_>]) -> Lab {
+    let makefile = format!("prog: main.o work.o\n\t$(CC) -o $@ $^\n{COMPILE}{rules}");
+    let mut files = vec![
+        ("Makefile", makefile.as_str()),
+        ("main.c", MAIN),
+        ("work.c", WORK),
+        ("limit.h", LIMIT),
+    ];
+    files.extend(more);
+    let mut lab = Lab::new(&files, changes);
+    lab.build = format!("make LOG={}", lab.path("log").display());
+    lab
+}
+
+/// The patch, what was compiled for it after both builds of the original, and what was said of the build.
+fn built(lab: &Lab) -> (Patch, Vec<String>, String) {
+    let done = lab.lp_build(&lab.binary("prog"));
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let log = fs::read_to_string(lab.path("log")).expect("a log");
+    let all: Vec<String> = log.lines().map(str::to_owned).collect();
+    let twice = all.iter().filter(|one| *one == "main.c").count().min(2) * 2;
+    let later = all.get(twice..).unwrap_or_default().to_vec();
+    (Patch::read(&lab.path("fix.lp"), &done), later, said(&done))
+}
+
+#[test]
+fn what_a_change_does_not_reach_is_not_compiled_again() {
+    let changes = [("work.c", "int work(int x) { return x * 1007; }\n")];
+    let mut lab = lab("", &[], &changes);
+    let (patch, compiled, _) = built(&lab);
+    assert_eq!(compiled, ["work.c"]);
+    assert_eq!(patch.functions(), ["work"]);
+    lab.options = vec!["--from-scratch".to_owned()];
+    let whole = lab.patch("prog");
+    assert_eq!(patch.bytes(), whole.bytes());
+}
+
+#[test]
+fn a_header_that_the_build_follows() {
+    let lab = lab(
+        "main.o: limit.h\n",
+        &[],
+        &[("limit.h", "#define LIMIT 1009\n")],
+    );
+    let (patch, compiled, _) = built(&lab);
+    assert_eq!(compiled, ["main.c"]);
+    assert_eq!(patch.functions(), ["main"]);
+}
+
+#[test]
+fn a_header_that_the_build_forgets() {
+    let lab = lab("", &[], &[("limit.h", "#define LIMIT 1009\n")]);
+    let (patch, _, said) = built(&lab);
+    assert_eq!(patch.functions(), ["main"]);
+    assert!(
+        said.contains("from scratch: main.c was not compiled again"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_made_from_a_changed_source_is_made_again() {
+    let work = "#include \"made.h\"\nint work(int x) { return x * MADE; }\n";
+    let rules = "work.o: made.h\nmade.h:\n\tsed s/LIMIT/MADE/ limit.h > $@\n";
+    let changes = [("work.c", work), ("limit.h", "#define LIMIT 1009\n")];
+    let lab = lab(
+        &format!("{rules}main.o: limit.h\n"),
+        &[("work.c", work)],
+        &changes,
+    );
+    let (patch, compiled, said) = built(&lab);
+    assert_eq!(compiled.len(), 2, "{compiled:?} {said}");
+    assert_eq!(patch.functions(), ["main", "work"]);
+}
+
+#[test]
+fn an_archive_that_the_build_forgets() {
+    let makefile = format!(
+        "prog: main.o libw.a\n\t$(CC) -o $@ $^\nlibw.a:\n\t$(MAKE) work.o\n\t$(AR) rcs $@ work.o\n{COMPILE}"
+    );
+    let changes = [
+        ("work.c", "int work(int x) { return x * 1007; }\n"),
+        ("main.c", &format!("{MAIN}/* */")),
+    ];
+    let lab = lab("", &[("Makefile", &makefile)], &changes);
+    let (patch, _, said) = built(&lab);
+    assert_eq!(patch.functions(), ["work"]);
+    assert!(
+        said.contains("from scratch: work.c was not compiled again"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_program_that_the_build_forgets_to_link() {
+    let makefile =
+        format!("all: main.o work.o prog\nprog:\n\t$(CC) -o $@ main.o work.o\n{COMPILE}");
+    let changes = [("work.c", "int work(int x) { return x * 1007; }\n")];
+    let lab = lab("", &[("Makefile", &makefile)], &changes);
+    let (patch, _, said) = built(&lab);
+    assert_eq!(patch.functions(), ["work"]);
+    assert!(
+        said.contains("from scratch: prog was not linked again"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_source_that_the_build_itself_writes_to() {
+    let rules = "main.o: limit.h edited\nedited:\n\tsed -i s/1000/1001/ limit.h\n\ttouch $@\n";
+    let lab = lab(rules, &[], &[("limit.h", "#define LIMIT 1000 + 7\n")]);
+    let (patch, _, said) = built(&lab);
+    assert_eq!(patch.functions(), ["main"]);
+    assert!(
+        said.contains("from scratch: the build writes to limit.h"),
+        "{said}"
+    );
+}
