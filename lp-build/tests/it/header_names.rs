@@ -190,11 +190,31 @@ fn a_source_pastes_for_itself_and_for_who_includes_it() {
         let place = |(path, _): &(&str, &str)| ((*path).to_owned(), tree.path().join(path));
         let paths: Vec<_> = files.iter().map(place).collect();
         let names = BTreeSet::from(["do_the_thing".to_owned()]);
-        mention(&paths, &names).into_iter().collect()
+        mention(&paths, &names, &BTreeSet::new())
+            .into_iter()
+            .collect()
     };
     assert_eq!(made(&files), ["own.c"]);
     let included = [&files[..], &[("b.h", "#define A <x/a.c>\n")]].concat();
     assert_eq!(made(&included), ["own.c", "thing.c"]);
+}
+
+#[test]
+fn what_one_tree_alone_has_is_pasted_only_if_others_say_it() {
+    let pasted = [
+        ("pastes.h", "#define CALL(x) do_##x(1)\n"),
+        ("pasted.c", "int f(void) { return CALL(the_thing); }"),
+    ];
+    let made = |files: &[(&str, &str)]| -> Vec<String> {
+        let tree = folder(files);
+        let place = |(path, _): &(&str, &str)| ((*path).to_owned(), tree.path().join(path));
+        let paths: Vec<_> = files.iter().map(place).collect();
+        let names = BTreeSet::from(["do_the_thing".to_owned()]);
+        mention(&paths, &names, &names).into_iter().collect()
+    };
+    assert_eq!(made(&pasted), [""; 0]);
+    let said = [&pasted[..], &[("says.h", "int do_the_thing(int);")]].concat();
+    assert_eq!(made(&said), ["pasted.c", "says.h"]);
 }
 
 #[test]
@@ -206,7 +226,9 @@ fn who_says_a_name_or_can_paste_it() {
         .chain([("missing.c".to_owned(), tree.path().join("missing.c"))])
         .collect();
     let names = BTreeSet::from(["do_the_thing".to_owned()]);
-    let found: Vec<String> = mention(&paths, &names).into_iter().collect();
+    let found: Vec<String> = mention(&paths, &names, &BTreeSet::new())
+        .into_iter()
+        .collect();
     let expected = [
         "both.c",
         "builtin.c",

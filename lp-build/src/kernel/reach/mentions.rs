@@ -3,6 +3,9 @@
 //! A name is also said where a macro pastes it (`##`) from pieces: those in the macro, and those where it is used. So a file
 //! counts where the name can be made of at most four words that are its own or that stand in a macro of a header which pastes. That errs on
 //! the side of too many: words of comments count. The tempting wrong way is to search for the name alone.
+//!
+//! A name that only one of the two trees has, and that no other file says, cannot be one that others paste: what is pasted
+//! is declared somewhere, and if that is pasted, too, it would clash with the header's.
 
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -15,10 +18,15 @@ const PIECES: usize = 4;
 const PASTES: [&str; 4] = ["##", "PASTE", "CONCAT", "CAT("];
 const BUILTIN: &str = "__builtin_";
 
-/// The files among `paths` that say or can make one of `names`. A file that cannot be read counts.
-pub fn mention(paths: &[(String, PathBuf)], names: &BTreeSet<String>) -> BTreeSet<String> {
+/// The files among `paths` that say or can make one of `names`; those in `fresh` are in only one of the two trees. A file
+/// that cannot be read counts.
+pub fn mention(
+    paths: &[(String, PathBuf)],
+    names: &BTreeSet<String>,
+    fresh: &BTreeSet<String>,
+) -> BTreeSet<String> {
     let wanted = Wanted::new(names);
-    let said: Vec<(&String, Option<Said>)> = paths
+    let said: Vec<(&String, Option<Said<'_>>)> = paths
         .par_iter()
         .map(|(path, file)| {
             let text = std::fs::read(file).ok();
@@ -29,6 +37,11 @@ pub fn mention(paths: &[(String, PathBuf)], names: &BTreeSet<String>) -> BTreeSe
         said.iter()
             .filter_map(|(path, said)| Some((path, said.as_ref()?)))
     };
+    let known: FxHashSet<&str> = all().flat_map(|(_, said)| &said.whole).copied().collect();
+    let pasted: Vec<&String> = names
+        .iter()
+        .filter(|name| known.contains(name.as_str()) || !fresh.contains(*name))
+        .collect();
     let included: FxHashSet<&str> = all()
         .flat_map(|(_, said)| said.sources.iter().map(String::as_str))
         .collect();
@@ -42,11 +55,11 @@ pub fn mention(paths: &[(String, PathBuf)], names: &BTreeSet<String>) -> BTreeSe
         .flat_map(|(_, said)| &said.pasting)
         .map(|word| wanted.piece(*word))
         .collect();
-    let mentions = |said: &Said| {
+    let mentions = |said: &Said<'_>| {
         let own: FxHashSet<&[u8]> = said.pieces.iter().map(|word| wanted.piece(*word)).collect();
-        said.whole
+        !said.whole.is_empty()
             || !own.is_empty()
-                && names
+                && pasted
                     .iter()
                     .any(|name| is_made_of(name.as_bytes(), &own, &pasting, PIECES, false))
     };
@@ -57,30 +70,30 @@ pub fn mention(paths: &[(String, PathBuf)], names: &BTreeSet<String>) -> BTreeSe
 }
 
 /// The words that matter: the names, and every part of one.
-struct Wanted {
-    ids: FxHashMap<Vec<u8>, Word>,
+struct Wanted<'n> {
+    ids: FxHashMap<Vec<u8>, Word<'n>>,
     pieces: Vec<Vec<u8>>,
     longest: usize,
 }
 
 #[derive(Clone, Copy)]
-enum Word {
-    Whole,
+enum Word<'n> {
+    Whole(&'n str),
     Piece(u32),
 }
 
 /// What one file says.
 #[derive(Default)]
-struct Said {
-    whole: bool,
+struct Said<'n> {
+    whole: FxHashSet<&'n str>,
     pieces: FxHashSet<u32>,
     pasting: FxHashSet<u32>,
     /// The names of sources that it includes.
     sources: Vec<String>,
 }
 
-impl Wanted {
-    fn new(names: &BTreeSet<String>) -> Self {
+impl<'n> Wanted<'n> {
+    fn new(names: &'n BTreeSet<String>) -> Self {
         let mut wanted = Self {
             ids: FxHashMap::default(),
             pieces: Vec::new(),
@@ -97,8 +110,10 @@ impl Wanted {
         for name in names {
             let builtin = format!("{BUILTIN}{name}").into_bytes();
             wanted.longest = wanted.longest.max(builtin.len());
-            wanted.ids.insert(builtin, Word::Whole);
-            wanted.ids.insert(name.clone().into_bytes(), Word::Whole);
+            wanted.ids.insert(builtin, Word::Whole(name));
+            wanted
+                .ids
+                .insert(name.clone().into_bytes(), Word::Whole(name));
         }
         wanted
     }
@@ -115,7 +130,7 @@ impl Wanted {
         self.pieces.get(id as usize).map_or(&[], Vec::as_slice)
     }
 
-    fn said(&self, text: &[u8]) -> Said {
+    fn said(&self, text: &[u8]) -> Said<'n> {
         let mut said = Said::default();
         for line in logical_lines(text) {
             let pastes = is_define(line) && pastes(line);
@@ -123,7 +138,7 @@ impl Wanted {
             for word in words(line).filter(|word| word.len() <= self.longest) {
                 match self.ids.get(word) {
                     None => {}
-                    Some(Word::Whole) => said.whole = true,
+                    Some(Word::Whole(name)) => drop(said.whole.insert(name)),
                     Some(Word::Piece(id)) => {
                         said.pieces.insert(*id);
                         if pastes {
@@ -209,7 +224,8 @@ fn pastes(line: &[u8]) -> bool {
     PASTES.iter().any(has)
 }
 
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The names and numbers of a text, those of comments and strings too.
+pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'$')
         .filter(|word| !word.is_empty())
 }

@@ -6,7 +6,7 @@
 
 use super::header_names::names;
 use super::include_graph::IncludeGraph;
-use super::mentions::mention;
+use super::mentions::{mention, words};
 use crate::tree::{Change, ChangeKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -44,9 +44,14 @@ impl Named {
             .filter(|root| !named.contains(root))
             .cloned()
             .collect();
-        let said: Vec<String> = mention(&graph.texts(folders, &named), &names)
-            .into_iter()
-            .collect();
+        let said: Vec<String> = mention(
+            &graph.texts(folders, &named),
+            &names,
+            &fresh(&texts, &names),
+        )
+        .into_iter()
+        .collect();
+        tracing::debug!("{} files say them or can make them", said.len());
         let owned = |reached: BTreeMap<&str, &str>| -> BTreeSet<String> {
             reached.into_keys().map(str::to_owned).collect()
         };
@@ -60,4 +65,16 @@ impl Named {
     pub fn can_reach(&self, path: &str) -> bool {
         self.0.contains(path)
     }
+}
+
+/// The names that only one version of the headers says.
+fn fresh(texts: &[(String, String)], names: &BTreeSet<String>) -> BTreeSet<String> {
+    let said = |version: fn(&(String, String)) -> &String| -> BTreeSet<&[u8]> {
+        let all = texts.iter().map(version);
+        all.flat_map(|text| words(text.as_bytes())).collect()
+    };
+    let (before, after) = (said(|texts| &texts.0), said(|texts| &texts.1));
+    let is_fresh =
+        |name: &&String| before.contains(name.as_bytes()) != after.contains(name.as_bytes());
+    names.iter().filter(is_fresh).cloned().collect()
 }
