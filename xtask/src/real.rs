@@ -55,10 +55,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         name.is_none_or(|name| name == program.name)
     };
     let programs: Vec<&Program> = PROGRAMS.iter().filter(wanted).collect();
-    ensure!(!programs.is_empty(), "there is no such program here");
+    let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name).collect();
+    ensure!(
+        !programs.is_empty(),
+        "there is no such program here, there are {} and cycles",
+        names.join(", ")
+    );
     let (lp_build, lp_ctl) = (tools::lp_build()?, tools::lp_ctl()?);
     let mut all = Vec::new();
-    for program in programs {
+    for program in &programs {
         let asked = |fix: &&Fix| {
             args.fix
                 .as_ref()
@@ -89,6 +94,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             all.push(shown);
         }
     }
+    ensure!(
+        !all.is_empty(),
+        "no fix has this text in its name, there are:\n  {}",
+        programs
+            .iter()
+            .flat_map(|program| program.fixes.iter().map(Fix::name))
+            .collect::<Vec<_>>()
+            .join("\n  ")
+    );
     let many = if args.all {
         cycles::run(args.many)
     } else {

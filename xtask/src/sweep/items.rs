@@ -182,7 +182,7 @@ fn members(code: &[String], lines: Range<usize>, of: String, items: &mut Vec<Ite
                         .filter_map(|part| identifiers(part).next())
                         .map(str::to_owned)
                         .collect(),
-                    false => text.split(';').filter_map(member_name).collect(),
+                    false => text.split(';').flat_map(member_names).collect(),
                 };
             }
             items.push(member);
@@ -192,11 +192,16 @@ fn members(code: &[String], lines: Range<usize>, of: String, items: &mut Vec<Ite
     items.push(frame(close..lines.end, text(close..lines.end)));
 }
 
-/// `f` of `int (*f)(int)`, `a` of `int a[3]`, `b` of `int b : 3`.
-fn member_name(text: &str) -> Option<String> {
+/// `f` of `int (*f)(int)`, `a` of `int a[3]`, `b` and `c` of `int b : 3, c : 1`.
+fn member_names(text: &str) -> Vec<String> {
     if let Some((_, rest)) = text.split_once("(*") {
-        return identifiers(rest).next().map(str::to_owned);
+        let name = identifiers(rest).next();
+        return name.map(str::to_owned).into_iter().collect();
     }
+    text.split(',').filter_map(member_name).collect()
+}
+
+fn member_name(text: &str) -> Option<String> {
     let end = text.find(['[', ':']).unwrap_or(text.len());
     let words = identifiers(text.get(..end)?).collect::<Vec<_>>();
     let attributes = words.iter().rposition(|word| !word.starts_with("__"))?;
@@ -373,7 +378,7 @@ mod tests {
         assert_eq!(
             names,
             [
-                "one", "a", "f", "", "b", "", "one", "two", "A", "B", "C", "two"
+                "one", "a", "f", "", "b c", "", "one", "two", "A", "B", "C", "two"
             ]
         );
     }
