@@ -232,3 +232,11 @@ fn what_a_build_says_of_where_its_files_are_from_holds() {
     let lab = with_its_path("-ffile-prefix-map=$(CURDIR)=.");
     assert_eq!(lab.patch("prog").functions(), ["work"]);
 }
+
+#[test]
+fn a_path_that_is_another_is_told() {
+    let said = with_its_path("").refusal("prog");
+    for path in ["/orig/work.c\"", "/built/work.c\""] {
+        assert!(said.contains(path), "{said}");
+    }
+}
