@@ -12,6 +12,8 @@ use super::unit::Candidate;
 use iced_x86::{Formatter, GasFormatter};
 
 const END: &str = "(the function ends)";
+/// Bytes of a string that are shown.
+const SHOWN: usize = 120;
 
 /// Our instruction at an offset of a function.
 pub(super) fn ours(orig: &Orig<'_>, function: &Function, at: u64) -> String {
@@ -83,6 +85,9 @@ fn our_referent(orig: &Orig<'_>, insn: &Insn, start: u64, relocation: &Relocatio
         Referent::Absolute(value) => (&b""[..], addend.wrapping_add(value as i64)),
         Referent::Local { section, offset } => {
             let offset = addend.wrapping_add(offset as i64);
+            if let Some(text) = orig.mergeable(section, offset).and_then(quoted) {
+                return text;
+            }
             let same = |place: i64| offset == place;
             let named = orig
                 .definitions
@@ -98,9 +103,36 @@ fn our_referent(orig: &Orig<'_>, insn: &Insn, start: u64, relocation: &Relocatio
     with_offset(name, offset)
 }
 
+/// What is at a place: a string where there is one that no symbol covers, or else a symbol.
 fn place_name(target: &Target, place: Place) -> Option<String> {
-    let (symbol, offset) = target.symbols.before(place)?;
+    let before = target.symbols.before(place);
+    let size = |index| target.symbols.get(index).map_or(0, |symbol| symbol.size);
+    let is_covered = before.is_some_and(|(index, offset)| offset == 0 || offset < size(index));
+    if let Some(text) = string_at(target, place).filter(|_| !is_covered) {
+        return Some(text);
+    }
+    let (symbol, offset) = before?;
     Some(with_offset(target.symbols.name(symbol), offset as i64))
+}
+
+fn string_at(target: &Target, place: Place) -> Option<String> {
+    let mut bytes = Vec::new();
+    while bytes.len() <= SHOWN && bytes.last() != Some(&0) {
+        bytes.extend(target.read(place.plus(bytes.len() as u64), 1)?);
+    }
+    quoted(&bytes)
+}
+
+/// A string as C writes it, cut where it is long; none where it is no text.
+fn quoted(bytes: &[u8]) -> Option<String> {
+    let text = bytes.split(|&byte| byte == 0).next()?;
+    let printable = |&byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if text.is_empty() || !text.iter().all(printable) {
+        return None;
+    }
+    let more = if text.len() > SHOWN { ".." } else { "" };
+    let shown = text.get(..SHOWN).unwrap_or(text).escape_ascii();
+    Some(format!("\"{shown}\"{more}"))
 }
 
 fn with_offset(name: &[u8], offset: i64) -> String {

@@ -24,7 +24,7 @@ const ADDED: [&str; 4] = [
     "-g",
     "-fasynchronous-unwind-tables",
 ];
-/// The variable with further options, one a line.
+/// The variable with further options, one a line, which go before the build's own.
 pub const MORE: &str = "LP_BUILD_ADD";
 /// The variable that, not empty, keeps [`ADDED`] out.
 pub const PLAIN: &str = "LP_BUILD_PLAIN";
@@ -162,7 +162,7 @@ impl Shim {
     ) -> Option<Vec<PathBuf>> {
         let tree = std::env::var_os(READS).filter(|tree| !tree.is_empty())?;
         let answer = self.root.join("split").join(unique());
-        let question = reads::question(&with_added(args), output_at, &answer);
+        let question = with_added(&reads::question(args, output_at, &answer));
         let mut asking = self.program(&question).ok()?;
         // What there is to complain about was said when it compiled.
         let asked = asking.stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -298,12 +298,15 @@ fn hashes(path: &Path, bytes: &[u8]) -> Vec<String> {
     archive.members().flatten().filter_map(member).collect()
 }
 
+/// What is added goes last, to hold against the build's own options, but for what says where files are from: there the
+/// build's word holds, as it did when the binary was built, and the compiler goes by the last one that fits.
 fn with_added(args: &[String]) -> Vec<String> {
     let more = std::env::var(MORE).unwrap_or_default();
     let plain = std::env::var_os(PLAIN).is_some_and(|plain| !plain.is_empty());
     let added = ADDED.into_iter().filter(|_| !plain);
-    let added = added.chain(more.lines()).map(str::to_owned);
-    args.iter().cloned().chain(added).collect()
+    let first = more.lines().map(str::to_owned);
+    let last = added.map(str::to_owned);
+    first.chain(args.iter().cloned()).chain(last).collect()
 }
 
 fn stem(source: &str) -> &str {

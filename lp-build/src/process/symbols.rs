@@ -72,14 +72,34 @@ pub(super) fn check_same_code(binary: &Path, built: &Path) -> Result<()> {
                 .zip(data)
                 .take_while(|(one, other)| one == other);
             bail!(
-                "{} is stripped, and a build of the original tree has other code: {name} differs at +{:#x}. Use the \
+                "{} is stripped, and a build of the original tree has other code: {name} differs at +{:#x}{}. Use the \
                  source, the commands and the compiler that it was built with; or {way_out}",
                 binary.display(),
-                at.count()
+                at.count(),
+                other_size(&theirs, &ours)?
             );
         }
     }
     Ok(())
+}
+
+/// The first section that is not as large as the build's, which has moved what comes behind it: that is where the cause is.
+fn other_size(theirs: &object::File<'_>, ours: &object::File<'_>) -> Result<String> {
+    for section in theirs.sections().filter(is_loaded) {
+        let name = section.name()?;
+        let built = ours.section_by_name(name).map_or(0, |own| own.size());
+        if built != section.size() {
+            let size = section.size();
+            return Ok(format!(
+                " ({name} has {size:#x} bytes, and in the build {built:#x})"
+            ));
+        }
+    }
+    Ok(String::new())
+}
+
+fn is_loaded(section: &object::Section<'_, '_>) -> bool {
+    matches!(section.flags(), SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(elf::SHF_ALLOC))
 }
 
 fn is_code(section: &object::Section<'_, '_>) -> bool {

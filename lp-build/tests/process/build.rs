@@ -212,3 +212,31 @@ fn a_build_that_fails_says_why_and_what_to_try() {
         "{said}"
     );
 }
+
+/// A tree whose code holds its own path, built with a map of it or without.
+fn with_its_path(map: &str) -> Lab {
+    let makefile = format!(
+        "CFLAGS = -O2 {map}\nprog: main.o work.o\n\t$(CC) -o $@ $^\n\
+         %.o: %.c\n\t$(CC) $(CFLAGS) -c $(CURDIR)/$< -o $@\n"
+    );
+    let work = "const char *from; int work(int x) { from = __FILE__; return x * 1000; }\n";
+    let fixed = work.replace("1000", "1007");
+    Lab::new(
+        &[("Makefile", &makefile), ("main.c", MAIN), ("work.c", work)],
+        &[("work.c", &fixed)],
+    )
+}
+
+#[test]
+fn what_a_build_says_of_where_its_files_are_from_holds() {
+    let lab = with_its_path("-ffile-prefix-map=$(CURDIR)=.");
+    assert_eq!(lab.patch("prog").functions(), ["work"]);
+}
+
+#[test]
+fn a_path_that_is_another_is_told() {
+    let said = with_its_path("").refusal("prog");
+    for path in ["/orig/work.c\"", "/built/work.c\""] {
+        assert!(said.contains(path), "{said}");
+    }
+}

@@ -44,6 +44,21 @@ fn a_build_that_gives_other_code_does_not() {
 }
 
 #[test]
+fn what_has_moved_all_that_follows_is_told() {
+    let makefile = MAKEFILE.replace("-O2", "-O2 -DSIZE=10");
+    let work = "static volatile char table[SIZE] = {1}; int work(int x) { return table[x]; }\n";
+    let mut lab = Lab::new(
+        &[("Makefile", &makefile), ("main.c", MAIN), ("work.c", work)],
+        &[("work.c", &work.replace("[x]", "[x] + 1"))],
+    );
+    let binary = lab.binary("prog");
+    run(Command::new("strip").arg(&binary));
+    lab.build = "make CFLAGS='-O2 -DSIZE=9000'".to_owned();
+    let said = said(&lab.lp_build(&binary));
+    assert!(said.contains("(.data has 0x"), "{said}");
+}
+
+#[test]
 fn a_debug_file_is_known_by_its_build_id() {
     let mut lab = lab();
     let binary = lab.binary("prog");
