@@ -21,6 +21,8 @@ const SHOWN: usize = 30;
 pub(super) struct Workplace {
     /// The folder that each tree is copied to. It has the same path in every run on this tree.
     tree: PathBuf,
+    /// Where the shims are, at the same path in every run, too: cmake writes it down.
+    shims: PathBuf,
     /// What the compiled files shall say of where they are from.
     named: PathBuf,
     /// The author's headers.
@@ -43,6 +45,7 @@ impl Workplace {
     pub(super) fn new(folder: &Path, named: &Path) -> Result<Self> {
         Ok(Self {
             tree: folder.join("tree"),
+            shims: folder.join("bin"),
             named: named.to_owned(),
             include: headers::provide(folder)?,
         })
@@ -82,19 +85,17 @@ impl Workplace {
 
     /// Runs commands in the tree as it is.
     pub(super) fn run_all(&self, root: &Path, commands: &[String], how: How) -> Result<()> {
-        for folder in ["bin", "records", "objects", "split"] {
+        for folder in ["records", "objects", "split"] {
             fs::create_dir_all(root.join(folder))?;
         }
-        let shims = root.join("bin");
-        make_shims(&shims)?;
+        // They are this program.
+        make_shims(&self.shims)?;
         for (number, command) in commands.iter().enumerate() {
             if how == How::Base && number + 1 == commands.len() {
                 super::rebuild::note_given(&self.tree, root)?;
             }
             self.run(command, root, how)?;
         }
-        // They are this program, which may be another one the next time.
-        fs::remove_dir_all(shims)?;
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl Workplace {
         let log = root.join("log");
         let file = File::options().create(true).append(true).open(&log)?;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::iter::once(root.join("bin")).chain(std::env::split_paths(&path));
+        let folders = std::iter::once(self.shims.clone()).chain(std::env::split_paths(&path));
         let path = std::env::join_paths(folders).context("the PATH")?;
         let more = format!(
             "-ffile-prefix-map={}={}\n-ffile-prefix-map={}=livepatch\n-idirafter\n{}",
@@ -117,6 +118,7 @@ impl Workplace {
             .current_dir(&self.tree)
             .env("PATH", path)
             .env(record::ROOT, root)
+            .env(shim::FOLDER, &self.shims)
             .env(shim::MORE, more)
             .env(shim::PLAIN, if how == How::Plain { "1" } else { "" })
             .env(

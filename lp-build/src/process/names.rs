@@ -48,6 +48,7 @@ pub(super) fn programs() -> BTreeSet<PathBuf> {
 
 /// Makes a shim, which is this program, for each of them on the PATH.
 pub(super) fn make_shims(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let this = std::env::current_exe().context("cannot tell which program this is")?;
     let programs = programs();
     let names: BTreeSet<&OsStr> = programs
@@ -56,6 +57,9 @@ pub(super) fn make_shims(folder: &Path) -> Result<()> {
         .collect();
     for name in names {
         let link = folder.join(name);
+        if link.is_symlink() {
+            continue;
+        }
         std::os::unix::fs::symlink(&this, &link)
             .with_context(|| format!("cannot make {}", link.display()))?;
     }

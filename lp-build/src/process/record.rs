@@ -1,7 +1,6 @@
 //! What the shims write down while a build runs: each compiled object with its command, each link with its inputs.
 //!
 //! ```text
-//! ROOT/bin/NAME           a shim for each compiler and linker on the PATH
 //! ROOT/records/*.json     one for each step, in no order
 //! ROOT/objects/HASH.o     the objects, by content, as they were when the compiler ended
 //! ROOT/split/*/           objects of commands that compile and link at once

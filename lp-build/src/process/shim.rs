@@ -26,6 +26,8 @@ const ADDED: [&str; 4] = [
 ];
 /// The variable with further options, one a line, which go before the build's own.
 pub const MORE: &str = "LP_BUILD_ADD";
+/// The variable that names the folder of the shims.
+pub const FOLDER: &str = "LP_BUILD_SHIMS";
 /// The variable that, not empty, keeps [`ADDED`] out.
 pub const PLAIN: &str = "LP_BUILD_PLAIN";
 /// The variable that, not empty, names the tree whose files are written down where a compilation reads them.
@@ -36,7 +38,8 @@ pub fn entered() -> Option<ExitCode> {
     let root = PathBuf::from(std::env::var_os(record::ROOT)?);
     let mut words = std::env::args_os();
     let name = PathBuf::from(words.next()?).file_name()?.to_owned();
-    if !root.join("bin").join(&name).exists() {
+    let folder = PathBuf::from(std::env::var_os(FOLDER)?);
+    if !folder.join(&name).exists() {
         return None;
     }
     let args: Option<Vec<String>> = words.map(|word| word.into_string().ok()).collect();
@@ -45,7 +48,7 @@ pub fn entered() -> Option<ExitCode> {
         eprintln!("lp-build: an argument of {name} is not UTF-8");
         return Some(ExitCode::FAILURE);
     };
-    let shim = Shim::new(root, name, args);
+    let shim = Shim::new((root, folder), name, args);
     Some(match shim.run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -57,6 +60,7 @@ pub fn entered() -> Option<ExitCode> {
 
 struct Shim {
     root: PathBuf,
+    folder: PathBuf,
     name: String,
     args: Vec<String>,
     cwd: PathBuf,
@@ -65,10 +69,11 @@ struct Shim {
 type Io<T> = std::io::Result<T>;
 
 impl Shim {
-    fn new(root: PathBuf, name: String, args: Vec<String>) -> Self {
+    fn new((root, folder): (PathBuf, PathBuf), name: String, args: Vec<String>) -> Self {
         let cwd = std::env::current_dir().unwrap_or_default();
         Self {
             root,
+            folder,
             name,
             args,
             cwd,
@@ -186,10 +191,9 @@ impl Shim {
     }
 
     fn program(&self, args: &[String]) -> Io<process::Command> {
-        let own = self.root.join("bin");
         let path = std::env::var_os("PATH").unwrap_or_default();
         let rest: Vec<PathBuf> = std::env::split_paths(&path)
-            .filter(|folder| *folder != own)
+            .filter(|folder| *folder != self.folder)
             .collect();
         let found = rest
             .iter()

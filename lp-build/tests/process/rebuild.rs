@@ -128,3 +128,22 @@ fn a_source_that_the_build_itself_writes_to() {
         "{said}"
     );
 }
+
+#[test]
+fn a_configure_script_may_write_down_where_the_compiler_is() {
+    let makefile = format!("include config.mk\nprog: main.o work.o\n\t$(CC) -o $@ $^\n{COMPILE}");
+    let changes = [("work.c", "int work(int x) { return x * 1007; }\n")];
+    let configured = "CC = gcc\n";
+    let mut lab = lab(
+        "",
+        &[("Makefile", &makefile), ("config.mk", configured)],
+        &changes,
+    );
+    lab.options = vec![
+        "--configure".to_owned(),
+        "echo CC = $(command -v gcc) > config.mk".to_owned(),
+    ];
+    let (patch, compiled, said) = built(&lab);
+    assert_eq!(compiled, ["work.c"], "{said}");
+    assert_eq!(patch.functions(), ["work"]);
+}
