@@ -50,9 +50,21 @@ fn a_name_is_looked_for_in_the_programs_own_folders() {
 }
 
 #[test]
+fn a_package_has_no_folders_in_the_tree() {
+    let flags = "$(shell $(HOSTPKG_CONFIG) --cflags x 2> /dev/null || echo $(other)) -I$(srctree)/tools/include";
+    let found = read(&format!("HOSTCFLAGS_mk.o = {flags}\n")).expect("a search path");
+    let expected = [
+        "lib/beside.h",
+        "tools/include/linux/far.h",
+        "tools/include/linux/farther.h",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_computed_search_path_is_not_known() {
     assert_eq!(
-        read("HOSTCFLAGS_mk.o = $(shell pkg-config --cflags x)\n"),
+        read("HOSTCFLAGS_mk.o = $(shell cat $(obj)/mk-flags)\n"),
         None
     );
     assert_eq!(

@@ -17,6 +17,8 @@ const FLAGS: [&str; 4] = [
     "hostc_flags",
     "userccflags",
 ];
+/// What asks for the flags of a package.
+const PACKAGES: [&str; 2] = ["$(shell $(HOSTPKG_CONFIG) ", "$(shell pkg-config "];
 /// Options that are followed by a folder, in the same word or in the next.
 const FOLDER: [&str; 4] = ["-idirafter", "-isystem", "-iquote", "-I"];
 
@@ -55,11 +57,12 @@ fn search_path(folder: &str, makefiles: &Makefiles) -> Option<Vec<String>> {
     let flags = assignments.filter(|list| FLAGS.iter().any(|name| list.variable.contains(name)));
     let mut found = Vec::new();
     for list in flags {
-        let mut words = list.words.iter();
+        let text = without_packages(&list.words.join(" "));
+        let mut words = text.split(' ').filter(|word| !word.is_empty());
         while let Some(word) = words.next() {
             let option = FOLDER.iter().find_map(|option| word.strip_prefix(option));
             let given = match option {
-                Some("") => words.next()?.as_str(),
+                Some("") => words.next()?,
                 Some(given) => given,
                 None if word.starts_with("-include") || word.contains("$(") => return None,
                 None => continue,
@@ -68,6 +71,36 @@ fn search_path(folder: &str, makefiles: &Makefiles) -> Option<Vec<String>> {
         }
     }
     Some(found)
+}
+
+/// Flags without those that a package of the machine asks for: its folders are none of the tree's.
+fn without_packages(flags: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = flags;
+    while let Some(at) = rest.find("$(shell ") {
+        let (before, call) = rest.split_at(at);
+        let end = closing(call).unwrap_or(call.len());
+        let (call, after) = call.split_at(end);
+        kept.push_str(before);
+        let asks = PACKAGES.iter().any(|program| call.starts_with(program));
+        kept.push_str(if asks { " " } else { call });
+        rest = after;
+    }
+    kept + rest
+}
+
+/// Bytes up to the end of the parentheses that a text begins with.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, letter) in text.bytes().enumerate() {
+        match letter {
+            b'(' => depth += 1,
+            b')' if depth <= 1 => return Some(at + 1),
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A folder of the search path where it is made of the tree's and this folder's names alone. The build folder has the tree's
