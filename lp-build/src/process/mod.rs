@@ -211,23 +211,22 @@ fn judge_all(
         Some(_) => None,
         None => Some(progress.step("building for its symbols", || {
             cache.prepared(&key::plain(&key), |root| {
-                rebuild::build_plain(&place, trees.orig, root, commands)
+                rebuild::build_kept(&place, trees.orig, root, (commands, How::Plain))
             })
         })?),
     };
     let symbols = match &plain {
         Some(plain) => {
             let output = link(&build::seen(&plain.folder, commands)?)?.output;
-            rebuild::kept(&place, &plain.folder, &output)
+            let path = rebuild::kept(&place, &plain.folder, &output);
+            symbols::check_same_code(&binary.path, &path)?;
+            path
         }
         None => binary.symbols.clone().unwrap_or_default(),
     };
-    if plain.is_some() {
-        symbols::check_same_code(&binary.path, &symbols)?;
-    }
     let kept = progress.step("building the original tree", || {
         cache.prepared(&key, |root| {
-            rebuild::build_base(&place, trees.orig, root, commands).context("the original tree")
+            rebuild::build_kept(&place, trees.orig, root, (commands, How::Base))
         })
     })?;
     let before = build::seen(&kept.folder, commands)?;

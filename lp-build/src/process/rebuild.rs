@@ -42,24 +42,15 @@ pub(super) enum Rebuilt {
 }
 
 /// Builds the original, and keeps what it leaves.
-pub(super) fn build_base(
+pub(super) fn build_kept(
     place: &Workplace,
     orig: &Path,
     folder: &Path,
-    commands: &[String],
+    (commands, how): (&[String], How),
 ) -> Result<()> {
-    place.build(orig, folder, commands, How::Base)?;
-    place.move_to(&folder.join(TREE))
-}
-
-/// Builds the original as its author would, and keeps what it leaves.
-pub(super) fn build_plain(
-    place: &Workplace,
-    orig: &Path,
-    folder: &Path,
-    commands: &[String],
-) -> Result<()> {
-    place.build(orig, folder, commands, How::Plain)?;
+    place
+        .build(orig, folder, commands, how)
+        .context("the original tree")?;
     place.move_to(&folder.join(TREE))
 }
 
@@ -153,38 +144,42 @@ impl Base<'_> {
         compiled.filter_map(|one| one.reads.as_ref()).flatten()
     }
 
-    /// What the build forgot: an object that is older than what it is made from, a program that is older than an object.
+    /// What the build forgot.
     fn stale(&self, all: &Record) -> Option<String> {
-        let mut same = BTreeMap::new();
-        let kept = |one: &&Compiled| all.compiled.get(&one.output).is_some_and(|now| now == *one);
-        let forgotten = self.record.compiled.values().filter(kept).find(|one| {
+        self.stale_object(all).or_else(|| self.stale_link(all))
+    }
+
+    /// An object that is older than what it was made from.
+    fn stale_object(&self, all: &Record) -> Option<String> {
+        let mut same: BTreeMap<PathBuf, bool> = BTreeMap::new();
+        let mut is_same = |path: &PathBuf| {
+            *same
+                .entry(path.clone())
+                .or_insert_with(|| self.is_as_it_was(path))
+        };
+        let kept = |one: &&Compiled| all.compiled.get(&one.output) == Some(*one);
+        self.record.compiled.values().filter(kept).find_map(|one| {
+            let source = self.inside(&one.source);
             let Some(reads) = &one.reads else {
-                return true;
+                return Some(format!("what {source} includes could not be told"));
             };
-            !reads.iter().all(|path| {
-                *same
-                    .entry(path.as_path())
-                    .or_insert_with(|| self.is_as_it_was(path))
-            })
-        });
-        if let Some(one) = forgotten {
-            return Some(format!(
-                "{} was not compiled again",
-                self.inside(&one.source)
-            ));
-        }
+            let is_old = !reads.iter().all(&mut is_same);
+            is_old.then(|| format!("{source} was not compiled again"))
+        })
+    }
+
+    /// A program that was made from an object which is there no more.
+    fn stale_link(&self, all: &Record) -> Option<String> {
         let objects = |record: &Record| -> HashSet<String> {
             let compiled = record.compiled.values();
             compiled.map(|one| one.object.clone()).collect()
         };
         let (old, new) = (objects(self.record), objects(all));
         let is_gone = |hash: &String| old.contains(hash) && !new.contains(hash);
-        let forgot = |link: &&Linked| link.inputs.iter().any(is_gone);
-        let link = all.linked.values().find(forgot)?;
-        Some(format!(
-            "{} was not linked again",
-            self.inside(&link.output)
-        ))
+        let is_old = |link: &&Linked| link.inputs.iter().any(is_gone);
+        let link = all.linked.values().find(is_old)?;
+        let output = self.inside(&link.output);
+        Some(format!("{output} has an older object"))
     }
 
     /// Whether a file is in the built tree what it was when the original was built.

@@ -178,6 +178,15 @@ const FILES: [(&str, &str); 8] = [
     ("comment.c", "/* do_the_thing is not used here */"),
 ];
 
+/// The files that say `do_the_thing` or can make it.
+fn made(files: &[(&str, &str)], fresh: &BTreeSet<String>) -> Vec<String> {
+    let tree = folder(files);
+    let place = |(path, _): &(&str, &str)| ((*path).to_owned(), tree.path().join(path));
+    let paths: Vec<_> = files.iter().map(place).collect();
+    let names = BTreeSet::from(["do_the_thing".to_owned()]);
+    mention(&paths, &names, fresh).into_iter().collect()
+}
+
 #[test]
 fn a_source_pastes_for_itself_and_for_who_includes_it() {
     let files = [
@@ -185,15 +194,7 @@ fn a_source_pastes_for_itself_and_for_who_includes_it() {
         ("thing.c", "int thing;"),
         ("own.c", "#define GLUE(a) do_the_##a\nint thing;"),
     ];
-    let made = |files: &[(&str, &str)]| -> Vec<String> {
-        let tree = folder(files);
-        let place = |(path, _): &(&str, &str)| ((*path).to_owned(), tree.path().join(path));
-        let paths: Vec<_> = files.iter().map(place).collect();
-        let names = BTreeSet::from(["do_the_thing".to_owned()]);
-        mention(&paths, &names, &BTreeSet::new())
-            .into_iter()
-            .collect()
-    };
+    let made = |files: &[_]| made(files, &BTreeSet::new());
     assert_eq!(made(&files), ["own.c"]);
     let included = [&files[..], &[("b.h", "#define A <x/a.c>\n")]].concat();
     assert_eq!(made(&included), ["own.c", "thing.c"]);
@@ -205,13 +206,8 @@ fn what_one_tree_alone_has_is_pasted_only_if_others_say_it() {
         ("pastes.h", "#define CALL(x) do_##x(1)\n"),
         ("pasted.c", "int f(void) { return CALL(the_thing); }"),
     ];
-    let made = |files: &[(&str, &str)]| -> Vec<String> {
-        let tree = folder(files);
-        let place = |(path, _): &(&str, &str)| ((*path).to_owned(), tree.path().join(path));
-        let paths: Vec<_> = files.iter().map(place).collect();
-        let names = BTreeSet::from(["do_the_thing".to_owned()]);
-        mention(&paths, &names, &names).into_iter().collect()
-    };
+    let fresh = BTreeSet::from(["do_the_thing".to_owned()]);
+    let made = |files: &[_]| made(files, &fresh);
     assert_eq!(made(&pasted), [""; 0]);
     let said = [&pasted[..], &[("says.h", "int do_the_thing(int);")]].concat();
     assert_eq!(made(&said), ["pasted.c", "says.h"]);
