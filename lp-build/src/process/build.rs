@@ -176,7 +176,8 @@ pub(super) fn apply(patches: &[PathBuf], orig: &Path, folder: &Path) -> Result<(
             "the patch {} does not apply to {}: {}",
             patch.display(),
             orig.display(),
-            String::from_utf8_lossy(&done.stdout).trim()
+            // What is no patch at all is said on the other stream.
+            String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).trim()
         );
     }
     Ok(())
