@@ -5,22 +5,22 @@
 //! number only if another argument of that call is the name of a source file or of the function, if the line table
 //! says on both sides that just this call is written there, and if all of them tell one story: in each file, later
 //! lines stay later. Without such a name (`ext4_journal_start()`) it must be the line of the call instruction itself, and
-//! the lines around it must have moved by just as much. Without debug information only a constant right behind a file's
-//! name is believed; behind a function's name comes a timeout as well. The tempting wrong ways are a list of known
-//! callees, which is never complete, and to believe any changed constant, which would lose a fix.
+//! the lines around it must have moved by just as much. What is said of a call's line holds for the call of each inlined
+//! function that it came out of: a macro often hands `__LINE__` to an inline function, which hands it on. Without debug
+//! information only a constant right behind a file's name is believed; behind a function's name comes a timeout as well.
+//! The tempting wrong ways are a list of known callees, which is never complete, and to believe any changed constant,
+//! which would lose a fix.
 
 use super::Comparer;
 use crate::arch::ChangedConstant;
 use crate::bundle::{BundleId, Kind};
 use crate::dwarf::DebugInfo;
+use crate::object::SectionId;
 use crate::reference::{Target, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most lines that clang's `__LINE__`, which is the last line of a macro's arguments, is below the first.
 const CLANG_SPAN: u64 = 12;
-
-/// Files and lines of a piece of code.
-type Rows = BTreeSet<(String, u64)>;
 
 /// A line number in a source file, before and after.
 #[derive(Debug)]
@@ -99,21 +99,12 @@ fn shift(
     let names = names(comparer, id, constant);
     let file = match (comparer.orig_debug.get(), comparer.patched_debug.get()) {
         (Some(orig), Some(patched)) => {
-            let old = call_lines((orig, comparer.orig), twin, constant);
-            let new = call_lines((patched, comparer.patched), id, constant);
+            let old = CallLines::read(orig, comparer.orig, twin, constant);
+            let new = CallLines::read(patched, comparer.patched, id, constant);
+            let is_clang = orig.is_clang() && patched.is_clang();
             let mut named = names.iter();
-            let by_name = named.find_map(|(_, name)| {
-                let is_clang = orig.is_clang() && patched.is_clang();
-                at_call(&old, &new, name, constant, is_clang)
-            });
-            by_name.or_else(|| {
-                let own = |debug, view, id| own_line(debug, view, id, constant);
-                let calls = (
-                    own(orig, comparer.orig, twin)?,
-                    own(patched, comparer.patched, id)?,
-                );
-                of_itself((&old, &new), calls, constant)
-            })?
+            let by_name = named.find_map(|(_, name)| at_call(&old, &new, name, constant, is_clang));
+            by_name.or_else(|| of_itself(&old, &new, constant))?
         }
         (None, None) => {
             let mut named = names.into_iter();
@@ -131,64 +122,99 @@ fn shift(
     })
 }
 
-/// The lines of the code from the branch before a call to its end, with their files.
-fn call_lines(
-    (debug, view): (&DebugInfo<'_>, &View<'_>),
-    id: BundleId,
-    constant: &ChangedConstant,
-) -> Rows {
-    let (bundle, (start, end)) = (view.bundles.get(id), constant.call);
-    let (from, to) = (bundle.start + start, bundle.start + end);
-    let lines = debug.lines();
-    lines
-        .rows(bundle.section, from, to)
-        .filter_map(|row| row.line)
-        .filter_map(|(file, line)| Some((lines.file(file)?, line.into())))
-        .collect()
+/// A file and a line of it.
+type Line = (String, u64);
+
+/// Where an instruction is written: in the function itself, in what is inlined there, and so on inwards.
+type Levels = Vec<Line>;
+
+/// The lines of the code from the branch before a call to its end.
+struct CallLines {
+    /// Of each row of the line table, by its offset in the section. Several can have one: the code is of the last.
+    rows: Vec<(u64, Levels)>,
+    /// Of the call instruction.
+    call: Levels,
 }
 
-/// The line of the call instruction that takes a constant.
-fn own_line(
-    debug: &DebugInfo<'_>,
-    view: &View<'_>,
-    id: BundleId,
-    constant: &ChangedConstant,
-) -> Option<(String, u64)> {
-    let bundle = view.bundles.get(id);
-    let last = (bundle.start + constant.call.1).checked_sub(1)?;
-    let (file, line) = debug.lines().row_at(bundle.section, last)?;
-    Some((debug.lines().file(file)?, line.into()))
+impl CallLines {
+    fn read(
+        debug: &DebugInfo<'_>,
+        view: &View<'_>,
+        id: BundleId,
+        constant: &ChangedConstant,
+    ) -> Self {
+        let (bundle, (start, end)) = (view.bundles.get(id), constant.call);
+        let (from, to) = (bundle.start + start, bundle.start + end);
+        let lines = debug.lines();
+        let levels = |offset: u64, (file, line)| {
+            let line = (lines.file(file)?, u64::from(line));
+            Some((offset, levels(debug, (bundle.section, offset), line)))
+        };
+        let rows = lines.rows(bundle.section, from, to);
+        let rows = rows.filter_map(|row| levels(row.offset.max(from), row.line?));
+        let last = to.saturating_sub(1);
+        let call = lines.row_at(bundle.section, last);
+        let call = call.and_then(|line| levels(last, line));
+        Self {
+            rows: rows.collect(),
+            call: call.unwrap_or_default().1,
+        }
+    }
+
+    /// All of them, at all levels.
+    fn all(&self) -> impl Iterator<Item = &Line> {
+        self.rows.iter().flat_map(|(_, levels)| levels)
+    }
+
+    /// The lines of a file at a level, counted from the call's. What is written further out stays at its own.
+    fn around(&self, level: usize, file: &str) -> BTreeSet<i64> {
+        let Some((_, origin)) = self.call.get(level) else {
+            return BTreeSet::new();
+        };
+        let of_code = self.rows.chunk_by(|(one, _), (next, _)| one == next);
+        let of_code = of_code.filter_map(|rows| rows.last());
+        of_code
+            .filter_map(|(_, levels)| levels.get(level).or(levels.last()))
+            .filter(|(there, _)| is_same_file(there, file))
+            .map(|(_, line)| *line as i64 - *origin as i64)
+            .collect()
+    }
 }
 
-/// The file of a call that is told nothing but its own line, if all that is written around it moved by as much.
-fn of_itself(
-    (old, new): (&Rows, &Rows),
-    ((file, was), (other, is)): ((String, u64), (String, u64)),
-    constant: &ChangedConstant,
-) -> Option<String> {
-    let lines = |rows: &Rows, origin: u64| -> Vec<i64> {
-        let here = rows.iter().filter(|(there, _)| is_same_file(there, &file));
-        here.map(|(_, line)| *line as i64 - origin as i64).collect()
-    };
-    let is_line = (was, is) == (constant.orig, constant.patched) && constant.argument.is_some();
-    let moved = is_same_file(&file, &other) && lines(old, was) == lines(new, is);
-    (is_line && moved).then_some(file)
+/// Where the instruction at an offset of a section is written, whose row of the line table says `own`.
+fn levels(debug: &DebugInfo<'_>, (section, offset): (SectionId, u64), own: Line) -> Levels {
+    let frames = debug.frames(section, offset);
+    let calls = frames.into_iter().rev().filter_map(|frame| frame.call);
+    let calls = calls.map(|call| (call.file, u64::from(call.line)));
+    calls.chain([own]).collect()
+}
+
+/// The file of a call that is told nothing but its own line, or that of the inlined function that makes it, if all that
+/// is written around it moved by as much.
+fn of_itself(old: &CallLines, new: &CallLines, constant: &ChangedConstant) -> Option<String> {
+    constant.argument?;
+    let mut levels = old.call.iter().zip(&new.call).enumerate();
+    levels.find_map(|(level, ((file, was), (other, is)))| {
+        let is_line = (*was, *is) == (constant.orig, constant.patched);
+        let moved = is_same_file(file, other) && old.around(level, file) == new.around(level, file);
+        (is_line && moved).then(|| file.clone())
+    })
 }
 
 /// The file in which the call is written on the very lines that the constants say.
 fn at_call(
-    old: &Rows,
-    new: &Rows,
+    old: &CallLines,
+    new: &CallLines,
     name: &Name,
     constant: &ChangedConstant,
     is_clang: bool,
 ) -> Option<String> {
     let span = if is_clang { CLANG_SPAN } else { 0 };
-    let is_at = |lines: &Rows, file: &str, line: Option<u64>| {
-        let mut there = lines.iter().filter(|(_, there)| Some(*there) == line);
+    let is_at = |lines: &CallLines, file: &str, line: Option<u64>| {
+        let mut there = lines.all().filter(|(_, there)| Some(*there) == line);
         there.any(|(there, _)| is_same_file(there, file))
     };
-    let files = old.iter().map(|(file, _)| file);
+    let files = old.all().map(|(file, _)| file);
     let mut files = files.filter(|file| name.is_in(file));
     files
         .find(|file| {
