@@ -1,7 +1,7 @@
 //! Which files differ between two source trees, and a sample of them.
 //!
 //! Only what a kernel is compiled from counts: programs for the machine that builds or for people (`tools`, `scripts`) are none of it.
-//! A file that only one tree has is no change of a file; a header that is new may be needed by one.
+//! A file that only one tree has is no change of a file; one that is new may be needed by one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,6 +22,8 @@ pub(crate) struct Changes {
     pub(crate) new: PathBuf,
     /// `.c` files that both trees have.
     pub(crate) sources: BTreeSet<String>,
+    /// `.c` files that the newer tree alone has.
+    pub(crate) added: BTreeSet<String>,
     /// Headers that differ or are new.
     pub(crate) headers: BTreeSet<String>,
     /// All headers of the newer tree.
@@ -36,21 +38,21 @@ pub(crate) fn between(old: &Path, new: &Path) -> Result<Changes> {
         old: old.to_path_buf(),
         new: new.to_path_buf(),
         sources: BTreeSet::new(),
+        added: BTreeSet::new(),
         headers: BTreeSet::new(),
         all_headers: Vec::new(),
     };
     for file in files {
         let is_header = file.ends_with(".h");
         let before = old.join(&file);
-        let differs = if before.exists() {
-            !same(&before, &new.join(&file))?
-        } else {
-            is_header
-        };
-        if differs && is_header {
-            changes.headers.insert(file.clone());
-        } else if differs {
-            changes.sources.insert(file.clone());
+        let is_new = !before.exists();
+        if is_new || !same(&before, &new.join(&file))? {
+            let files = match (is_header, is_new) {
+                (true, _) => &mut changes.headers,
+                (false, true) => &mut changes.added,
+                (false, false) => &mut changes.sources,
+            };
+            files.insert(file.clone());
         }
         if is_header {
             changes.all_headers.push(file);
@@ -110,6 +112,7 @@ mod tests {
             old: "old".into(),
             new: "new".into(),
             sources: (0..50).map(|number| format!("{number}.c")).collect(),
+            added: Default::default(),
             headers: Default::default(),
             all_headers: Vec::new(),
         };

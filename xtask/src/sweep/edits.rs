@@ -73,6 +73,25 @@ impl FileEdits {
         }
     }
 
+    /// Of a text that is no C: each hunk is one.
+    pub(crate) fn uncut(old: Vec<String>, new: Vec<String>, hunks: &[Hunk]) -> Self {
+        let whole = |(old, new): &Hunk| Cut {
+            old: old.clone(),
+            new: new.clone(),
+            before: Vec::new(),
+            after: Vec::new(),
+        };
+        let edits = hunks
+            .iter()
+            .map(|hunk| edit(&whole(hunk), &[], (&new, &[])));
+        Self {
+            edits: edits.collect(),
+            known: words(&old),
+            old,
+            new,
+        }
+    }
+
     /// The older version with some of the changes.
     pub(crate) fn with(&self, chosen: &BTreeSet<usize>) -> Vec<String> {
         let mut lines = Vec::new();

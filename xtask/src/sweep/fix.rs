@@ -120,6 +120,10 @@ impl<'a> Fix<'a> {
             return Ok(());
         }
         self.open.push((file.to_owned(), number));
+        if self.store.changes.added.contains(file) {
+            self.take_all(file)?;
+            self.listed(file)?;
+        }
         let edits = self.store.edits(file)?;
         let Some(edit) = edits.edits.get(number) else {
             return Ok(());
@@ -127,6 +131,23 @@ impl<'a> Fix<'a> {
         // Of a function whose parameters change all changes are needed, of another one in a source perhaps one.
         if file.ends_with(".h") || edit.is_head {
             self.take_each(file, edits.of_items(&edit.items))?;
+        }
+        Ok(())
+    }
+
+    /// What has a new source built: its folder's changes that say its object.
+    fn listed(&mut self, source: &str) -> Result<()> {
+        let (folder, name) = source.rsplit_once('/').unwrap_or_default();
+        let object = name.replace(".c", ".o");
+        let lists = ["Makefile", "Kbuild"].map(|list| format!("{folder}/{list}"));
+        let new = &self.store.changes.new;
+        for list in lists.into_iter().filter(|list| new.join(list).exists()) {
+            let edits = self.store.edits(&list)?;
+            let says = |edit: &Edit| {
+                let mut lines = edits.new.get(edit.new.clone()).into_iter().flatten();
+                lines.any(|line| line.split_whitespace().any(|word| word == object))
+            };
+            self.take_each(&list, edits.all(says))?;
         }
         Ok(())
     }
@@ -437,11 +458,14 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// Two trees of files with texts before and after; what the fix of `net/a.c` changes of the others after some messages.
+    /// Two trees of files with texts before, if it was there, and after; what the fix of `net/a.c` changes of the others after some messages.
     fn fix(files: &[(&str, &str, &str)], messages: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();
         for (file, old, new) in files {
             for (tree, text) in [("old", old), ("new", new)] {
+                if text.is_empty() {
+                    continue;
+                }
                 let path = folder.path().join(tree).join(file);
                 fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
                 fs::write(path, text).unwrap();
@@ -490,6 +514,31 @@ mod tests {
                 && diff.contains("+EXPORT_SYMBOL(fresh);")
         );
         assert!(!diff.contains("far") && !diff.contains("int c"), "{diff}");
+    }
+
+    #[test]
+    fn a_new_source_comes_whole_and_is_listed() {
+        let diff = fix(
+            &[
+                (
+                    "net/a.c",
+                    "int f(void)\n{\n\treturn 1;\n}\nint a(void)\n{\n\treturn f();\n}\n",
+                    "int a(void)\n{\n\treturn f();\n}\n",
+                ),
+                ("net/b.c", "", "int f(void)\n{\n\treturn 1;\n}\nint g;\n"),
+                (
+                    "net/Makefile",
+                    "obj-y += a.o\n\nobj-y += x.o\n",
+                    "obj-y += a.o b.o\n\nobj-y += y.o\n",
+                ),
+            ],
+            &["neither the kernel nor the patch has: f: define it"],
+        );
+        assert!(
+            diff.contains("+int g;") && diff.contains("+obj-y += a.o b.o"),
+            "{diff}"
+        );
+        assert!(!diff.contains("y.o"), "{diff}");
     }
 
     const MEMBER: &str = "net/a.c of the tree /x does not compile:\nnet/a.c:4:9: error: 'struct s' has no member named 'host'\n    4 | return s->host;";

@@ -33,7 +33,8 @@ impl<'a> Store<'a> {
             by_word: BTreeMap::new(),
             read: RefCell::default(),
         };
-        let all = changes.sources.iter().chain(&changes.headers);
+        let sources = changes.sources.iter().chain(&changes.added);
+        let all = sources.chain(&changes.headers);
         for file in all.filter(|file| for_this_machine(file)) {
             let hunks = hunks(&changes.old.join(file), &changes.new.join(file))?;
             let (old, new) = (lines(&changes.old, file)?, lines(&changes.new, file)?);
@@ -60,12 +61,17 @@ impl<'a> Store<'a> {
         );
         let found = match self.hunks.get(file) {
             Some(known) => FileEdits::new(old, new, known),
-            // Of another machine: it is asked for by its name alone.
-            None => FileEdits::new(
-                old,
-                new,
-                &hunks(&self.changes.old.join(file), &self.changes.new.join(file))?,
-            ),
+            // Of another machine, or no C: it is asked for by its name alone.
+            None => {
+                let hunks = hunks(&self.changes.old.join(file), &self.changes.new.join(file))?;
+                let is_c = file.ends_with(".c") || file.ends_with(".h");
+                let read = if is_c {
+                    FileEdits::new
+                } else {
+                    FileEdits::uncut
+                };
+                read(old, new, &hunks)
+            }
         };
         let found = Rc::new(found);
         self.read
