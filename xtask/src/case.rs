@@ -4,6 +4,7 @@
 //!
 //! ```toml
 //! kernel = "6.1"             # the series of the pinned kernel that the patch is for
+//! alone = true               # and for no other one: there, the case is left out
 //! without-debug-package = true   # built with no more than the kernel that boots, too: the same module must come of it
 //! modules = ["nf_tables"]    # kernel modules to insert first; what they need comes along
 //! module-source = "module"   # a folder here with modules of the case's own, built and inserted; the patch is to it
@@ -46,6 +47,8 @@ pub(crate) struct Case {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Guest {
     pub(crate) kernel: String,
+    #[serde(default)]
+    pub(crate) alone: bool,
     #[serde(default)]
     pub(crate) expect: Expect,
     /// Of the refusal, or the errno, where that is expected.
@@ -104,6 +107,11 @@ impl Case {
     /// Whether it is a sequence of steps with several patches.
     pub(crate) fn is_sequence(&self) -> bool {
         !self.guest.steps.is_empty()
+    }
+
+    /// Whether it can run on this kernel.
+    pub(crate) fn is_for(&self, kernel: &str) -> bool {
+        !self.guest.alone || self.guest.kernel == kernel
     }
 
     /// Has it run on this kernel, whichever it names.

@@ -31,12 +31,12 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// All cases, on the kernels that they name or on this one.
-    pub(crate) fn all(kernel: Option<String>, vm: vm::Args) -> Self {
+    /// All cases that can run on a kernel.
+    pub(crate) fn all(kernel: &str, vm: vm::Args) -> Self {
         Self {
             filter: String::new(),
             built: None,
-            kernel,
+            kernel: Some(kernel.to_owned()),
             vm,
         }
     }
@@ -50,6 +50,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if let Some(kernel) = &args.kernel {
         let kernel = kernels::name(kernel)?;
+        for case in cases.iter().filter(|case| !case.is_for(&kernel)) {
+            println!(
+                "{} left out: it is for {} alone",
+                case.name, case.guest.kernel
+            );
+        }
+        cases.retain(|case| case.is_for(&kernel));
         cases.iter_mut().for_each(|case| case.on(&kernel));
     }
     if cases.is_empty() {

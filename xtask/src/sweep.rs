@@ -13,6 +13,7 @@ mod edits;
 mod fix;
 mod includes;
 mod items;
+mod learn;
 mod missed;
 mod record;
 mod store;

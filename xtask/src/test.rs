@@ -37,13 +37,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     test.env("LP_ALL_COMPILERS", "1").env("ORACLE_PAIRS", "300");
     command::run(test.args(["test", "--workspace"]))?;
     demo::process::run()?;
-    e2e::run(&e2e::Args::all(None, args.vm.clone()))?;
+    e2e::run(&e2e::Args::all(kernels::DEFAULT, args.vm.clone()))?;
     if args.all_kernels {
         for kernel in kernels::names()
             .into_iter()
             .filter(|name| name != kernels::DEFAULT)
         {
-            e2e::run(&e2e::Args::all(Some(kernel), args.vm.clone()))?;
+            e2e::run(&e2e::Args::all(&kernel, args.vm.clone()))?;
         }
     }
     differential::run(&differential::Args::fixed(args.vm.clone()))?;

@@ -9,21 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
-use super::edits::{Edit, FileEdits, id};
-use super::items::{Kind, identifiers, items};
-use super::missed::{Missed, missed, undefined};
+use super::edits::{Edit, FileEdits};
+use super::items::{Kind, identifiers};
 use super::store::{Store, bytes};
 use crate::command;
 
 /// The fix as far as it is known.
 pub(crate) struct Fix<'a> {
-    file: String,
-    store: &'a Store<'a>,
-    chosen: BTreeMap<String, BTreeSet<usize>>,
+    pub(super) file: String,
+    pub(super) store: &'a Store<'a>,
+    pub(super) chosen: BTreeMap<String, BTreeSet<usize>>,
     /// Chosen, and not yet asked what they need.
     open: Vec<(String, usize)>,
 }
@@ -54,24 +52,6 @@ impl<'a> Fix<'a> {
     /// The other files.
     pub(crate) fn others(&self) -> impl Iterator<Item = &String> {
         self.chosen.keys().filter(|file| **file != self.file)
-    }
-
-    /// Takes what a message of lp-build's asks for; whether that is anything.
-    pub(crate) fn learn(&mut self, message: &str) -> Result<bool> {
-        let before = self.size();
-        let all = missed(message);
-        for missed in &all {
-            self.learn_one(missed)?;
-        }
-        for name in undefined(message) {
-            self.define(&name, None)?;
-        }
-        self.close()?;
-        if self.size() == before {
-            self.widen(&all)?;
-            self.close()?;
-        }
-        Ok(self.size() > before)
     }
 
     /// As a unified diff; `scratch` is a file for the newer text.
@@ -110,11 +90,11 @@ impl<'a> Fix<'a> {
         Ok(all)
     }
 
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.chosen.values().map(BTreeSet::len).sum()
     }
 
-    fn take(&mut self, file: &str, number: usize) -> Result<()> {
+    pub(super) fn take(&mut self, file: &str, number: usize) -> Result<()> {
         let chosen = self.chosen.entry(file.to_owned()).or_default();
         if !chosen.insert(number) {
             return Ok(());
@@ -152,20 +132,24 @@ impl<'a> Fix<'a> {
         Ok(())
     }
 
-    fn take_each(&mut self, file: &str, numbers: impl Iterator<Item = usize>) -> Result<()> {
+    pub(super) fn take_each(
+        &mut self,
+        file: &str,
+        numbers: impl Iterator<Item = usize>,
+    ) -> Result<()> {
         let numbers: Vec<usize> = numbers.collect();
         numbers
             .into_iter()
             .try_for_each(|number| self.take(file, number))
     }
 
-    fn take_all(&mut self, file: &str) -> Result<()> {
+    pub(super) fn take_all(&mut self, file: &str) -> Result<()> {
         let edits = self.store.edits(file)?;
         self.take_each(file, 0..edits.edits.len())
     }
 
     /// Takes what a rule holds for in some files.
-    fn take_where(
+    pub(super) fn take_where(
         &mut self,
         files: impl IntoIterator<Item = String>,
         holds: impl Fn(&Edit) -> bool,
@@ -178,7 +162,7 @@ impl<'a> Fix<'a> {
     }
 
     /// Asks what is chosen for what it needs, until nothing more is.
-    fn close(&mut self) -> Result<()> {
+    pub(super) fn close(&mut self) -> Result<()> {
         while let Some((file, number)) = self.open.pop() {
             let edits = self.store.edits(&file)?;
             let Some(edit) = edits.edits.get(number) else {
@@ -237,7 +221,7 @@ impl<'a> Fix<'a> {
     }
 
     /// The sources' changes that define a function or a variable, and export it; of those only that include its header.
-    fn define(&mut self, name: &str, header: Option<&str>) -> Result<()> {
+    pub(super) fn define(&mut self, name: &str, header: Option<&str>) -> Result<()> {
         let includes = |file: &String| {
             header.is_none_or(|header| self.store.includes.of(file).contains(header))
         };
@@ -332,89 +316,6 @@ impl<'a> Fix<'a> {
                 .cloned()
                 .collect();
             self.take_where(near, |edit| edit.altered.contains(&function))?;
-        }
-        Ok(())
-    }
-
-    fn learn_one(&mut self, missed: &Missed) -> Result<()> {
-        let before = self.size();
-        // In code that the update changed as well: that is the rest of it.
-        if missed.file != self.file && self.store.has(&missed.file) {
-            self.take_around(missed)?;
-        }
-        for names in [&missed.quoted, &missed.code] {
-            if self.size() == before {
-                self.take_named(missed, names)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The changes of the item in which the error is.
-    fn take_around(&mut self, missed: &Missed) -> Result<()> {
-        let edits = self.store.edits(&missed.file)?;
-        let none = BTreeSet::new();
-        let text = edits.with(self.chosen.get(&missed.file).unwrap_or(&none));
-        let found = items(&text)
-            .into_iter()
-            .find(|item| item.lines.end >= missed.line);
-        let ids: BTreeSet<String> = found.as_ref().and_then(id).into_iter().collect();
-        self.take_each(&missed.file, edits.of_items(&ids))
-    }
-
-    /// The changes that declare one of the names, of those the ones that have most of them.
-    fn take_named(&mut self, missed: &Missed, names: &BTreeSet<String>) -> Result<()> {
-        let included = self.store.includes.of(&missed.source);
-        let mut files: BTreeSet<&String> = included
-            .iter()
-            .filter(|header| self.store.has(header))
-            .collect();
-        files.insert(&missed.source);
-        let mut found: Vec<(usize, String, usize)> = Vec::new();
-        for file in files.into_iter().filter(|file| self.store.has(file)) {
-            let edits: Rc<FileEdits> = self.store.edits(file)?;
-            let chosen = self.chosen.get(file);
-            for (number, edit) in edits.edits.iter().enumerate() {
-                let count = edit.declares.intersection(names).count();
-                if count > 0 && !chosen.is_some_and(|chosen| chosen.contains(&number)) {
-                    found.push((
-                        count + edit.of.intersection(names).count(),
-                        file.clone(),
-                        number,
-                    ));
-                }
-            }
-        }
-        let most = found.iter().map(|(count, ..)| *count).max();
-        for (count, file, number) in found {
-            if Some(count) == most {
-                self.take(&file, number)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Where no name helps: what the files of the fix include now, then all of the file with the error, then all headers of the fix.
-    fn widen(&mut self, all: &[Missed]) -> Result<()> {
-        if all.is_empty() {
-            return Ok(());
-        }
-        let before = self.size();
-        let files: Vec<String> = self.chosen.keys().cloned().collect();
-        self.take_where(files.clone(), |edit| edit.kinds.contains(&Kind::Include))?;
-        let places: Vec<&String> = all
-            .iter()
-            .flat_map(|missed| [&missed.file, &missed.source])
-            .collect();
-        for file in places {
-            if self.size() == before && self.store.has(file) {
-                self.take_all(file)?;
-            }
-        }
-        for header in files.iter().filter(|file| file.ends_with(".h")) {
-            if self.size() == before {
-                self.take_all(header)?;
-            }
         }
         Ok(())
     }
