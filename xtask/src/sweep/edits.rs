@@ -24,6 +24,10 @@ pub(crate) struct Edit {
     /// All names that these declare, and what they are members of.
     pub(crate) declares: BTreeSet<String>,
     pub(crate) of: BTreeSet<String>,
+    /// Those of them that are no member's.
+    pub(crate) outer: BTreeSet<String>,
+    /// Those of them that are a function's.
+    pub(crate) functions: BTreeSet<String>,
     /// Names that only the newer version declares.
     pub(crate) fresh: BTreeSet<String>,
     /// Names that only the older version declares.
@@ -57,8 +61,15 @@ impl FileEdits {
         let (before, after) = (items(&old), items(&new));
         let mut edits = Vec::new();
         let mut last = (0, 0);
-        for hunk in hunks {
-            let hunk = shifted(hunk, &old, &new, (&before, &after), last);
+        for (number, hunk) in hunks.iter().enumerate() {
+            let end = (old.len()..old.len(), new.len()..new.len());
+            let next = hunks.get(number + 1).unwrap_or(&end);
+            let free = |from: (usize, usize), to: (usize, usize)| {
+                (to.0.saturating_sub(from.0)).min(to.1.saturating_sub(from.1))
+            };
+            let above = free(last, (hunk.0.start, hunk.1.start));
+            let below = free((hunk.0.end, hunk.1.end), (next.0.start, next.1.start));
+            let hunk = shifted(hunk, &old, &new, (&before, &after), (above, below));
             last = (hunk.0.end, hunk.1.end);
             for cut in cut(&hunk, &before, &after) {
                 edits.push(edit(&cut, &before, (&new, &after)));
@@ -168,37 +179,42 @@ fn hunk(line: &str) -> Option<Hunk> {
 }
 
 /// The same difference, called so that it begins with an item where that is possible: of `} int g() { }` between two functions.
+/// `free` are the lines before and behind it that no other hunk has.
 fn shifted(
     hunk: &Hunk,
     old: &[String],
     new: &[String],
     items: (&[Item], &[Item]),
-    last: (usize, usize),
+    free: (usize, usize),
 ) -> Hunk {
-    let (lines, items) = match (hunk.0.is_empty(), hunk.1.is_empty()) {
-        (true, false) => (new, items.1),
-        (false, true) => (old, items.0),
+    let (lines, items, range) = match (hunk.0.is_empty(), hunk.1.is_empty()) {
+        (true, false) => (new, items.1, &hunk.1),
+        (false, true) => (old, items.0, &hunk.0),
         _ => return hunk.clone(),
     };
-    let range = if hunk.0.is_empty() { &hunk.1 } else { &hunk.0 };
     let starts = |at: usize| items.iter().any(|item| item.lines.start == at);
-    let limit =
-        (hunk.0.start - last.0.min(hunk.0.start)).min(hunk.1.start - last.1.min(hunk.1.start));
-    let mut shift = 0;
-    loop {
-        let start = range.start - shift;
-        if starts(start) {
-            return (
-                hunk.0.start - shift..hunk.0.end - shift,
-                hunk.1.start - shift..hunk.1.end - shift,
-            );
-        }
-        let same = start > 0 && lines.get(start - 1) == lines.get(range.end - shift - 1);
-        if shift >= limit || !same {
-            return hunk.clone();
-        }
-        shift += 1;
-    }
+    let same = |one: Option<usize>, other: Option<usize>| {
+        let line = |at: Option<usize>| lines.get(at?);
+        line(one).is_some() && line(one) == line(other)
+    };
+    let up = (0..=free.0).take_while(|shift| {
+        let last = |at: usize| at.checked_sub(*shift);
+        *shift == 0 || same(last(range.start), last(range.end))
+    });
+    let down = (1..=free.1).take_while(|shift| {
+        let next = |at: usize| Some(at + shift - 1);
+        same(next(range.start), next(range.end))
+    });
+    let moved = |range: &Range<usize>, by: usize, is_up: bool| match is_up {
+        true => range.start - by..range.end - by,
+        false => range.start + by..range.end + by,
+    };
+    let mut ways = up
+        .map(|shift| (shift, true))
+        .chain(down.map(|shift| (shift, false)));
+    let found = ways.find(|(shift, is_up)| starts(moved(range, *shift, *is_up).start));
+    let (shift, is_up) = found.unwrap_or((0, true));
+    (moved(&hunk.0, shift, is_up), moved(&hunk.1, shift, is_up))
 }
 
 /// A part of a hunk: lines of at most one item on either side, or several that belong together.
@@ -376,15 +392,18 @@ fn edit(cut: &Cut, before: &[Item], (new, after): (&[String], &[Item])) -> Edit 
         }
         changed.push(item);
     }
+    let names = |wanted: fn(Kind) -> bool| {
+        let items = changed.iter().filter(|item| wanted(item.kind));
+        items.flat_map(|item| item.names.iter().cloned()).collect()
+    };
     let said = words(new.get(cut.new.clone()).unwrap_or_default());
     Edit {
         old: cut.old.clone(),
         new: cut.new.clone(),
         items: changed.iter().filter_map(|item| id(item)).collect(),
-        declares: changed
-            .iter()
-            .flat_map(|item| item.names.iter().cloned())
-            .collect(),
+        declares: names(|_| true),
+        outer: names(|kind| kind != Kind::Member),
+        functions: names(|kind| kind == Kind::Function),
         of: changed
             .iter()
             .map(|item| item.of.clone())
@@ -457,6 +476,23 @@ mod tests {
             .map(|edit| edit.fresh.iter().cloned().collect::<Vec<_>>())
             .collect();
         assert_eq!(found, [["g"]]);
+    }
+
+    #[test]
+    fn a_function_is_whole_wherever_the_hunk_is_said_to_begin() {
+        let lines = |text: &str| text.split('\n').map(str::to_owned).collect::<Vec<_>>();
+        let old = lines("int f(void)\n{\n\tx(1);\n}\n\nint h(void)\n{\n\tx(2);\n}\n");
+        let new = lines(
+            "int f(void)\n{\n\tx(1);\n}\n\nint g(void)\n{\n\ty(3);\n}\n\nint h(void)\n{\n\tx(2);\n}\n",
+        );
+        // With `}` of f(), with the line behind it, as it is, and with the line before h().
+        for start in 3..=5 {
+            let hunk = (start..start, start..start + 5);
+            let edits = FileEdits::new(old.clone(), new.clone(), &[hunk]);
+            assert_eq!(edits.edits.len(), 1, "{:?}", edits.edits);
+            assert!(edits.edits[0].fresh.contains("g"), "{:?}", edits.edits);
+            assert_eq!(edits.with(&[0].into()), new);
+        }
     }
 
     #[test]

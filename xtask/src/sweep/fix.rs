@@ -171,8 +171,7 @@ impl<'a> Fix<'a> {
             self.new_headers(&file, &edits, edit)?;
             self.helpers(&file, &edits, edit)?;
             if file.ends_with(".h") {
-                let declared = edit.kinds.contains(&Kind::Function) && edit.is_head;
-                for name in edit.declares.iter().filter(|_| declared) {
+                for name in edit.functions.iter().filter(|_| edit.is_head) {
                     self.define(name, Some(&file))?;
                 }
             }
@@ -212,9 +211,7 @@ impl<'a> Fix<'a> {
                 .collect();
             // A member's name says too little.
             self.take_where(files, |edit| {
-                edit.fresh.contains(word)
-                    && !edit.kinds.iter().all(|kind| *kind == Kind::Member)
-                    && !edit.of.contains(word)
+                edit.fresh.contains(word) && edit.outer.contains(word)
             })?;
         }
         Ok(())
@@ -228,10 +225,7 @@ impl<'a> Fix<'a> {
         let is_source = |file: &&String| file.ends_with(".c") && includes(file);
         let files: Vec<String> = self.store.saying(name).filter(is_source).cloned().collect();
         self.take_where(files, |edit| {
-            edit.declares.contains(name)
-                && edit.is_head
-                && !edit.is_static
-                && edit.said.contains(name)
+            edit.outer.contains(name) && edit.is_head && !edit.is_static && edit.said.contains(name)
         })
     }
 
