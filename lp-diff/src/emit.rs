@@ -7,6 +7,7 @@
 
 mod boot;
 mod lay_out;
+mod off_key;
 mod pool;
 mod unwind;
 
@@ -67,6 +68,7 @@ pub fn emit(source: &Source<'_, '_>) -> Result<Emitted, Vec<Refusal>> {
     let mut emitter = Emitter::new(source);
     emitter.lay_out_bundles();
     emitter.lay_out_entries();
+    emitter.lay_out_off_key();
     emitter.lay_out_unwinding();
     emitter.define_symbols();
     emitter.relocate();
@@ -91,6 +93,8 @@ struct Emitter<'s, 'd> {
     unwinding: Vec<(Record, Spot)>,
     /// Where each entry went, with its size, by its place in the input.
     by_place: BTreeMap<(SectionId, u64), (Spot, u64)>,
+    /// The static key that is off for good, if an entry needs one.
+    off_key: Option<Spot>,
     section_symbols: Vec<OutSymbol>,
     owners: BTreeMap<BundleId, OutSymbol>,
     stubs: BTreeMap<BundleId, Stubs>,
@@ -119,6 +123,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
             entry_spots: Vec::new(),
             unwinding: Vec::new(),
             by_place: BTreeMap::new(),
+            off_key: None,
             section_symbols: Vec::new(),
             owners: BTreeMap::new(),
             stubs: BTreeMap::new(),
@@ -230,8 +235,13 @@ impl<'s, 'd> Emitter<'s, 'd> {
             self.relocate_stubs(id, spot, start);
         }
         for (entry, spot, parallel) in self.entry_spots.clone() {
-            for reference in &refs_of(view, &entry) {
+            let mut refs = refs_of(view, &entry);
+            let own_key = self.is_off(&entry).then(|| refs.pop()).flatten();
+            for reference in &refs {
                 self.relocate_one(reference, spot, entry.start, None);
+            }
+            if let Some(own_key) = own_key {
+                self.relocate_to_off_key(&own_key, spot, entry.start);
             }
             if let (Some((section, start, len)), Some(spot)) = (entry.parallel, parallel) {
                 for reference in view.refs_in(section, start, start + len) {

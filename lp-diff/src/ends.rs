@@ -8,6 +8,7 @@
 //! loop would run on to where the other datum is now.
 
 use crate::bundle::{BundleId, Kind};
+use crate::callable::is_address_taken;
 use crate::compare::Comparer;
 use crate::reference::{Ref, Target};
 use std::collections::HashSet;
@@ -35,18 +36,13 @@ impl<'c, 'v, 'd> Ends<'c, 'v, 'd> {
         let Target::Bundle { id, offset: 0 } = reference.target else {
             return None;
         };
-        let doubtful = reference.by_section && self.takes_address(reference);
+        let view = self.comparer.patched;
+        let section = view.bundles.get(self.user).section;
+        let doubtful =
+            reference.by_section && is_address_taken(view, self.comparer.arch, section, reference);
         let before = self.table_before(id).filter(|_| doubtful)?;
         let ambiguous = !self.were_neighbours(before, id) && self.uses(before);
         ambiguous.then_some(id)
-    }
-
-    /// What is read or written there is no end.
-    fn takes_address(&self, reference: &Ref) -> bool {
-        let view = self.comparer.patched;
-        let section = view.object.section(view.bundles.get(self.user).section);
-        let before = section.bytes(reference.offset.saturating_sub(2), reference.offset);
-        self.comparer.arch.takes_address(reference.kind, before)
     }
 
     /// The datum before this one, where both are data of which an end can be meant: a flag or counter has none.

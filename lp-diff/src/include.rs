@@ -7,11 +7,12 @@
 
 use crate::author::Author;
 use crate::bundle::{BundleId, Kind};
+use crate::callable;
 use crate::compare::{Comparer, Comparison, Reason, Status};
 use crate::ends::Ends;
 use crate::moved_name;
 use crate::name::{self, canonical};
-use crate::object::Section;
+use crate::object::{Section, SectionId};
 use crate::process::{is_chooser, is_thread_local, start};
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
@@ -42,6 +43,8 @@ pub struct Selection {
     pub entries: Vec<Entry>,
     /// The instructions that read a variable where the kernel's own have a constant, each with what it is in.
     pub loads: Vec<(BundleId, Load)>,
+    /// Entries, by their place, whose key is one that is off for good.
+    pub off: BTreeSet<(SectionId, u64)>,
     /// What cannot be done.
     pub refusals: Vec<Refusal>,
     /// What the author should know.
@@ -359,6 +362,11 @@ impl Selector<'_, '_, '_> {
         if self.comparer.twins.is_ambiguous(id) && self.is_redirected(user) {
             self.refuse(RefusalCode::StaticLocal, view.name(user), &format!("it changed and uses a static variable {}, of which it cannot be told which one of the running system's it is, or whether it is new: give those of one name different names in both trees, or build with debug information", name::own_name(&canonical(view.name(id), view.object.compiler))));
         }
+        let lacks = || callable::lacks(self.comparer, user, reference);
+        if let Some(lacks) = field.and_then(|_| lacks()) {
+            let function = view.name(id);
+            self.refuse(RefusalCode::SealedFunction, view.name(user), &format!("it takes the address of {function}, which nobody may call through a pointer in the running system: there it lacks {lacks}. Point at a new function that calls {function}"));
+        }
         let gone = is_freed(section.name()) || (new && is_init(section.name()));
         if gone && !is_init(view.section_name(user)) {
             let message = format!(
@@ -398,6 +406,11 @@ impl Selector<'_, '_, '_> {
             Fate::Drop(note) => {
                 self.selection.notes.push(note);
                 false
+            }
+            Fate::Off(note) => {
+                self.selection.notes.push(note);
+                self.selection.off.insert((entry.section, entry.start));
+                true
             }
             Fate::Load(load, note) => {
                 if !self.selection.notes.contains(&note) {

@@ -10,6 +10,7 @@ pub mod arch;
 pub mod author;
 mod both;
 pub mod bundle;
+pub mod callable;
 pub mod compare;
 pub mod correlate;
 mod diff;

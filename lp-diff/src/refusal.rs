@@ -32,6 +32,8 @@ pub enum RefusalCode {
     JumpLabel,
     /// Code counts on a constant that the kernel writes into it as it boots.
     BootConstant,
+    /// The address of a function is taken that the running system lets nobody call through a pointer.
+    SealedFunction,
     /// A type that patched code uses has another layout.
     LayoutChange,
     /// A short branch into another function of the same section.

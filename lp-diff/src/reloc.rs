@@ -69,6 +69,8 @@ pub struct Resolver<'r, 'd> {
     files: TargetFiles<'r, 'd>,
     /// The modules that the original imports from.
     imported: OnceCell<BTreeSet<ObjName>>,
+    /// Whether objtool has listed the patched object's static calls.
+    has_sites: OnceCell<bool>,
     /// The patched object's data by name, once asked for.
     named: OnceCell<BTreeMap<String, Vec<BundleId>>>,
 }
@@ -93,6 +95,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
             flavour,
             files: TargetFiles::new(&orig.object, symbols),
             imported: OnceCell::new(),
+            has_sites: OnceCell::new(),
             named: OnceCell::new(),
         }
     }
@@ -216,6 +219,9 @@ impl<'r, 'd> Resolver<'r, 'd> {
             Some(export) if export.owner.is_vmlinux() && is_for_modules(&export.namespace) => {
                 Ok(self.klp_export(name, &export.owner))
             }
+            Some(export) if self.is_call_without_site(name) => {
+                Ok(self.klp_export(name, &export.owner))
+            }
             Some(export) if export.owner.is_vmlinux() => Ok(Reach::Export {
                 name: name.to_owned(),
                 namespace: export.namespace.clone(),
@@ -230,6 +236,19 @@ impl<'r, 'd> Resolver<'r, 'd> {
                 None => Reach::Elsewhere(name.to_owned()),
             }),
         }
+    }
+
+    /// Whether a name is a static call's trampoline, and objtool has yet to list its calls. It would list those of the
+    /// patch with the trampoline for a key, which the kernel takes only where the key is not exported
+    /// (`static_call_lookup_key`, kernel/static_call_inline.c). By a name that it does not know it leaves them as they are:
+    /// calls of the trampoline, which is always up to date.
+    fn is_call_without_site(&self, name: &str) -> bool {
+        const TRAMPOLINE: &str = "__SCT__";
+        let has_sites = || {
+            let mut sections = self.patched.object.sections();
+            sections.any(|(_, section)| section.name() == ".static_call_sites")
+        };
+        name.starts_with(TRAMPOLINE) && !*self.has_sites.get_or_init(has_sites)
     }
 
     fn klp_export(&self, name: &str, owner: &ObjName) -> Reach {

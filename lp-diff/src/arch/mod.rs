@@ -67,6 +67,8 @@ pub trait Arch: Sync {
     /// Where the site that ftrace uses must be in a function of this code, from its entry: nothing may have happened
     /// before it that a replacement would do again.
     fn fentry_site(&self, code: &[u8]) -> u64;
+    /// Whether a call through a pointer may land on this code where such are tracked.
+    fn lands(&self, code: &[u8]) -> bool;
     /// The name of the function that the instruction at `site` calls, if a relocation tells.
     fn called_at<'d>(
         &self,

@@ -213,8 +213,12 @@ impl Arch for X86_64 {
         i8::MAX as u64
     }
 
+    fn lands(&self, code: &[u8]) -> bool {
+        code.starts_with(&ENDBR64)
+    }
+
     fn fentry_site(&self, code: &[u8]) -> u64 {
-        if code.starts_with(&ENDBR64) {
+        if self.lands(code) {
             ENDBR64.len() as u64
         } else {
             0

@@ -7,6 +7,7 @@ use super::scope::{Scope, Scopes};
 use super::{Twins, is_static_local};
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
+use crate::callable::is_address_taken;
 use crate::name::{canonical, is_part, source_function};
 use crate::reference::{Target, View};
 use crate::special::table::{Class, classify, is_init};
@@ -165,11 +166,10 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
                 continue;
             }
             for reference in view.refs_in(id, 0, section.size) {
-                let before = section.bytes(reference.offset.saturating_sub(2), reference.offset);
-                if let Target::Bundle { id, .. } = reference.target
-                    && self.arch.takes_address(reference.kind, before)
+                if let Target::Bundle { id: target, .. } = reference.target
+                    && is_address_taken(view, self.arch, id, &reference)
                 {
-                    pointed_to.insert(id);
+                    pointed_to.insert(target);
                 }
             }
         }

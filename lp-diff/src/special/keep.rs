@@ -4,8 +4,9 @@
 //! kernel follows those as it loads the patch, when the symbols of a module are not filled in yet, even if that module
 //! is there (`klp_apply_section_relocs`, kernel/livepatch/core.c, since Linux 5.8). Without its entry a static call goes
 //! through its trampoline, which is always up to date (`__static_call_update`, kernel/static_call_inline.c); a jump label
-//! stays as it was compiled, which is right for a tracepoint that is off and for nothing else. The tempting wrong way is
-//! to drop every entry that cannot be had.
+//! stays as it was compiled, which is right for a tracepoint that is off and for nothing else. Where objtool has yet to
+//! make the compiled jump a no-op it goes by the entry (`handle_jump_alt`, tools/objtool/check.c): that one gets a key of
+//! the patch's own, which nobody turns on. The tempting wrong way is to drop every entry that cannot be had.
 
 use super::boot::{Constants, Load, refusal};
 use super::table::Key;
@@ -16,6 +17,7 @@ use crate::compare::Comparison;
 use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::{KeyHome, Resolver};
+use lp_klp::name::ObjName;
 
 /// What becomes of an entry.
 pub enum Fate {
@@ -23,6 +25,8 @@ pub enum Fate {
     Keep,
     /// It is left out, and what that means.
     Drop(String),
+    /// It comes along with a key that is off for good in the place of its own, and what that means.
+    Off(String),
     /// It is left out, for an instruction that does without it, and what that means.
     Load(Load, String),
     /// Neither would be right.
@@ -48,10 +52,11 @@ impl Keeper<'_, '_> {
         if entry.special.at_boot {
             return self.boot_constant(user, entry);
         }
-        let (Some(kind), Some(key)) = (entry.special.key, refs.last()) else {
+        let (Some(kind), Some(key_ref)) = (entry.special.key, refs.last()) else {
             return Fate::Keep;
         };
-        let KeyHome::Module { key, module } = self.resolver.key_home(&key.target, self.comparison)
+        let KeyHome::Module { key, module } =
+            self.resolver.key_home(&key_ref.target, self.comparison)
         else {
             return Fate::Keep;
         };
@@ -67,15 +72,18 @@ impl Keeper<'_, '_> {
                     "its key {key} lives in module {module}, where the kernel cannot find it when the patch is loaded: write LP_STATIC_KEY_ENABLED({key}) (templates/livepatch.h) in the patched function"
                 ),
             )),
-            Key::JumpLabel if !self.falls_through(refs.first()) => Fate::Refuse(Refusal::new(
+            Key::JumpLabel if self.falls_through(refs.first()) => {
+                Fate::Drop(stays_off(user, &key, &module))
+            }
+            Key::JumpLabel if key_bits(&key_ref.target) != 0 => {
+                Fate::Off(stays_off(user, &key, &module))
+            }
+            Key::JumpLabel => Fate::Refuse(Refusal::new(
                 RefusalCode::JumpLabel,
                 place,
                 format!(
                     "the tracepoint {key} lives in module {module}, where the kernel cannot find it when the patch is loaded, and its jump label is compiled as a jump, so that it would be always on: let objtool go over both objects first, or take the tracepoint out of the patched function"
                 ),
-            )),
-            Key::JumpLabel => Fate::Drop(format!(
-                "{user}: the tracepoint {key} of module {module} stays off in the patched function"
             )),
         }
     }
@@ -124,4 +132,18 @@ impl Keeper<'_, '_> {
             }
         }
     }
+}
+
+fn stays_off(user: &str, key: &str, module: &ObjName) -> String {
+    format!("{user}: the tracepoint {key} of module {module} stays off in the patched function")
+}
+
+/// What an entry says in the low bits of its key's address: that the branch is likely (1), and that objtool makes a no-op of
+/// its jump (2; `arch_static_branch`, arch/x86/include/asm/jump_label.h, since Linux 5.14).
+pub fn key_bits(key: &Target) -> i64 {
+    const BITS: i64 = 3;
+    let (Target::Bundle { offset, .. }
+    | Target::Symbol { offset, .. }
+    | Target::Section { offset, .. }) = key;
+    offset & BITS
 }

@@ -1,4 +1,4 @@
-// A jump label that objtool has not made fall through yet would be on for ever without its entry: refused.
+// A jump label that is compiled as a jump, and that nothing makes fall through, would be on for ever without its entry.
 //#Object: m
 //#Symvers: rare vmlinux
 
@@ -9,7 +9,7 @@ int f(int x)
 {
 	asm goto("1: jmp %l[yes]\n\t"
 		 ".pushsection __jump_table, \"aw\"\n\t"
-		 ".balign 8\n\t.long 1b - ., %l[yes] - .\n\t.quad %c0 + 2 - .\n\t.popsection"
+		 ".balign 8\n\t.long 1b - ., %l[yes] - .\n\t.quad %c0 - .\n\t.popsection"
 		 : : "i" (&__tracepoint_x) : : yes);
 #ifdef PATCHED
 	rare(x);
