@@ -215,10 +215,8 @@ fn diff_views<T>(
     );
 
     selection.refusals.extend(misdeclared);
-    if config.flavour.is_process() {
-        let lists = start::refusals(orig, patched, &twins);
-        selection.refusals.extend(lists);
-    }
+    let lists = start::refusals(orig, patched, (&twins, &config.flavour));
+    selection.refusals.extend(lists);
     let changed = changed_functions(&comparer, &comparison, &selection);
     let unchanged = selection.bundles.is_empty() && selection.refusals.is_empty();
     let explanations = Explanations::find(

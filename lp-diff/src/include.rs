@@ -23,7 +23,7 @@ use crate::special::table::{is_freed, is_init, is_start_list};
 use crate::special::{Entry, refs_of};
 use crate::stub::Stubs;
 use crate::untraceable;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Why a bundle goes into the patch.
 #[derive(Debug, Clone)]
@@ -67,10 +67,7 @@ impl Selection {
             resolver,
             overridden,
             author,
-            constructors: match comparer.flavour.is_process() {
-                true => start::constructors(comparer.patched),
-                false => BTreeSet::new(),
-            },
+            constructors: start::constructors(comparer.patched, comparer.flavour),
             selection: Self::default(),
             refused: BTreeSet::new(),
             work: Vec::new(),
@@ -82,6 +79,7 @@ impl Selection {
             selector.follow(id);
         }
         selector.refuse_changed_tables();
+        selector.refuse_shorter_lists();
         let mut selection = selector.selection;
         selection.refusals.extend(moved_name::refusals(comparer));
         let order = |entry: &Entry| {
@@ -102,7 +100,7 @@ struct Selector<'s, 'v, 'd> {
     resolver: &'s Resolver<'s, 'd>,
     overridden: &'s BTreeSet<usize>,
     author: &'s Author,
-    /// Those of a program or library.
+    /// What runs as the object is loaded.
     constructors: BTreeSet<BundleId>,
     selection: Selection,
     /// The refusals of the selection.
@@ -429,15 +427,7 @@ impl Selector<'_, '_, '_> {
     /// Tables without a name that nobody refers to: lists of init calls, parameters and the like.
     fn refuse_changed_tables(&mut self) {
         let view = self.comparer.patched;
-        let referred: std::collections::HashSet<BundleId> = view
-            .object
-            .sections()
-            .flat_map(|(id, section)| view.refs_in(id, 0, section.size))
-            .filter_map(|reference| match reference.target {
-                Target::Bundle { id, .. } => Some(id),
-                _ => None,
-            })
-            .collect();
+        let referred = referred(view);
         for (id, bundle) in view.bundles.iter() {
             let section = view.section_name(id);
             if is_export(section) {
@@ -470,6 +460,29 @@ impl Selector<'_, '_, '_> {
     }
 
     /// Whether the author says that a difference in this section is harmless.
+    /// What is in no list any more: the running system has read it, and goes on with it.
+    fn refuse_shorter_lists(&mut self) {
+        let orig = self.comparer.orig;
+        let mut known = referred(orig);
+        let bundles = self.comparer.patched.bundles.iter();
+        known.extend(bundles.filter_map(|(id, _)| self.comparer.twins.orig(id)));
+        for (id, bundle) in orig.bundles.iter().filter(|(id, _)| !known.contains(id)) {
+            let (section, name) = (orig.object.section(bundle.section), orig.name(id));
+            let title = section.name();
+            let for_tools = is_export(title) || is_convenience(title) || is_of_tracing(title);
+            if bundle.kind != Kind::Data || for_tools {
+                continue;
+            }
+            if is_start_list(title) {
+                self.selection.notes.push(format!(
+                    "{name} in {title} is gone, but it has run already: what it did stays as it is"
+                ));
+            } else if is_list(section) && !is_thread_local(section) && !self.leave_alone(title) {
+                self.refuse(RefusalCode::ChangedSection, &format!("{name} in {title}"), &format!("it is gone, but the running {} has read this list already: a patch can take nothing out of it", self.comparer.flavour.noun()));
+            }
+        }
+    }
+
     fn leave_alone(&mut self, section: &str) -> bool {
         let ignored = self.author.ignores.section(section);
         if ignored {
@@ -499,6 +512,14 @@ fn is_convenience(section: &str) -> bool {
     )
 }
 
+/// Whether a section lists what tracing can show: it goes on to, where the code is that it was.
+fn is_of_tracing(section: &str) -> bool {
+    matches!(
+        section,
+        "_ftrace_events" | "_ftrace_eval_map" | "__syscalls_metadata" | "__tracepoints_ptrs"
+    )
+}
+
 /// Whether a section lists exports. A new one is of use to modules alone that are yet to come, and they do without.
 fn is_export(section: &str) -> bool {
     ["___ksymtab", "__ksymtab", "___kcrctab", "__kcrctab"]
@@ -514,4 +535,15 @@ fn is_carried(section: Section<'_>) -> bool {
     (section.is_exec() || DATA.iter().any(|kind| name.starts_with(kind)))
         && !is_init(name)
         && name::prefixed_function(name).is_none()
+}
+
+/// What anything refers to.
+fn referred(view: &View<'_>) -> HashSet<BundleId> {
+    let sections = view.object.sections();
+    let refs = sections.flat_map(|(id, section)| view.refs_in(id, 0, section.size));
+    refs.filter_map(|reference| match reference.target {
+        Target::Bundle { id, .. } => Some(id),
+        _ => None,
+    })
+    .collect()
 }

@@ -45,6 +45,11 @@ pub enum ParseError {
     /// The ELF structures are damaged.
     #[error("not a readable ELF object: {0}")]
     Elf(#[from] object::read::Error),
+    /// What gcc writes for link-time optimization has no code yet.
+    #[error(
+        "there is no code in it: it was compiled with -flto, which leaves that to the linker; compile without"
+    )]
+    LinkTime,
     /// Executables and shared libraries have no relocations left to compare.
     #[error("not a relocatable object (ELF type {0}): give the .o file that the compiler wrote")]
     NotRelocatable(u16),

@@ -7,6 +7,9 @@ use object::elf::{self, Sym64};
 use object::read::elf::{SectionTable, Sym};
 use object::{Endianness, SectionIndex, U32};
 
+/// What gcc defines in an object that has no code (`lto-wrapper.c`, since gcc 10).
+const NO_CODE: &str = "__gnu_lto_slim";
+
 /// Where a symbol is defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -109,6 +112,9 @@ impl Symbols {
             let name = names.check(symtab.symbol_name(endian, sym)?, || {
                 format!("symbol {}", index.0)
             })?;
+            if name == NO_CODE {
+                return Err(ParseError::LinkTime);
+            }
             let section = symtab.symbol_section(endian, sym, index)?;
             check_place(name, (endian, sym), section, (sections, contents))?;
         }
