@@ -7,6 +7,7 @@
 
 use crate::name;
 use crate::object::{Object, Section, SectionId, Symbol, SymbolId};
+use crate::source_file::SourceFiles;
 use crate::special::table::{Class, classify};
 use object::elf;
 use std::cell::OnceCell;
@@ -195,26 +196,56 @@ impl Bundles {
 
     fn adopt_cold_parts(&mut self, object: &Object<'_>) {
         let parent = |(id, bundle): (BundleId, Bundle)| {
-            let name = object.symbol(bundle.owner?).name();
-            Some((id, name::cold_parent(name)?))
+            let owner = bundle.owner?;
+            Some((id, owner, name::cold_parent(object.symbol(owner).name())?))
         };
-        let parts: Vec<(BundleId, &str)> = self.iter().filter_map(parent).collect();
-        let wanted: HashSet<&str> = parts.iter().map(|(_, parent)| *parent).collect();
-        let function = |(id, bundle): (BundleId, Bundle)| {
-            let name = object.symbol(bundle.owner?).name();
-            (bundle.kind == Kind::Function && wanted.contains(name)).then_some((name, id))
-        };
+        let parts: Vec<(BundleId, SymbolId, &str)> = self.iter().filter_map(parent).collect();
         if parts.is_empty() {
             return;
         }
-        let functions: HashMap<&str, BundleId> = self.iter().filter_map(function).collect();
-        for (id, parent) in parts {
-            if let Some(parent) = functions.get(parent) {
+        let mut functions: HashMap<&str, Vec<(BundleId, SymbolId)>> = parts
+            .iter()
+            .map(|(.., parent)| (*parent, Vec::new()))
+            .collect();
+        for (id, bundle) in self.iter().filter(|(_, one)| one.kind == Kind::Function) {
+            let Some(owner) = bundle.owner else { continue };
+            if let Some(known) = functions.get_mut(object.symbol(owner).name()) {
+                known.push((id, owner));
+            }
+        }
+        let files = OnceCell::new();
+        for (id, owner, parent) in parts {
+            let known = functions.get(parent).map_or(&[][..], Vec::as_slice);
+            let found = match known {
+                [] => None,
+                [(only, _)] => Some(*only),
+                several => {
+                    let files = files.get_or_init(|| SourceFiles::read(object));
+                    of_same_file(object, files, owner, several)
+                }
+            };
+            if let Some(parent) = found {
                 self.list[id.0 as usize].is_part = true;
-                self.parents.insert(id, *parent);
+                self.parents.insert(id, parent);
             }
         }
     }
+}
+
+/// Of several functions of a name the one that the part of a source file is of: the static one of that file, or else the
+/// one that is not static.
+fn of_same_file(
+    object: &Object<'_>,
+    files: &SourceFiles<'_>,
+    part: SymbolId,
+    functions: &[(BundleId, SymbolId)],
+) -> Option<BundleId> {
+    let is_local = |owner: &SymbolId| object.symbol(*owner).is_local();
+    let of_file =
+        |(_, owner): &&(BundleId, SymbolId)| is_local(owner) && files.of(*owner) == files.of(part);
+    let mut functions_of_all = functions.iter().filter(|(_, owner)| !is_local(owner));
+    let found = functions.iter().find(of_file).or(functions_of_all.next());
+    found.map(|(id, _)| *id)
 }
 
 /// The symbols that name a place in a section, by section, value and index.
