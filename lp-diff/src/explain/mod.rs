@@ -46,7 +46,7 @@ impl Explanations {
             _ => Vec::new(),
         };
         for pair in &pairs {
-            let layouts = Layouts::compare(comparer.patched, pair, allowed);
+            let layouts = Layouts::compare(comparer, selection, pair, allowed);
             found.layout.extend(layouts.changes);
             found.notes.extend(layouts.notes);
         }

@@ -9,11 +9,13 @@
 
 mod flat;
 mod same;
+mod variables;
 
 use super::units::Pair;
+use crate::compare::Comparer;
 use crate::dwarf::line::SourcePlace;
 use crate::dwarf::types::{TypeId, TypeName};
-use crate::reference::View;
+use crate::include::Selection;
 use crate::refusal::{Refusal, RefusalCode};
 use flat::Member;
 pub use flat::MemberPlace;
@@ -26,7 +28,7 @@ use std::fmt;
 /// A type with another layout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayoutChange {
-    /// `struct foo`, `union foo`, or the name of a typedef.
+    /// `struct foo`, `union foo`, the name of a typedef, or `variable foo` of which the type is another one.
     pub name: String,
     /// Where the patched source declares it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +100,13 @@ pub struct Layouts {
 
 impl Layouts {
     /// Compares the types that the functions of the patch can reach.
-    pub fn compare(view: &View<'_>, pair: &Pair<'_>, allowed: &BTreeSet<String>) -> Self {
+    pub fn compare(
+        comparer: &Comparer<'_, '_>,
+        selection: &Selection,
+        pair: &Pair<'_>,
+        allowed: &BTreeSet<String>,
+    ) -> Self {
+        let view = comparer.patched;
         let mut differences = Vec::new();
         let mut layouts = Self::default();
         let mut seen = BTreeSet::new();
@@ -130,6 +138,8 @@ impl Layouts {
                 allowed: allowed.contains(difference.name.name),
             });
         }
+        let variables = variables::changes(comparer, selection, pair, allowed);
+        layouts.changes.extend(variables);
         layouts
     }
 }

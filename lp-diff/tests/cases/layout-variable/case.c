@@ -1,0 +1,32 @@
+// A variable of the running system holds what its old type says, also where its size is the same.
+//#WithoutDebug: differs
+
+struct one { int x, y; };
+struct two { long key; int x, y; };
+extern int slow(int);
+
+#ifdef PATCHED
+typedef struct two item;
+#else
+typedef struct one item;
+#endif
+
+static item *first;
+#ifdef PATCHED
+static short numbers[4];
+#else
+static int numbers[2];
+#endif
+static int flags;
+
+void set(void *list, int x)
+{
+	first = list;
+	numbers[0] = 3;
+	flags = x;
+}
+
+int f(int i)
+{
+	return slow(first->y) + numbers[i] + flags;
+}
