@@ -1,4 +1,4 @@
-//! Functions of the running system that must not be called through a pointer.
+//! Which functions are called through a pointer, and which of the running system must not be.
 //!
 //! With indirect branch tracking such a call must land on ENDBR64, with kCFI the hash of the function's type must stand
 //! in front of it. For a static function that only calls reach compilers emit neither. Where a fix is the first to take
@@ -10,6 +10,8 @@ use crate::bundle::{BundleId, Kind};
 use crate::compare::Comparer;
 use crate::object::SectionId;
 use crate::reference::{Ref, Target, View};
+use crate::special::table::{Class, classify};
+use std::collections::HashSet;
 
 /// Whether a reference takes an address, rather than calling, reading or writing what is there.
 pub fn is_address_taken(
@@ -21,6 +23,34 @@ pub fn is_address_taken(
     let section = view.object.section(section);
     let before = section.bytes(reference.offset.saturating_sub(2), reference.offset);
     arch.takes_address(reference.kind, before)
+}
+
+/// All addresses that are taken, as offsets in bundles. What describes code refers to all of it and does not count.
+pub fn taken<'v>(
+    view: &'v View<'_>,
+    arch: &'v dyn Arch,
+) -> impl Iterator<Item = (BundleId, i64)> + 'v {
+    let sections = view.object.sections();
+    let bodies = sections.filter(|(_, section)| matches!(classify(*section), Class::Body));
+    bodies.flat_map(move |(id, section)| {
+        let refs = view.refs_in(id, 0, section.size);
+        refs.filter_map(move |reference| match reference.target {
+            Target::Bundle { id: target, offset }
+                if is_address_taken(view, arch, id, &reference) =>
+            {
+                Some((target, offset))
+            }
+            _ => None,
+        })
+    })
+}
+
+/// The functions whose entry is among these addresses: who has it may call them at any time, or compare it.
+pub fn pointed_to(view: &View<'_>, arch: &dyn Arch) -> HashSet<BundleId> {
+    let taken = taken(view, arch).filter(|(id, offset)| {
+        view.bundles.get(*id).kind == Kind::Function && *offset == entry(view, *id)
+    });
+    taken.map(|(id, _)| id).collect()
 }
 
 /// What a function lacks where it runs, that it has in the patched object because of this reference to its entry.

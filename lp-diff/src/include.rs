@@ -210,7 +210,10 @@ impl Selector<'_, '_, '_> {
             self.refuse(RefusalCode::InitCode, name, "its code changed, but it chooses an implementation as the program is linked (ifunc), which it has done: change the implementations");
         } else if !self.comparer.has_fentry(id) {
             let mcount = self.comparer.calls_mcount(id);
-            let advice = untraceable::advice(name, view.section_name(id), mcount);
+            let mut advice = untraceable::advice(name, view.section_name(id), mcount);
+            if self.comparer.is_pointed_to(id) {
+                advice += ". It cannot be copied into the patch either, since code takes its address: who has the old one would go on with it. A function with another name, used where that does no harm, can";
+            }
             self.refuse(RefusalCode::NoFentry, name, &advice);
         } else {
             self.include_because(id, || Cause::Changed(reason.clone()));

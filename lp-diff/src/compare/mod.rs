@@ -14,6 +14,7 @@ mod sameness;
 use crate::arch::Arch;
 use crate::author::Ignores;
 use crate::bundle::{BundleId, Kind};
+use crate::callable::pointed_to;
 use crate::correlate::Twins;
 use crate::dwarf::LazyDebugInfo;
 use crate::process::Flavour;
@@ -23,6 +24,7 @@ use crate::special::{Entries, refs_of};
 use reencoded::Reencoded;
 use sameness::{Pair, Sameness};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::OnceLock;
 
 /// What became of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub struct Comparer<'v, 'd> {
     pub flavour: &'v Flavour,
     /// Patched bundles that have a twin but may be copied into the patch all the same.
     replaceable: HashSet<BundleId>,
+    /// Patched functions whose address is taken, once asked for.
+    pointed_to: OnceLock<HashSet<BundleId>>,
     /// Functions that are written down in another way.
     reencoded: Reencoded,
     /// The cold parts of patched functions.
@@ -141,6 +145,7 @@ impl<'v, 'd> Comparer<'v, 'd> {
             arch,
             flavour,
             replaceable: HashSet::new(),
+            pointed_to: OnceLock::new(),
             reencoded: Reencoded::find(
                 (orig, orig_entries),
                 (patched, patched_entries),
@@ -248,7 +253,9 @@ impl<'v, 'd> Comparer<'v, 'd> {
     }
 
     /// Whether a change of it can be met by a copy in the patch, with all who use it: a constant, or a function that
-    /// only this object sees and that ftrace cannot redirect (`static inline` is notrace in the kernel).
+    /// only this object sees and that ftrace cannot redirect (`static inline` is notrace in the kernel). Of a function
+    /// that is pointed to, others have the address: they go on to call the old code, know the copy for another function,
+    /// or call it when the patch is gone.
     fn can_be_copied(&self, id: BundleId) -> bool {
         let bundle = self.patched.bundles.get(id);
         let local = bundle
@@ -258,8 +265,15 @@ impl<'v, 'd> Comparer<'v, 'd> {
             && local
             && bundle.parent.is_none()
             && !is_init(self.patched.section_name(id))
-            && !self.has_fentry(id);
+            && !self.has_fentry(id)
+            && !self.is_pointed_to(id);
         lone_function || self.is_constant(id)
+    }
+
+    /// Whether code or data of the patched object takes its address.
+    pub fn is_pointed_to(&self, id: BundleId) -> bool {
+        let all = || pointed_to(self.patched, self.arch);
+        self.pointed_to.get_or_init(all).contains(&id)
     }
 
     /// Whether the original of a function can be redirected: it has a site at its entry that ftrace can use, or it is

@@ -7,10 +7,10 @@ use super::scope::{Scope, Scopes};
 use super::{Twins, is_static_local};
 use crate::arch::Arch;
 use crate::bundle::{BundleId, Kind};
-use crate::callable::is_address_taken;
+use crate::callable::taken;
 use crate::name::{canonical, is_part, source_function};
 use crate::reference::{Target, View};
-use crate::special::table::{Class, classify, is_init};
+use crate::special::table::is_init;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -149,31 +149,14 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
         if pairs.is_empty() {
             return;
         }
-        let (before, after) = (self.pointed_to(orig.0), self.pointed_to(patched.0));
+        let pointed_to =
+            |view| -> HashSet<BundleId> { taken(view, self.arch).map(|(id, _)| id).collect() };
+        let (before, after) = (pointed_to(orig.0), pointed_to(patched.0));
         for (their, our) in pairs {
             if !before.contains(&their) && !after.contains(&our) {
                 self.twins.pair(their, our);
             }
         }
-    }
-
-    /// The bundles whose address is taken rather than called or read.
-    fn pointed_to(&self, view: &View<'_>) -> HashSet<BundleId> {
-        let mut pointed_to = HashSet::new();
-        for (id, section) in view.object.sections() {
-            // What describes code refers to all of it.
-            if !matches!(classify(section), Class::Body) {
-                continue;
-            }
-            for reference in view.refs_in(id, 0, section.size) {
-                if let Target::Bundle { id: target, .. } = reference.target
-                    && is_address_taken(view, self.arch, id, &reference)
-                {
-                    pointed_to.insert(target);
-                }
-            }
-        }
-        pointed_to
     }
 
     /// Of several names for one place another one may be in front now.
