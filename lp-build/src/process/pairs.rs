@@ -42,10 +42,14 @@ pub(super) fn find(
         parts::objects(patched.0, patched.1),
     );
     let mut found = Pairs::default();
+    let mut copies = Copies::of(patched.1);
     let paths: BTreeSet<&Path> = before.keys().chain(after.keys()).copied().collect();
     for path in paths {
         let (old, new) = (before.get(path).copied(), after.get(path).copied());
         if old.map(|one| &one.object) == new.map(|one| &one.object) {
+            continue;
+        }
+        if copies.is_another(old, new) {
             continue;
         }
         let source = old
@@ -87,6 +91,33 @@ pub(super) fn find(
         ));
     }
     Ok(found)
+}
+
+/// Objects of the same bytes: libtool compiles for the library and for programs, automake for each program, and what
+/// the link took is known by its content alone. One of them stands for all, unless the link took several.
+struct Copies<'r> {
+    taken_twice: BTreeSet<&'r str>,
+    seen: BTreeSet<(Option<&'r str>, &'r str)>,
+}
+
+impl<'r> Copies<'r> {
+    fn of(link: &'r Linked) -> Self {
+        let mut once = BTreeSet::new();
+        let inputs = link.inputs.iter().map(String::as_str);
+        Self {
+            taken_twice: inputs.filter(|hash| !once.insert(*hash)).collect(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Whether the same two versions of an object were there before, as another file.
+    fn is_another(&mut self, old: Option<&'r Compiled>, new: Option<&'r Compiled>) -> bool {
+        let Some(new) = new.map(|one| one.object.as_str()) else {
+            return false;
+        };
+        let old = old.map(|one| one.object.as_str());
+        !self.seen.insert((old, new)) && !self.taken_twice.contains(new)
+    }
 }
 
 type Objects<'r> = BTreeMap<&'r Path, &'r Compiled>;

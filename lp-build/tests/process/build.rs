@@ -240,3 +240,15 @@ fn a_path_that_is_another_is_told() {
         assert!(said.contains(path), "{said}");
     }
 }
+
+#[test]
+fn one_source_compiled_alike_for_two_programs() {
+    let makefile = "all: prog check\nCFLAGS = -O2\nprog: prog-work.o main.o\n\t$(CC) -o $@ $^\n\
+                    check: check-work.o main.o\n\t$(CC) -o $@ $^\n\
+                    prog-work.o check-work.o: work.c\n\t$(CC) $(CFLAGS) -c -o $@ $<\n";
+    let lab = Lab::new(
+        &[("Makefile", makefile), ("main.c", MAIN), ("work.c", WORK)],
+        &[("work.c", "int work(int x) { return x * 1007; }\n")],
+    );
+    assert_eq!(lab.patch("prog").functions(), ["work"]);
+}
