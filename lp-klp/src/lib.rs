@@ -15,6 +15,7 @@
 //! | [`entry`] | may a jump be written where a function of a process begins? | ours |
 //! | [`inventory`] | what is installed on a machine | ours |
 //! | [`manifest`] | what a patch says of itself | ours |
+//! | [`lent`] | symbols that a patch brings along for a stripped object | ours |
 //! | [`signature`] | the file that says who vouches for a patch | ours |
 //! | [`note`] | the ELF note that carries the manifest | gABI, `load_module`'s notes |
 
@@ -22,6 +23,7 @@ pub mod core;
 pub mod entry;
 pub mod errno;
 pub mod inventory;
+pub mod lent;
 pub mod manifest;
 pub mod name;
 pub mod note;

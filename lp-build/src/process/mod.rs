@@ -31,6 +31,7 @@ mod entries;
 mod headers;
 mod judge;
 mod key;
+mod lent;
 mod link;
 mod names;
 pub mod options;
@@ -137,7 +138,8 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     let bytes = progress.step("linking the patch", || {
         let objects: Vec<Vec<u8>> = judged.into_iter().filter_map(|unit| unit.diff).collect();
         let folder = scratch.folder("link")?;
-        link::link(&objects, &note::encode(&manifest)?, &folder)
+        let lent = lent::symbols(&running)?.map(|lent| (&running.binary.object, lent));
+        link::link(&objects, (&note::encode(&manifest)?, lent), &folder)
     })?;
     report
         .notes

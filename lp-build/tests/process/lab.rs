@@ -158,6 +158,15 @@ impl Patch {
             .collect()
     }
 
+    /// The names of the symbols that it brings along for an object.
+    pub(crate) fn lent(&self, object: &str) -> String {
+        let object = object.parse().expect("a name");
+        let (_, names) = lp_klp::lent::section_names(&object);
+        let file = self.file();
+        let names = file.section_by_name(&names).expect("the names");
+        String::from_utf8_lossy(names.data().expect("its bytes")).into_owned()
+    }
+
     /// The names of all symbols that are not defined in the patch: livepatch symbols and others.
     pub(crate) fn outer(&self) -> Vec<String> {
         use object::ObjectSymbol;

@@ -21,6 +21,8 @@ fn a_build_that_gives_the_same_code_lends_its_symbols() {
     let patch = lab.patch("prog");
     assert_eq!(patch.functions(), ["work"]);
     assert_eq!(patch.outer(), [".klp.sym.prog.count,0"]);
+    // The machines where it is loaded have no symbols either.
+    assert!(patch.lent("prog").contains("\0count\0"));
     assert!(
         patch.report.contains("fidelity: 1 of 1"),
         "{}",

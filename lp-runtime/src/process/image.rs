@@ -9,7 +9,7 @@ use super::dynamic::Dynamic;
 use super::elf::{Elf, ElfError, build_id_in};
 use super::maps::{FileId, Mapping, Maps};
 use super::memory::{ReadMemory, read_vec};
-use super::symbols::{Found, SymbolError, SymbolTable};
+use super::symbols::{Found, Source, SymbolError, SymbolTable};
 use lp_klp::name::{ObjName, Sympos};
 use object::elf;
 use std::cell::OnceCell;
@@ -57,6 +57,8 @@ pub struct Image {
     /// What the dynamic linker knows of it.
     pub dynamic: Dynamic,
     symbols: OnceCell<SymbolTable>,
+    /// What a patch has of them.
+    lent: OnceCell<SymbolTable>,
     /// Where the process's files are (`/proc/PID/root`).
     root: PathBuf,
 }
@@ -108,6 +110,7 @@ impl Image {
             elf,
             dynamic,
             symbols: OnceCell::new(),
+            lent: OnceCell::new(),
             root: format!("/proc/{pid}/root").into(),
         }))
     }
@@ -124,11 +127,27 @@ impl Image {
     /// # Errors
     /// Where the symbol table is damaged.
     pub fn symbols(&self) -> Result<&SymbolTable, ElfError> {
-        if let Some(table) = self.symbols.get() {
-            return Ok(table);
+        let table = match self.symbols.get() {
+            Some(table) => table,
+            None => {
+                let table = SymbolTable::of_image(self, &self.root)?;
+                self.symbols.get_or_init(|| table)
+            }
+        };
+        let lent = self.lent.get().filter(|_| table.source == Source::Dynamic);
+        Ok(lent.unwrap_or(table))
+    }
+
+    /// Takes the symbols that a patch for this very build has, for where its own are stripped and not installed.
+    ///
+    /// # Errors
+    /// Where the table is damaged.
+    pub(super) fn lend(&self, symbols: &[u8], strings: &[u8]) -> Result<(), ElfError> {
+        if self.lent.get().is_none() {
+            let table = SymbolTable::of_bytes(symbols, strings.to_vec(), Source::Lent)?;
+            self.lent.get_or_init(|| table);
         }
-        let table = SymbolTable::of_image(self, &self.root)?;
-        Ok(self.symbols.get_or_init(|| table))
+        Ok(())
     }
 
     /// The symbol that a patch means by a name and a position.

@@ -14,9 +14,10 @@ use super::area::Area;
 use super::elf::{self as elf_file, Elf};
 use super::relocation::Kind;
 use lp_klp::manifest::{Manifest, TargetKind};
-use lp_klp::name::KlpSymName;
+use lp_klp::name::{KlpSymName, ObjName};
 use lp_klp::note::{NOTE_SECTION, NoteError, decode};
 use object::elf;
+use std::collections::BTreeMap;
 
 /// Bytes of the largest file that is taken.
 pub const LARGEST_FILE: u64 = 256 << 20;
@@ -101,6 +102,9 @@ pub struct Relocation {
     pub addend: i64,
 }
 
+/// Symbols for objects that are stripped ([`lp_klp::lent`]): `Elf64_Sym` one after the other, and their names.
+pub type LentTables = BTreeMap<ObjName, (Vec<u8>, Vec<u8>)>;
+
 /// A patch file that was read.
 #[derive(Debug)]
 pub struct PatchFile {
@@ -112,6 +116,8 @@ pub struct PatchFile {
     pub symbols: Vec<Symbol>,
     /// What is to be written once addresses are known, by section and offset.
     pub relocations: Vec<Relocation>,
+    /// The symbol and string tables that it has for stripped objects.
+    pub lent: LentTables,
     /// The file.
     pub bytes: Vec<u8>,
 }
@@ -137,7 +143,9 @@ impl PatchFile {
         let (sections, ids) = sections(&file)?;
         let symbols = tables::symbols(&file, &ids, &sections)?;
         let relocations = tables::relocations(&file, &ids, &sections, &symbols)?;
+        let lent = lent(&file, &manifest)?;
         let patch = Self {
+            lent,
             manifest,
             sections,
             symbols,
@@ -225,6 +233,19 @@ fn manifest(file: &Elf) -> Result<Manifest, PatchError> {
         return Err(PatchError::Architecture(manifest.target.arch));
     }
     Ok(manifest)
+}
+
+fn lent(file: &Elf, manifest: &Manifest) -> Result<LentTables, PatchError> {
+    let mut lent = LentTables::new();
+    for object in &manifest.objects {
+        let (symbols, strings) = lp_klp::lent::section_names(&object.name);
+        let both = (file.section_named(&symbols), file.section_named(&strings));
+        if let (Some(symbols), Some(strings)) = both {
+            let both = (file.contents(symbols)?, file.contents(strings)?);
+            lent.insert(object.name.clone(), both);
+        }
+    }
+    Ok(lent)
 }
 
 /// For each section of the file, which of the loaded ones it is.

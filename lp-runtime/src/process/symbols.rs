@@ -1,7 +1,7 @@
 //! All symbols of an object, and which one a patch means by a name and a position.
 //!
-//! They are in `.symtab`, or in the separate debug file of the same build-id, or packed in `.gnu_debugdata`; else there are
-//! only the dynamic ones. A position counts the symbols of a name by ascending address, from 1, as lp-build counts them in the
+//! They are in `.symtab`, or in the separate debug file of the same build-id, or packed in `.gnu_debugdata`, or the patch
+//! brings them along; else there are only the dynamic ones. A position counts the symbols of a name by ascending address, from 1, as lp-build counts them in the
 //! whole table. The tempting wrong way is to count in what is left of a stripped one: another symbol is then meant.
 
 use super::elf::{Elf, ElfError, text_at};
@@ -97,6 +97,8 @@ pub enum Source {
     DebugFile,
     /// The one in `.gnu_debugdata`.
     DebugData,
+    /// The one that a patch has for the object.
+    Lent,
     /// `.dynsym`: all others are stripped.
     Dynamic,
 }
@@ -180,11 +182,20 @@ impl SymbolTable {
         let strings = file.sections().get(section.link as usize);
         let strings = strings.ok_or(ElfError::Damaged("its symbols have no names"))?;
         let strings = file.contents(strings)?;
-        let bytes = file.contents(section)?;
-        let raw = slice_from_all_bytes::<Sym64<LE>>(&bytes);
+        let table = Self::of_bytes(&file.contents(section)?, strings, source)?;
+        Ok(Some(table))
+    }
+
+    /// A table as files have it.
+    pub(super) fn of_bytes(
+        symbols: &[u8],
+        strings: Vec<u8>,
+        source: Source,
+    ) -> Result<Self, ElfError> {
+        let raw = slice_from_all_bytes::<Sym64<LE>>(symbols);
         let raw = raw.map_err(|()| ElfError::Damaged("its symbol table"))?;
         let symbols = raw.iter().filter_map(Symbol::new).collect();
-        Ok(Some(Self::new(source, strings, symbols)))
+        Ok(Self::new(source, strings, symbols))
     }
 
     fn new(source: Source, strings: Vec<u8>, mut symbols: Vec<Symbol>) -> Self {
@@ -353,7 +364,10 @@ impl SymbolTable {
 
     /// Whether nothing was stripped from it.
     fn is_whole(&self) -> bool {
-        matches!(self.source, Source::Symtab | Source::DebugFile)
+        matches!(
+            self.source,
+            Source::Symtab | Source::DebugFile | Source::Lent
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! Patches loaded into running programs and taken out again, as a user of the library does it.
 
 use crate::patch::{make, manifest, object_of};
-use crate::program::{Folder, Program};
+use crate::program::{Folder, Program, run};
 use lp_klp::manifest::{Callbacks, Manifest};
 use lp_klp::state::KlpState;
 use lp_runtime::process::control::Contents;
@@ -9,6 +9,7 @@ use lp_runtime::process::journal::{Step, Steps};
 use lp_runtime::process::maps::Maps;
 use lp_runtime::process::patch_file::PatchFile;
 use lp_runtime::process::{Options, Process, ProcessError};
+use object::{Object, ObjectSection};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -430,4 +431,41 @@ fn an_unloader_killed_anywhere_has_not_begun_or_is_finished_by_the_next_one() {
             break;
         }
     }
+}
+
+/// The symbol and string table of a file.
+fn tables(path: &Path) -> (Vec<u8>, Vec<u8>) {
+    let bytes = std::fs::read(path).expect("it can be read");
+    let file = object::File::parse(&*bytes).expect("it is an ELF file");
+    let table = |name: &str| {
+        let section = file.section_by_name(name).expect("it is not stripped");
+        section.data().expect("its bytes").to_vec()
+    };
+    (table(".symtab"), table(".strtab"))
+}
+
+#[test]
+fn a_stripped_program_is_patched_by_the_symbols_that_the_patch_brings() {
+    let folder = Folder::new();
+    let path = folder.server("prog", PROGRAM, &["-pthread"]);
+    let (about, tables) = (describe("fix", &path, &["one"]), tables(&path));
+    run(std::process::Command::new("strip").arg(&path));
+    let mut program = Program::start(&path);
+    let process = Process::attach(program.pid()).expect("it is ours");
+    let mut patch = PatchFile::parse(&make(&folder, ONE, &[], &about)).expect("a patch");
+    let refused = process.load(&patch, soon()).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("stripped"), "{refused}");
+    let object = about.objects[0].name.clone();
+    // A damaged table is told, and does not count as none.
+    patch.lent.insert(object.clone(), (vec![1; 25], Vec::new()));
+    let refused = process.load(&patch, soon()).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("symbol table"), "{refused}");
+    patch.lent.insert(object, tables);
+    process.load(&patch, soon()).map(drop).expect("it goes in");
+    assert_eq!(program.ask(""), "101 3");
+    process
+        .unload("fix", soon())
+        .map(drop)
+        .expect("it goes out");
+    assert_eq!(program.ask(""), "3 4");
 }

@@ -5,10 +5,11 @@ use super::{Inputs, Plan, PlannedArea, PlannedUnwind, Refusal};
 use crate::process::image::Image;
 use crate::process::layout::{Part, lay_out};
 use crate::process::memory::ReadMemory;
-use crate::process::patch_file::SymbolId;
+use crate::process::patch_file::{PatchFile, SymbolId};
 use crate::process::place::{Want, place};
 use crate::process::relocate::{relocate, sections_of, unwind_of};
 use crate::process::resolve::{Resolver, Value};
+use crate::process::symbols::SymbolError;
 use lp_klp::manifest::Object;
 use lp_klp::name::ObjName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,10 +38,22 @@ pub(super) fn find_objects<'a, M: ?Sized>(
             refusals.push(error.into());
             None
         });
-        refusals.extend(image.and_then(|image| check_build_id(object, image)));
+        let other = image.and_then(|image| check_build_id(object, image));
+        if let (None, Some(image)) = (&other, image) {
+            refusals.extend(lend(inputs.patch, image, &object.name));
+        }
+        refusals.extend(other);
         images.push(image);
     }
     images
+}
+
+/// Gives a stripped object the symbols that the patch has for it.
+fn lend(patch: &PatchFile, image: &Image, object: &ObjName) -> Option<Refusal> {
+    let (symbols, strings) = patch.lent.get(object)?;
+    let source = image.lend(symbols, strings).err()?;
+    let object = object.to_string();
+    Some(SymbolError::Unreadable { object, source }.into())
 }
 
 fn check_build_id(object: &Object, image: &Image) -> Option<Refusal> {
