@@ -104,7 +104,10 @@ impl Base<'_> {
         let again = later.compiled.len();
         let all = self.record.followed_by(later);
         tracing::debug!("{again} of {} compiled again", all.compiled.len());
-        Ok(match self.stale(&all) {
+        let unfit = self
+            .stale(&all)
+            .or_else(|| self.differs_by_itself(&all, changes));
+        Ok(match unfit {
             Some(reason) => Rebuilt::Unfit(reason),
             None => Rebuilt::Done(all),
         })
@@ -165,6 +168,22 @@ impl Base<'_> {
             };
             let is_old = !reads.iter().all(&mut is_same);
             is_old.then(|| format!("{source} was not compiled again"))
+        })
+    }
+
+    /// An object that has another content, and not by what changed: a build that counts how often it ran, or writes down
+    /// when, would make a patch of that.
+    fn differs_by_itself(&self, all: &Record, changes: &[Change]) -> Option<String> {
+        let tree = self.place.tree();
+        let changed: HashSet<PathBuf> = changes.iter().map(|one| tree.join(&one.path)).collect();
+        all.compiled.values().find_map(|one| {
+            let old = self.record.compiled.get(&one.output)?;
+            let mut reads = old.reads.iter().flatten().chain([&one.source]);
+            let by_itself = old.object != one.object && !reads.any(|path| changed.contains(path));
+            let source = self.inside(&one.source);
+            by_itself.then(|| {
+                format!("{source} came out another one, though nothing it reads has changed")
+            })
         })
     }
 

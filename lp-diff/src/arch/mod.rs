@@ -7,6 +7,7 @@ pub mod text;
 mod x86_64;
 mod x86_64_same;
 mod x86_64_text;
+mod x86_64_ways;
 
 pub use same::{Marked, SameCode};
 
@@ -123,7 +124,7 @@ pub struct Difference {
 }
 
 /// An immediate that is passed to a call, with another value on each side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedConstant {
     /// The value in the original.
     pub orig: u64,
@@ -131,9 +132,13 @@ pub struct ChangedConstant {
     pub patched: u64,
     /// Which argument of the call it is, from 0; `None` for one on the stack.
     pub argument: Option<usize>,
-    /// Offsets from the branch before it to the end of the call, or of the jump into a function, that takes it.
-    pub call: (u64, u64),
+    /// The ways from it to the first call that may take it, one at least: of several the compiler has put the ends together.
+    pub ways: Vec<Way>,
 }
+
+/// Code from the branch before a constant to the end of the call, or of the jump into a function, that takes it: start and
+/// end offsets of each piece that is run through in one go, in order.
+pub type Way = Vec<(u64, u64)>;
 
 /// The architecture of an `e_machine`, if it is one that we know.
 pub fn of(machine: u16) -> Option<&'static dyn Arch> {

@@ -3,7 +3,7 @@
 use super::text::{Insn, Syntax};
 use super::{
     Arch, Branch, ChangedConstant, Difference, LoadInstead, Marked, SameCode, x86_64_same,
-    x86_64_text,
+    x86_64_text, x86_64_ways as ways,
 };
 use crate::object::{Object, Section};
 use iced_x86::{
@@ -323,7 +323,6 @@ impl Arch for X86_64 {
             return None;
         }
         let mut changed = Vec::new();
-        let mut waiting = 0;
         let mut block = 0;
         for (old, new) in decode(orig, 0).zip(decode(patched, 0)) {
             if old.len() != new.len() {
@@ -331,33 +330,24 @@ impl Arch for X86_64 {
             }
             let (before, after) = (bytes_of(orig, &old), bytes_of(patched, &new));
             if before != after {
-                changed.push(changed_constant(&new, before, after, block)?);
+                let mut constant = changed_constant(&new, before, after)?;
+                constant.ways = ways::from(patched, block, &new, constant.argument.is_some());
+                if constant.ways.is_empty() {
+                    return None;
+                }
+                changed.push(constant);
             }
-            match new.flow_control() {
-                FlowControl::Next => continue,
-                FlowControl::Call
-                | FlowControl::IndirectCall
-                | FlowControl::UnconditionalBranch => changed[waiting..]
-                    .iter_mut()
-                    .for_each(|constant| constant.call.1 = new.next_ip()),
-                _ if waiting < changed.len() => return None,
-                _ => {}
+            if new.flow_control() != FlowControl::Next {
+                block = new.next_ip();
             }
-            waiting = changed.len();
-            block = new.next_ip();
         }
-        (waiting == changed.len()).then_some(changed)
+        Some(changed)
     }
 }
 
 /// `mov $imm32, %reg` into a register that carries an argument, `push $imm32` or `mov $imm32, x(%rsp)`, with another
 /// immediate: the last four bytes of the instruction.
-fn changed_constant(
-    insn: &Instruction,
-    orig: &[u8],
-    patched: &[u8],
-    block: u64,
-) -> Option<ChangedConstant> {
+fn changed_constant(insn: &Instruction, orig: &[u8], patched: &[u8]) -> Option<ChangedConstant> {
     let last = insn.op_count().checked_sub(1)?;
     let has_immediate = matches!(
         insn.op_kind(last),
@@ -378,7 +368,7 @@ fn changed_constant(
         orig: u32::from_le_bytes(*orig_value).into(),
         patched: u32::from_le_bytes(*value).into(),
         argument,
-        call: (block, 0),
+        ways: Vec::new(),
     })
 }
 

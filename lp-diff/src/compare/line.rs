@@ -12,8 +12,8 @@
 //! which would lose a fix.
 
 use super::Comparer;
-use crate::arch::ChangedConstant;
-use crate::bundle::{BundleId, Kind};
+use crate::arch::{ChangedConstant, Way};
+use crate::bundle::{Bundle, BundleId, Kind};
 use crate::dwarf::DebugInfo;
 use crate::object::SectionId;
 use crate::reference::{Target, View};
@@ -93,14 +93,25 @@ fn shift(
     (twin, id): (BundleId, BundleId),
     constant: &ChangedConstant,
 ) -> Option<Shift> {
-    if !is_call(comparer.patched, id, constant) {
+    let mut ways = constant.ways.iter();
+    ways.find_map(|way| shift_on(comparer, (twin, id), constant, way))
+}
+
+/// The same, for the call at the end of one way.
+fn shift_on(
+    comparer: &Comparer<'_, '_>,
+    (twin, id): (BundleId, BundleId),
+    constant: &ChangedConstant,
+    way: &Way,
+) -> Option<Shift> {
+    if !is_call(comparer.patched, id, way) {
         return None;
     }
-    let names = names(comparer, id, constant);
+    let names = names(comparer, id, way);
     let file = match (comparer.orig_debug.get(), comparer.patched_debug.get()) {
         (Some(orig), Some(patched)) => {
-            let old = CallLines::read(orig, comparer.orig, twin, constant);
-            let new = CallLines::read(patched, comparer.patched, id, constant);
+            let old = CallLines::read(orig, comparer.orig, twin, way);
+            let new = CallLines::read(patched, comparer.patched, id, way);
             let is_clang = orig.is_clang() && patched.is_clang();
             let mut named = names.iter();
             let by_name = named.find_map(|(_, name)| at_call(&old, &new, name, constant, is_clang));
@@ -137,22 +148,20 @@ struct CallLines {
 }
 
 impl CallLines {
-    fn read(
-        debug: &DebugInfo<'_>,
-        view: &View<'_>,
-        id: BundleId,
-        constant: &ChangedConstant,
-    ) -> Self {
-        let (bundle, (start, end)) = (view.bundles.get(id), constant.call);
-        let (from, to) = (bundle.start + start, bundle.start + end);
+    fn read(debug: &DebugInfo<'_>, view: &View<'_>, id: BundleId, way: &Way) -> Self {
+        let bundle = view.bundles.get(id);
         let lines = debug.lines();
         let levels = |offset: u64, (file, line)| {
             let line = (lines.file(file)?, u64::from(line));
             Some((offset, levels(debug, (bundle.section, offset), line)))
         };
-        let rows = lines.rows(bundle.section, from, to);
-        let rows = rows.filter_map(|row| levels(row.offset.max(from), row.line?));
-        let last = to.saturating_sub(1);
+        let rows = pieces(bundle, way).flat_map(|(from, to)| {
+            let rows = lines.rows(bundle.section, from, to);
+            rows.filter_map(move |row| Some((row.offset.max(from), row.line?)))
+        });
+        let rows = rows.filter_map(|(offset, line)| levels(offset, line));
+        let end = way.last().map_or(0, |(_, end)| *end);
+        let last = (bundle.start + end).saturating_sub(1);
         let call = lines.row_at(bundle.section, last);
         let call = call.and_then(|line| levels(last, line));
         Self {
@@ -255,25 +264,29 @@ fn is_same_file(a: &str, b: &str) -> bool {
 }
 
 /// Whether what takes a constant goes elsewhere: a jump within the function takes no arguments.
-fn is_call(view: &View<'_>, id: BundleId, constant: &ChangedConstant) -> bool {
+fn is_call(view: &View<'_>, id: BundleId, way: &Way) -> bool {
     let bundle = view.bundles.get(id);
-    let (start, end) = constant.call;
-    let refs = view.refs_in(bundle.section, bundle.start + start, bundle.start + end);
-    refs.last()
-        .is_some_and(|last| last.offset + 4 >= bundle.start + end)
+    pieces(bundle, way).last().is_some_and(|(from, to)| {
+        let last = view.refs_in(bundle.section, from, to).last();
+        last.is_some_and(|last| last.offset + 4 >= to)
+    })
+}
+
+/// The pieces of a way, as offsets in the section of the function.
+fn pieces(bundle: Bundle, way: &Way) -> impl Iterator<Item = (u64, u64)> {
+    let place = move |(from, to): &(u64, u64)| (bundle.start + from, bundle.start + to);
+    way.iter().map(place)
 }
 
 /// The arguments of the call that name a place in the source, by number.
-fn names(
-    comparer: &Comparer<'_, '_>,
-    id: BundleId,
-    constant: &ChangedConstant,
-) -> Vec<(usize, Name)> {
+fn names(comparer: &Comparer<'_, '_>, id: BundleId, way: &Way) -> Vec<(usize, Name)> {
     let view = comparer.patched;
     let bundle = view.bundles.get(id);
-    let (start, end) = constant.call;
-    let refs = view.refs_in(bundle.section, bundle.start + start, bundle.start + end);
-    let named = refs.filter_map(|reference| {
+    let refs = pieces(bundle, way).flat_map(|(from, to)| {
+        let refs = view.refs_in(bundle.section, from, to);
+        refs.map(move |reference| (from - bundle.start, reference))
+    });
+    let named = refs.filter_map(|(start, reference)| {
         let Target::Bundle { id: name, offset } = reference.target else {
             return None;
         };

@@ -58,7 +58,8 @@ impl Folders {
         }
         let mut name = below(&whole, &self.compiled_in).unwrap_or(&whole);
         while let Some(inner) = name.strip_prefix("./").or(name.strip_prefix("../")) {
-            name = inner;
+            // `.//compress/zstd.c`
+            name = inner.trim_start_matches('/');
         }
         Some((&self.compiled_in, name.to_owned()))
     }

@@ -329,7 +329,10 @@ fn sentence(place: &DiffPlace, more: usize) -> String {
             }
         }
     } else {
-        let _ = write!(text, "changed at +{:#x}", place.offset);
+        // What stands in front of an entry (`__cfi_`, `__pfx_`) belongs to the function.
+        let offset = place.offset;
+        let sign = if offset < 0 { '-' } else { '+' };
+        let _ = write!(text, "changed at {sign}{:#x}", offset.unsigned_abs());
     }
     let quoted = |side: &PlaceSide| -> String { side.instruction.chars().take(QUOTED).collect() };
     let _ = match (&place.orig, &place.patched) {

@@ -1,5 +1,6 @@
 //! The commands for processes: one by its number, or all that run a program.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lp_klp::inventory::Inventory;
-use lp_klp::manifest::Manifest;
+use lp_klp::manifest::{Function, Manifest};
+use lp_klp::name::Sympos;
 use lp_klp::signature;
 use lp_runtime::process::patch_file::PatchFile;
 use lp_runtime::process::trust::TrustedKeys;
@@ -26,6 +28,9 @@ pub(crate) struct One {
     pub(crate) pid: i32,
     pub(crate) name: String,
     pub(crate) what: &'static str,
+    /// The patches that it takes the place of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) replaces: Vec<Replaced>,
     /// The longest time that all threads stood, in microseconds.
     pub(crate) stood_us: u64,
     pub(crate) took_ms: u64,
@@ -37,6 +42,15 @@ pub(crate) struct One {
     pub(crate) error: Option<String>,
     #[serde(skip)]
     pub(crate) failure: Option<Failure>,
+}
+
+/// A patch that another one takes the place of.
+#[derive(Debug, Serialize)]
+pub(crate) struct Replaced {
+    pub(crate) name: String,
+    /// The functions that only this one changes, which go back to the program's own code.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lost: Vec<String>,
 }
 
 /// What is installed in one process.
@@ -149,11 +163,40 @@ pub(crate) fn load(file: &Path, place: &Place, trust: &Trust, how: &How) -> Resu
                 objects: objects.map(|object| object.file.clone()).collect(),
             });
         }
-        match how.dry_run {
+        let replaces = replaces(process, &patch.manifest)?;
+        let done = match how.dry_run {
             true => process.rehearse(&patch, options(how.timeout, how.consistency).consistency),
             false => process.load(&patch, options(how.timeout, how.consistency)),
-        }
+        };
+        done.map(|done| (done, replaces))
     })
+}
+
+/// The patches in use that go when this one comes.
+fn replaces(process: &Process, new: &Manifest) -> Result<Vec<Replaced>, ProcessError> {
+    let patches = process.contents()?.patches.into_iter();
+    let gone = patches.filter(|it| it.enabled && new.replace);
+    let functions = |of: &Manifest| -> BTreeSet<(String, String, Sympos)> {
+        let objects = of.objects.iter();
+        let functions = objects.flat_map(|object| {
+            let of_object = |it: &Function| (object.file.clone(), it.name.clone(), it.sympos);
+            object.functions.iter().map(of_object)
+        });
+        functions.collect()
+    };
+    let kept = functions(new);
+    let replaced = gone.map(|patch| {
+        let old = Manifest::from_json(patch.manifest.as_bytes());
+        let old = old.map_or_else(|_| BTreeSet::new(), |old| functions(&old));
+        let lost = old.difference(&kept);
+        Replaced {
+            name: patch.name,
+            lost: lost
+                .map(|(file, name, _)| format!("{name} of {file}"))
+                .collect(),
+        }
+    });
+    Ok(replaced.collect())
 }
 
 /// Whether a file is a patch for processes; what cannot be read is none.
@@ -192,24 +235,25 @@ pub(crate) fn unload(
     consistency: Consistency,
 ) -> Result<Outcome> {
     each(place, name, "unloaded from", |process| {
-        process.unload(&known(process, name)?, options(timeout, consistency))
+        let done = process.unload(&known(process, name)?, options(timeout, consistency));
+        done.map(replacing_none)
     })
 }
 
 /// Has all threads run a patch that is in transition.
 pub(crate) fn enable(name: &str, place: &Place, timeout: Duration) -> Result<Outcome> {
     each(place, name, "enabled in", |process| {
-        process.enable(
-            &known(process, name)?,
-            options(timeout, Consistency::PerThread),
-        )
+        let options = options(timeout, Consistency::PerThread);
+        let done = process.enable(&known(process, name)?, options);
+        done.map(replacing_none)
     })
 }
 
 /// Ends a transition at once.
 pub(crate) fn force(name: &str, place: &Place) -> Result<Outcome> {
     each(place, name, "forced in", |process| {
-        process.force(&known(process, name)?, Options::default())
+        let done = process.force(&known(process, name)?, Options::default());
+        done.map(replacing_none)
     })
 }
 
@@ -229,18 +273,23 @@ fn options(timeout: Duration, consistency: Consistency) -> Options<'static> {
     }
 }
 
+fn replacing_none(done: Done) -> (Done, Vec<Replaced>) {
+    (done, Vec::new())
+}
+
 /// Does something to each process; one that fails does not keep it from the others.
 fn each(
     place: &Place,
     name: &str,
     what: &'static str,
-    work: impl Fn(&Process) -> Result<Done, ProcessError>,
+    work: impl Fn(&Process) -> Result<(Done, Vec<Replaced>), ProcessError>,
 ) -> Result<Outcome> {
     let one = |pid| {
         let mut one = One {
             pid,
             name: name.to_owned(),
             what,
+            replaces: Vec::new(),
             stood_us: 0,
             took_ms: 0,
             warnings: Vec::new(),
@@ -249,7 +298,8 @@ fn each(
             failure: None,
         };
         match Process::attach(pid).and_then(|process| work(&process)) {
-            Ok(done) => {
+            Ok((done, replaces)) => {
+                one.replaces = replaces;
                 one.stood_us = u64::try_from(done.window.as_micros()).unwrap_or(u64::MAX);
                 one.took_ms = u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX);
                 one.warnings = done.warnings.iter().map(ToString::to_string).collect();

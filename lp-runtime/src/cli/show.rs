@@ -131,6 +131,19 @@ fn done(out: &mut dyn Write, processes: &[One]) -> io::Result<()> {
                 one.stood_us
             )?,
         }
+        for replaced in &one.replaces {
+            writeln!(out, "  in the place of {}", replaced.name)?;
+            if !replaced.lost.is_empty() {
+                writeln!(
+                    io::stderr().lock(),
+                    "warning: process {}: {} changed {}, which {} does not: the fix that this was goes back to the program's own code. Make one patch of both, or build this one with --replace=false",
+                    one.pid,
+                    replaced.name,
+                    replaced.lost.join(", "),
+                    one.name
+                )?;
+            }
+        }
         for warning in &one.warnings {
             writeln!(
                 io::stderr().lock(),

@@ -3,7 +3,8 @@
 //! Before a patch goes, the livepatch core looks for its replacements on the stacks of all tasks
 //! (`klp_check_stack_func`, `kernel/livepatch/transition.c`). A new function is none of them: it is safe as long as its
 //! caller's frame is on the stack below it, and a call that is compiled as a jump leaves no frame. A task that sleeps in
-//! there would wake up in a module that is gone. What calls nothing outside the object does not sleep.
+//! there would wake up in a module that is gone. What calls nothing outside the object does not sleep. In a process all of
+//! a patch's text is looked for (`lp_runtime::process`).
 
 use super::{Subject, Warning, WarningCode};
 use crate::bundle::{BundleId, Kind};
@@ -25,6 +26,9 @@ const HARMLESS: [&str; 9] = [
 ];
 
 pub(super) fn find(subject: &Subject<'_, '_, '_>, found: &mut Vec<Warning>) {
+    if subject.comparer.flavour.is_process() {
+        return;
+    }
     let view = subject.comparer.patched;
     for (id, _) in subject.changed() {
         let parts = subject.selection.bundles.keys().copied();
