@@ -6,7 +6,7 @@
 //! whole file. Whatever changed and cannot be patched is refused here, all of it at once.
 
 use crate::author::Author;
-use crate::bundle::{BundleId, Kind};
+use crate::bundle::{Bundle, BundleId, Kind};
 use crate::callable;
 use crate::compare::{Comparer, Comparison, Reason, Status};
 use crate::ends::Ends;
@@ -465,22 +465,25 @@ impl Selector<'_, '_, '_> {
     /// Whether the author says that a difference in this section is harmless.
     /// What is in no list any more: the running system has read it, and goes on with it.
     fn refuse_shorter_lists(&mut self) {
-        let orig = self.comparer.orig;
-        let mut known = referred(orig);
-        let bundles = self.comparer.patched.bundles.iter();
-        known.extend(bundles.filter_map(|(id, _)| self.comparer.twins.orig(id)));
-        for (id, bundle) in orig.bundles.iter().filter(|(id, _)| !known.contains(id)) {
-            let (section, name) = (orig.object.section(bundle.section), orig.name(id));
-            let title = section.name();
-            let for_tools = is_export(title) || is_convenience(title) || is_of_tracing(title);
-            if bundle.kind != Kind::Data || for_tools {
-                continue;
-            }
+        let (orig, twins) = (self.comparer.orig, self.comparer.twins);
+        let is_gone = |(id, bundle): &(BundleId, Bundle)| {
+            bundle.kind == Kind::Data
+                && twins.patched(*id).is_none()
+                && may_be_listed(orig.object.section(bundle.section))
+        };
+        let gone: Vec<(BundleId, Bundle)> = orig.bundles.iter().filter(is_gone).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let referred = referred(orig);
+        for (id, bundle) in gone.into_iter().filter(|(id, _)| !referred.contains(id)) {
+            let section = orig.object.section(bundle.section);
+            let (title, name) = (section.name(), orig.name(id));
             if is_start_list(title) {
                 self.selection.notes.push(format!(
                     "{name} in {title} is gone, but it has run already: what it did stays as it is"
                 ));
-            } else if is_list(section) && !is_thread_local(section) && !self.leave_alone(title) {
+            } else if !self.leave_alone(title) {
                 self.refuse(RefusalCode::ChangedSection, &format!("{name} in {title}"), &format!("it is gone, but the running {} has read this list already: a patch can take nothing out of it", self.comparer.flavour.noun()));
             }
         }
@@ -513,6 +516,13 @@ fn is_convenience(section: &str) -> bool {
         section,
         "_error_injection_whitelist" | "_kprobe_blacklist" | "__bpf_raw_tp_map"
     )
+}
+
+/// Whether what nobody refers to is in a section because a list is made of it.
+fn may_be_listed(section: Section<'_>) -> bool {
+    let name = section.name();
+    let for_tools = || is_export(name) || is_convenience(name) || is_of_tracing(name);
+    (is_start_list(name) || is_list(section)) && !is_thread_local(section) && !for_tools()
 }
 
 /// Whether a section lists what tracing can show: it goes on to, where the code is that it was.
