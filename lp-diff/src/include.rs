@@ -529,7 +529,11 @@ fn may_be_listed(section: Section<'_>) -> bool {
 fn is_of_tracing(section: &str) -> bool {
     matches!(
         section,
-        "_ftrace_events" | "_ftrace_eval_map" | "__syscalls_metadata" | "__tracepoints_ptrs"
+        "_ftrace_events"
+            | "_ftrace_eval_map"
+            | "__syscalls_metadata"
+            | "__tracepoints"
+            | "__tracepoints_ptrs"
     )
 }
 

@@ -219,7 +219,7 @@ impl<'r, 'd> Resolver<'r, 'd> {
             Some(export) if export.owner.is_vmlinux() && is_for_modules(&export.namespace) => {
                 Ok(self.klp_export(name, &export.owner))
             }
-            Some(export) if self.is_call_without_site(name) => {
+            Some(export) if export.owner.is_vmlinux() && self.is_call_without_site(name) => {
                 Ok(self.klp_export(name, &export.owner))
             }
             Some(export) if export.owner.is_vmlinux() => Ok(Reach::Export {

@@ -180,8 +180,8 @@ impl Base<'_> {
             let old = self.record.compiled.get(&one.output)?;
             let mut reads = old.reads.iter().flatten().chain([&one.source]);
             let by_itself = old.object != one.object && !reads.any(|path| changed.contains(path));
-            let source = self.inside(&one.source);
             by_itself.then(|| {
+                let source = self.inside(&one.source);
                 format!("{source} came out another one, though nothing it reads has changed")
             })
         })

@@ -137,7 +137,7 @@ pub struct ChangedConstant {
 }
 
 /// Code from the branch before a constant to the end of the call, or of the jump into a function, that takes it: start and
-/// end offsets of each piece that is run through in one go, in order.
+/// end offsets of each piece between two branches, in order.
 pub type Way = Vec<(u64, u64)>;
 
 /// The architecture of an `e_machine`, if it is one that we know.

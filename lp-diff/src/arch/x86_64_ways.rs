@@ -23,7 +23,7 @@ pub(super) fn from(code: &[u8], block: u64, load: &Instruction, in_register: boo
         left: INSTRUCTIONS,
         ways: Vec::new(),
     };
-    follower.follow(load.next_ip(), block, &Vec::new(), BRANCHES);
+    follower.follow(load.next_ip(), block, Vec::new(), BRANCHES);
     follower.ways
 }
 
@@ -36,7 +36,8 @@ struct Follower<'c> {
 
 impl Follower<'_> {
     /// Goes on at `from`, in a piece that begins at `start`, after other pieces.
-    fn follow(&mut self, from: u64, start: u64, before: &Way, branches: usize) {
+    fn follow(&mut self, from: u64, mut start: u64, before: Way, branches: usize) {
+        let mut way = before;
         let rest = usize::try_from(from)
             .ok()
             .and_then(|at| self.code.get(at..));
@@ -45,18 +46,20 @@ impl Follower<'_> {
                 return;
             };
             self.left = left;
-            let mut way = before.clone();
-            way.push((start, insn.next_ip()));
             match insn.flow_control() {
                 FlowControl::Next if self.sets(&insn) => return,
-                FlowControl::Next => {}
+                FlowControl::Next => continue,
+                _ => way.push((start, insn.next_ip())),
+            }
+            start = insn.next_ip();
+            match insn.flow_control() {
                 FlowControl::Call | FlowControl::IndirectCall => {
                     self.ways.push(way);
                     return;
                 }
                 FlowControl::UnconditionalBranch => {
                     match self.target(&insn).zip(branches.checked_sub(1)) {
-                        Some((target, branches)) => self.follow(target, target, &way, branches),
+                        Some((target, branches)) => self.follow(target, target, way, branches),
                         // Out of the function: a call that does not come back.
                         None => self.ways.push(way),
                     }
@@ -66,7 +69,7 @@ impl Follower<'_> {
                     if let Some((target, branches)) =
                         self.target(&insn).zip(branches.checked_sub(1))
                     {
-                        self.follow(target, target, &way, branches);
+                        self.follow(target, target, way.clone(), branches);
                     }
                 }
                 _ => return,

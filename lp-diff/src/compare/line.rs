@@ -139,7 +139,8 @@ type Line = (String, u64);
 /// Where an instruction is written: in the function itself, in what is inlined there, and so on inwards.
 type Levels = Vec<Line>;
 
-/// The lines of the code from the branch before a call to its end.
+/// The lines of the code that loads a constant, and of that from the branch before the call to its end: what is run between
+/// the two can be of any line.
 struct CallLines {
     /// Of each row of the line table, by its offset in the section. Several can have one: the code is of the last.
     rows: Vec<(u64, Levels)>,
@@ -155,7 +156,9 @@ impl CallLines {
             let line = (lines.file(file)?, u64::from(line));
             Some((offset, levels(debug, (bundle.section, offset), line)))
         };
-        let rows = pieces(bundle, way).flat_map(|(from, to)| {
+        let last_piece = pieces(bundle, way).skip(1).last();
+        let ends = pieces(bundle, way).take(1).chain(last_piece);
+        let rows = ends.flat_map(|(from, to)| {
             let rows = lines.rows(bundle.section, from, to);
             rows.filter_map(move |row| Some((row.offset.max(from), row.line?)))
         });
