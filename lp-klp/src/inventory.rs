@@ -28,6 +28,10 @@ pub struct Inventory {
     /// that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signatures: Option<bool>,
+    /// The loaded modules that are not from the kernel's own tree (`O` in `/sys/module/NAME/taint`): of the others the kernel's
+    /// build-id tells enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<PresentObject>,
     /// Functions with a kprobe, from `/sys/kernel/debug/kprobes/list`; none where that cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kprobes: Option<Vec<String>>,
@@ -46,7 +50,7 @@ pub struct Process {
     pub objects: Vec<PresentObject>,
 }
 
-/// An executable or a library that a process has mapped.
+/// A module that is loaded, or an executable or a library that a process has mapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresentObject {
     /// What patches call it.

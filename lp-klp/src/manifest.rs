@@ -109,7 +109,7 @@ pub struct Object {
     /// Of a process: the soname of the library, or the executable's file name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
-    /// Of a process: the object's build-id, hexadecimal.
+    /// The build-id of the module, library or executable, hexadecimal; empty for vmlinux, whose is in [`Target::build_id`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub build_id: String,
     /// The functions that are replaced.

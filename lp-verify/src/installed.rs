@@ -21,6 +21,8 @@ pub struct Machine {
     pub arch: String,
     /// Build-id of its vmlinux; empty where it is not known.
     pub build_id: String,
+    /// The loaded modules that are not from the kernel's own tree.
+    pub modules: Vec<PresentObject>,
     /// Whether it takes signed modules only.
     pub signatures: Option<bool>,
     /// Functions with a kprobe at their entry.
@@ -50,6 +52,7 @@ impl Installed {
                 release: kernel.release.clone(),
                 arch: kernel.arch.clone(),
                 build_id: kernel.build_id.clone(),
+                modules: inventory.modules.clone(),
                 signatures: inventory.signatures,
                 kprobes: inventory.kprobes.clone(),
                 process: inventory.process.as_ref().map(|it| it.objects.clone()),

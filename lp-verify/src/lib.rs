@@ -7,7 +7,6 @@
 //! | [`patch`] | a patch as far as it is known, whatever it was read from |
 //! | [`installed`] | what is installed: files, an inventory, this machine |
 //! | [`kernel`] | the kernel's own files |
-//! | [`running`] | this machine |
 //! | [`sequence`] | which can follow which, and a way from one to another |
 //! | [`lineage`] | from one cumulative patch to the next |
 //! | [`fleet`] | many machines at once |
@@ -23,5 +22,4 @@ pub mod patch;
 pub mod promise;
 pub mod reader;
 pub mod rules;
-pub mod running;
 pub mod sequence;

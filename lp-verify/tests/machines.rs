@@ -1,18 +1,21 @@
 //! Machines by their inventories: one, many, and this one's files.
 
 use lp_klp::core::KlpFunc;
-use lp_klp::inventory::{FORMAT, InstalledObject, InstalledPatch, Inventory, cut_host};
+use lp_klp::inventory::{
+    FORMAT, InstalledObject, InstalledPatch, Inventory, PresentObject, cut_host,
+};
 use lp_klp::manifest::{self, Callbacks, Function, Manifest, Object, Target};
 use lp_klp::name::Sympos;
 use lp_klp::note;
 use lp_klp::state::KlpState;
+use lp_runtime::kernel::{Host, inventory};
 use lp_verify::finding::{Finding, Severity};
 use lp_verify::fleet;
 use lp_verify::installed::Installed;
 use lp_verify::promise::Promise;
 use lp_verify::reader::Module;
 use lp_verify::reader::tables::{TableObject, Tables};
-use lp_verify::{rules, running};
+use lp_verify::rules;
 use std::fs;
 use std::path::PathBuf;
 
@@ -119,6 +122,7 @@ fn host(name: &str, patches: Vec<InstalledPatch>) -> Inventory {
         kernel: kernel(),
         process: None,
         signatures: Some(false),
+        modules: Vec::new(),
         kprobes: None,
         patches,
     }
@@ -148,6 +152,26 @@ fn another_build_of_the_same_release_is_another_kernel() {
         found(&module(manifest("new", &["f"], &[])), &other),
         [(Severity::Error, Promise::Machine)]
     );
+}
+
+#[test]
+fn a_module_of_another_build_is_another_module() {
+    let mut machine = host("a", vec![]);
+    machine.modules = vec![PresentObject {
+        name: "nf_tables".parse().unwrap(),
+        build_id: "cc".into(),
+    }];
+    let mut of_module = manifest("new", &["f"], &[]);
+    of_module.objects[0].name = "nf_tables".parse().unwrap();
+    for (built_with, findings) in [
+        ("dd", vec![(Severity::Error, Promise::Machine)]),
+        ("cc", vec![]),
+        // A patch of an older lp-build does not say it.
+        ("", vec![]),
+    ] {
+        of_module.objects[0].build_id = built_with.into();
+        assert_eq!(found(&module(of_module.clone()), &machine), findings);
+    }
 }
 
 #[test]
@@ -289,8 +313,12 @@ fn machines_that_differ_in_nothing_that_matters_are_one_group() {
     for (machine, probe) in probed.iter_mut().zip(["g", "h", "f", "h"]) {
         machine.kprobes = Some(vec![probe.into()]);
     }
+    probed[0].modules = vec![PresentObject {
+        name: "zfs".parse().unwrap(),
+        build_id: "aa".into(),
+    }];
     let lines: Vec<String> = probed.iter().map(|it| it.to_line().unwrap()).collect();
-    // Only the probe at the patched function is told of.
+    // Only the probe at the patched function is told of, and no module that is not patched.
     assert_eq!(
         groups(&new, &lines.join("\n")),
         [(true, 3, "a b d".into()), (true, 1, "c".into())]
@@ -357,7 +385,7 @@ fn this_machines_files_are_read() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     };
-    assert!(running::inventory(root.path()).is_err());
+    assert!(inventory(&Host::at(root.path())).is_err());
     write("proc/sys/kernel/osrelease", b"6.1.0-53-cloud-amd64\n");
     write("sys/kernel/livepatch/old/enabled", b"1\n");
     write("sys/kernel/livepatch/old/transition", b"0\n");
@@ -367,7 +395,22 @@ fn this_machines_files_are_read() {
         "sys/module/old/notes/.note.livepatch",
         &note::encode(&told).unwrap(),
     );
-    let inventory = running::inventory(root.path()).unwrap();
-    assert_eq!(inventory.kernel.release, RELEASE);
-    assert_eq!(inventory.patches, [installed("old", &["f"], Some(told))]);
+    // Of the kernel's own modules its build-id tells enough.
+    write("sys/module/till/taint", b"OE\n");
+    let build_id = [
+        4, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, b'G', b'N', b'U', 0, 0xa, 0xb,
+    ];
+    write("sys/module/till/notes/.note.gnu.build-id", &build_id);
+    write("sys/module/nf_tables/taint", b"\n");
+    write("sys/module/kernel/parameters/panic", b"0\n");
+    let read = inventory(&Host::at(root.path())).unwrap();
+    assert_eq!(read.kernel.release, RELEASE);
+    assert_eq!(read.patches, [installed("old", &["f"], Some(told))]);
+    assert_eq!(
+        read.modules,
+        [PresentObject {
+            name: "till".parse().unwrap(),
+            build_id: "0a0b".into()
+        }]
+    );
 }

@@ -8,6 +8,7 @@
 //! without-debug-package = true   # built with no more than the kernel that boots, too: the same module must come of it
 //! modules = ["nf_tables"]    # kernel modules to insert first; what they need comes along
 //! module-source = "module"   # a folder here with modules of the case's own, built and inserted; the patch is to it
+//! inserted-source = "other"  # another build of those, which is inserted in their place
 //! setup = ["mkdir /tmp/x"]   # shell commands after that
 //! allow-log = ["WARNING: CPU"]   # texts of kernel log lines that the case provokes on purpose
 //!
@@ -59,6 +60,8 @@ pub(crate) struct Guest {
     pub(crate) modules: Vec<String>,
     /// The folder in the case's with the source of modules of its own, which the patch is one of.
     pub(crate) module_source: Option<String>,
+    /// The folder with the source of those that the guest gets in their place.
+    pub(crate) inserted_source: Option<String>,
     #[serde(default)]
     pub(crate) setup: Vec<String>,
     #[serde(default)]

@@ -165,24 +165,25 @@ fn made(
 ) -> Result<(Patches, Vec<PathBuf>, String)> {
     let one = |patch| Patches::from([(case.name.clone(), patch)]);
     if let Some(folder) = &args.built {
-        let outside = Outside::of(case, build)?.map(|outside| outside.modules);
+        let outside = Outside::of(case, build)?.map(|outside| outside.inserted);
         let patches = one(built(folder, case));
         return Ok((patches, outside.unwrap_or_default(), String::new()));
     }
     if !case.is_sequence() {
         let order = order(case, build)?;
-        let outside = order.outside.clone().map(|outside| outside.modules);
+        let outside = order.outside.clone().map(|outside| outside.inserted);
         let patch = match case.guest.without_debug_package {
             true => build.build_without_debug_package(order)?,
             false => build.build(&order)?,
         };
         return Ok((one(patch), outside.unwrap_or_default(), String::new()));
     }
-    let patches = sequence::build(build, case)?;
+    let outside = Outside::of(case, build)?;
+    let patches = sequence::build(build, case, outside.as_ref())?;
     let (yes, no) = sequence::verify(&tools::lp_verify()?, build.kernel, case, &patches)?;
     Ok((
         patches,
-        Vec::new(),
+        outside.map(|outside| outside.inserted).unwrap_or_default(),
         format!(", lp-verify said yes to {yes} loads and no to {no}"),
     ))
 }

@@ -51,8 +51,10 @@ pub(crate) struct Order {
 pub(crate) struct Outside {
     /// Their source.
     pub(crate) source: PathBuf,
-    /// They, as they are installed.
+    /// They, as lp-build is given them.
     pub(crate) modules: Vec<PathBuf>,
+    /// They, as they are inserted.
+    pub(crate) inserted: Vec<PathBuf>,
 }
 
 impl Outside {
@@ -63,27 +65,44 @@ impl Outside {
         };
         let source = case.folder.join(name);
         let place = build.folder().join(format!("{}-module", case.name));
-        if place.exists() {
-            fs::remove_dir_all(&place).with_context(|| format!("remove {}", place.display()))?;
-        }
-        fs::create_dir_all(&place).with_context(|| format!("create {}", place.display()))?;
-        for file in fs::read_dir(&source).with_context(|| format!("read {}", source.display()))? {
-            let file = file?.path();
-            let copy = place.join(file.file_name().unwrap_or_default());
-            fs::copy(&file, &copy).with_context(|| format!("copy {}", file.display()))?;
-        }
-        kbuild::build(build.kernel, &place)?;
-        let mut modules = Vec::new();
-        for file in fs::read_dir(&place)? {
-            let file = file?.path();
-            if file.extension().is_some_and(|extension| extension == "ko") {
-                modules.push(file);
+        let modules = modules(build.kernel, &source, &place)?;
+        let inserted = match &case.guest.inserted_source {
+            Some(name) => {
+                let place = build.folder().join(format!("{}-inserted", case.name));
+                self::modules(build.kernel, &case.folder.join(name), &place)?
             }
-        }
-        modules.sort();
-        ensure!(!modules.is_empty(), "{} builds no module", source.display());
-        Ok(Some(Self { source, modules }))
+            None => modules.clone(),
+        };
+        Ok(Some(Self {
+            source,
+            modules,
+            inserted,
+        }))
     }
+}
+
+/// Builds the modules of a folder in a copy of it.
+fn modules(kernel: &Installed, source: &Path, place: &Path) -> Result<Vec<PathBuf>> {
+    if place.exists() {
+        fs::remove_dir_all(place).with_context(|| format!("remove {}", place.display()))?;
+    }
+    fs::create_dir_all(place).with_context(|| format!("create {}", place.display()))?;
+    for file in fs::read_dir(source).with_context(|| format!("read {}", source.display()))? {
+        let file = file?.path();
+        let copy = place.join(file.file_name().unwrap_or_default());
+        fs::copy(&file, &copy).with_context(|| format!("copy {}", file.display()))?;
+    }
+    kbuild::build(kernel, place)?;
+    let mut modules = Vec::new();
+    for file in fs::read_dir(place)? {
+        let file = file?.path();
+        if file.extension().is_some_and(|extension| extension == "ko") {
+            modules.push(file);
+        }
+    }
+    modules.sort();
+    ensure!(!modules.is_empty(), "{} builds no module", source.display());
+    Ok(modules)
 }
 
 impl Order {

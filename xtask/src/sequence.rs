@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::case::Case;
 use crate::command;
 use crate::kernels::Installed;
-use crate::patch_build::{Order, PatchBuild, describes};
+use crate::patch_build::{Order, Outside, PatchBuild, describes};
 
 /// One of the patches.
 #[derive(Debug, Deserialize)]
@@ -88,7 +88,11 @@ impl Step {
 }
 
 /// Builds a case's patches; the modules by the patch's name, without those that had to be refused.
-pub(crate) fn build(build: &PatchBuild<'_>, case: &Case) -> Result<BTreeMap<String, PathBuf>> {
+pub(crate) fn build(
+    build: &PatchBuild<'_>,
+    case: &Case,
+    outside: Option<&Outside>,
+) -> Result<BTreeMap<String, PathBuf>> {
     let mut modules: BTreeMap<String, PathBuf> = BTreeMap::new();
     for patch in &case.guest.patches {
         let folder = case
@@ -104,7 +108,7 @@ pub(crate) fn build(build: &PatchBuild<'_>, case: &Case) -> Result<BTreeMap<Stri
             previous: previous.transpose()?,
             reverts: patch.revert.clone(),
             warning: patch.warning.clone(),
-            outside: None,
+            outside: outside.cloned(),
             image: None,
         }
         .with_module(&patch.name)?;

@@ -152,7 +152,7 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         return Ok(Verdict::Same);
     }
     let parts = progress.step("describing the patch", || {
-        assemble::parts(options, &inputs, judged, &targets)
+        assemble::parts(options, &inputs, judged, &targets, report)
     })?;
     let folder = scratch.folder("module")?;
     let built = module::build(

@@ -11,8 +11,8 @@ use std::fmt::Write;
 const NAME: &str = "livepatch-main.c";
 const TEMPLATE: &str = include_str!("../../../templates/livepatch-main.c.j2");
 
-/// What the source may include, by name: the author's header and the code that keeps states.
-pub const HEADERS: [(&str, &str); 2] = [
+/// What the source may include, by name: the author's header, the code that keeps states, and what tells a module's builds apart.
+pub const HEADERS: [(&str, &str); 3] = [
     (
         "livepatch.h",
         include_str!("../../../templates/livepatch.h"),
@@ -20,6 +20,10 @@ pub const HEADERS: [(&str, &str); 2] = [
     (
         "livepatch-state.h",
         include_str!("../../../templates/livepatch-state.h"),
+    ),
+    (
+        "livepatch-build-id.h",
+        include_str!("../../../templates/livepatch-build-id.h"),
     ),
 ];
 
@@ -58,6 +62,8 @@ pub struct Object {
     pub callbacks: Vec<Callback>,
     /// Whether its callbacks keep the states as well: of one object at most.
     pub keeps_states: bool,
+    /// The bytes of a module's build-id: its `pre_patch` lets no other build of that name be patched. Empty where there is none.
+    pub build_id: Vec<u8>,
 }
 
 /// A callback.
@@ -96,6 +102,7 @@ struct Filling<'a> {
     #[serde(flatten)]
     tables: &'a Tables,
     keeps_states: bool,
+    checks_builds: bool,
     note_section: &'static str,
     note_align: usize,
     note_lines: Vec<String>,
@@ -112,6 +119,10 @@ pub fn render(tables: &Tables) -> Result<String> {
     let context = Filling {
         tables,
         keeps_states: tables.objects.iter().any(|object| object.keeps_states),
+        checks_builds: tables
+            .objects
+            .iter()
+            .any(|object| !object.build_id.is_empty()),
         note_section: lp_klp::note::NOTE_SECTION,
         note_align: lp_klp::note::NOTE_ALIGN,
         note_lines: tables

@@ -24,6 +24,7 @@ fn tables() -> Tables {
                 ],
                 callbacks: vec![],
                 keeps_states: false,
+                build_id: vec![],
             },
             Object {
                 name: Some("nf_tables".into()),
@@ -33,6 +34,7 @@ fn tables() -> Tables {
                     callback(Moment::PostUnpatch, "__lp_new.y.give"),
                 ],
                 keeps_states: false,
+                build_id: vec![0xab, 7],
             },
         ],
         states: vec![State {
@@ -59,7 +61,9 @@ fn every_object_function_and_state_has_its_entry() {
         "\t\t.name = \"nf_tables\",\n\t\t.funcs = funcs_1,",
         "int pre_patch_1(struct klp_object *) __asm__(\"__lp_new.y.take\");\nvoid post_unpatch_1(",
         "\t\t.funcs = funcs_0,\n\t},",
-        "\t\t.callbacks = {\n\t\t\t.pre_patch = pre_patch_1,\n\t\t\t.post_unpatch = post_unpatch_1,\n\t\t},\n\t},",
+        "static const u8 build_id_1[] = { 171, 7 };",
+        "\tif (!ret)\n\t\tret = pre_patch_1(obj);\n\treturn ret;",
+        "\t\t.callbacks = {\n\t\t\t.pre_patch = build_pre_patch_1,\n\t\t\t.post_unpatch = post_unpatch_1,\n\t\t},\n\t},",
         "\t{ .id = 5UL, .version = 2U },\n\t{ }",
         "\t.states = states,\n\t.replace = false,",
         "MODULE_INFO(livepatch, \"Y\");",

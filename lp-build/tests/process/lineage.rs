@@ -115,6 +115,7 @@ fn a_patch_is_checked_against_a_process() {
                 }],
             }),
             signatures: None,
+            modules: Vec::new(),
             kprobes: None,
             patches,
         })
@@ -167,6 +168,7 @@ fn inventory() -> Inventory {
         },
         process: None,
         signatures: None,
+        modules: Vec::new(),
         kprobes: None,
         patches: Vec::new(),
     }

@@ -44,6 +44,11 @@ pub fn advice(
 ) -> Option<String> {
     let said = |text: &str| log.iter().any(|line| line.contains(text));
     let text = match (operation, errno) {
+        (Operation::Load, _) if said("is not the build that this patch was made for") => {
+            "a module of this machine is another build than the one the patch was built with (see the log line): build the \
+             patch with the module as it is here"
+                .into()
+        }
         (Operation::Load, _) if said("pre-patch callback failed") => {
             "the patch's own pre_patch callback said no: its log lines or its author say why"
                 .into()

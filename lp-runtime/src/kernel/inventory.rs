@@ -4,9 +4,10 @@
 //! shows functions alone.
 
 use std::fs;
+use std::path::Path;
 
 use lp_klp::core::KlpFunc;
-use lp_klp::inventory::{FORMAT, InstalledObject, InstalledPatch, Inventory};
+use lp_klp::inventory::{FORMAT, InstalledObject, InstalledPatch, Inventory, PresentObject};
 use lp_klp::manifest::{Manifest, Target, TargetKind};
 use lp_klp::name::Sympos;
 use lp_klp::note;
@@ -27,12 +28,13 @@ pub fn inventory(host: &Host) -> Result<Inventory, Error> {
         kernel: Target {
             kind: TargetKind::Kernel,
             release: host.release().unwrap_or_default(),
-            build_id: build_id(host).unwrap_or_default(),
+            build_id: build_id(&host.root().join("sys/kernel/notes")).unwrap_or_default(),
             arch: std::env::consts::ARCH.to_owned(),
         },
         process: None,
         signatures: text(host, "sys/module/module/parameters/sig_enforce")
             .map(|value| value == "Y"),
+        modules: modules(host),
         kprobes: kprobes(host),
         patches: patches.iter().map(|patch| installed(host, patch)).collect(),
     })
@@ -43,9 +45,27 @@ fn text(host: &Host, path: &str) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// `/sys/kernel/notes` holds the notes of vmlinux, its build-id (owner `GNU`, type 3) among them.
-fn build_id(host: &Host) -> Option<String> {
-    let notes = fs::read(host.root().join("sys/kernel/notes")).ok()?;
+/// Those that are not from the kernel's tree, by name. One that goes away meanwhile is just gone.
+fn modules(host: &Host) -> Vec<PresentObject> {
+    let folders = fs::read_dir(host.root().join("sys/module"));
+    let names = folders.into_iter().flatten().flatten();
+    let outside = names.filter_map(|folder| {
+        let taint = fs::read_to_string(folder.path().join("taint")).ok()?;
+        let note = folder.path().join("notes/.note.gnu.build-id");
+        Some(PresentObject {
+            name: folder.file_name().to_str()?.parse().ok()?,
+            build_id: build_id(&note).unwrap_or_default(),
+        })
+        .filter(|_| taint.contains('O'))
+    });
+    let mut modules: Vec<PresentObject> = outside.collect();
+    modules.sort_by(|a, b| a.name.cmp(&b.name));
+    modules
+}
+
+/// The build-id (owner `GNU`, type 3) among the notes that a file has.
+fn build_id(file: &Path) -> Option<String> {
+    let notes = fs::read(file).ok()?;
     let id = note::find(&notes, "GNU", 3)?;
     Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }

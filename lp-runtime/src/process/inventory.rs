@@ -73,6 +73,7 @@ impl Process {
                 objects: present.collect(),
             }),
             signatures: None,
+            modules: Vec::new(),
             kprobes: None,
             patches: installed.collect(),
         })

@@ -2,11 +2,11 @@
 
 use super::options::Common;
 use anyhow::{Context, Result, bail};
+use lp_runtime::kernel::{self, Host};
 use lp_verify::installed::Installed;
 use lp_verify::kernel::{Kernel, Modules};
 use lp_verify::reader::Module;
 use lp_verify::reader::layout::Layout;
-use lp_verify::running;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ fn inventory(path: &Path) -> Result<Installed> {
 }
 
 pub(super) fn this_machine() -> Result<Installed> {
-    let inventory = running::inventory(Path::new("/")).context(
+    let inventory = kernel::inventory(&Host::running()).context(
         "cannot read what this machine has installed (/sys/kernel/livepatch): say it with --installed, or --nothing-installed",
     )?;
     Ok(Installed::of_inventory(&inventory))

@@ -12,6 +12,7 @@ use crate::reader::Module;
 use crate::rules;
 use lines::{Block, Blocks, Common, Kind};
 use lp_klp::inventory::Inventory;
+use lp_klp::name::ObjName;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -76,6 +77,8 @@ struct Judging<'k> {
     kernel: Option<&'k Kernel>,
     /// The names of the functions that it redirects: a probe elsewhere is nothing to it.
     functions: HashSet<String>,
+    /// The names of its objects: another module is nothing to it, either.
+    objects: HashSet<ObjName>,
     /// Lines without their hosts that were parsed, and what they say.
     lines: HashMap<Digest, Digest>,
     /// What was judged, and the group that it is in.
@@ -101,6 +104,12 @@ impl<'k> Judging<'k> {
         Self {
             new,
             kernel,
+            objects: new
+                .manifest
+                .iter()
+                .flat_map(|manifest| &manifest.objects)
+                .map(|object| object.name.clone())
+                .collect(),
             functions: functions.into_iter().map(|(_, name, _)| name).collect(),
             lines: HashMap::new(),
             judged: HashMap::new(),
@@ -161,6 +170,9 @@ impl<'k> Judging<'k> {
         if let Some(probes) = &mut common.kprobes {
             probes.retain(|probe| self.functions.contains(probe));
         }
+        common
+            .modules
+            .retain(|module| self.objects.contains(&module.name));
         *blake3::hash(common.to_line().unwrap_or_default().as_bytes()).as_bytes()
     }
 

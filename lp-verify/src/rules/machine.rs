@@ -25,6 +25,7 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
         return vec![Finding::new(Machine, patch.place, message)];
     }
     let mut findings = present(new, machine);
+    findings.extend(other_builds(new, machine));
     let mut find = |promise, message: String| {
         findings.push(Finding::new(promise, patch.place.clone(), message))
     };
@@ -62,6 +63,24 @@ pub fn check(new: &Module, installed: &Installed) -> Vec<Finding> {
         find(Machine, "the machine takes signed modules only and this one has no signature: sign it with scripts/sign-file".to_owned());
     }
     findings
+}
+
+/// Are the machine's modules those that the patch was built with? Its `pre_patch` would refuse them.
+fn other_builds(new: &Module, machine: &Running) -> Vec<Finding> {
+    let objects = new.manifest.iter().flat_map(|manifest| &manifest.objects);
+    let judge = |object: &Object| {
+        let mut loaded = machine.modules.iter();
+        let found = loaded.find(|found| found.name == object.name)?;
+        let known = !object.build_id.is_empty() && !found.build_id.is_empty();
+        (known && found.build_id != object.build_id).then(|| {
+            let message = format!(
+                "it was built with a module {} with build-id {}, the machine has {}: build it with that",
+                object.name, object.build_id, found.build_id
+            );
+            Finding::new(Machine, object.name.as_str(), message)
+        })
+    };
+    objects.filter_map(judge).collect()
 }
 
 /// Is what the patch was built for what the process has mapped?

@@ -8,13 +8,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use lp_runtime::kernel::{self, Host};
 use lp_verify::finding::Finding;
 use lp_verify::installed::{Installed, Machine};
 use lp_verify::kernel::{Kernel, Modules};
 use lp_verify::patch::Patch;
 use lp_verify::reader::Module;
 use lp_verify::reader::layout::Layout;
-use lp_verify::{rules, running};
+use lp_verify::rules;
 
 use super::binary;
 use super::model::Model;
@@ -40,7 +41,7 @@ pub struct Verdicts {
 impl Verifier {
     /// Reads the kernel's file; the modules that are patched are in `folder`.
     pub fn open(vmlinux: &Path, folder: &Path) -> Result<Self> {
-        let installed = running::inventory(Path::new("/")).context("read what is installed")?;
+        let installed = kernel::inventory(&Host::running()).context("read what is installed")?;
         Ok(Self {
             kernel: Kernel {
                 modules: Some(Modules::open(folder).with_context(|| folder.display().to_string())?),
@@ -97,7 +98,7 @@ impl Verifier {
             .iter()
             .all(|(place, _)| pool.get(*place).is_some_and(|entry| entry.note))
         {
-            let here = running::inventory(Path::new("/")).context("read what is installed")?;
+            let here = kernel::inventory(&Host::running()).context("read what is installed")?;
             errors.push((
                 "this machine",
                 self.errors(&new, &Installed::of_inventory(&here)),

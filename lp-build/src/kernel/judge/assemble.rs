@@ -2,6 +2,7 @@
 
 use super::states::States;
 use crate::kernel::inputs::Inputs;
+use crate::kernel::running::find::{self, KernelFiles};
 use crate::kernel::running::image::{self, OldCode};
 use crate::kernel::running::target::Targets;
 use crate::module::Parts;
@@ -16,6 +17,12 @@ use lp_klp::manifest::{self, Manifest};
 use lp_klp::name::{ObjName, Sympos};
 use lp_klp::note;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Build-ids of modules.
+type Builds = BTreeMap<ObjName, Vec<u8>>;
+
+/// What a module's `pre_patch` calls first, of `templates/livepatch-build-id.h`.
+const CHECK_BUILD_ID: &str = "lp_check_build_id";
 
 /// Fills the report with what the units come to.
 pub fn summarize(identity: &Identity, judged: &[Judged], report: &mut Report) {
@@ -34,6 +41,7 @@ pub fn parts(
     inputs: &Inputs,
     judged: Vec<Judged>,
     targets: &Targets,
+    report: &mut Report,
 ) -> Result<Parts> {
     let identity = &options.asked.identity;
     let mut objects: BTreeMap<ObjName, Vec<Func>> = BTreeMap::new();
@@ -63,12 +71,13 @@ pub fn parts(
     if !states.is_empty() {
         objects.entry(ObjName::vmlinux()).or_default();
     }
+    let builds = builds(&inputs.files, objects.keys(), report)?;
     let manifest = manifest(
         options,
         inputs,
         (&objects, &callbacks, &states),
         &judged,
-        targets,
+        (targets, &builds),
     )?;
     let namespaces: BTreeSet<String> = judged
         .iter()
@@ -78,7 +87,7 @@ pub fn parts(
         tool: manifest.tool.clone(),
         objects: objects
             .into_iter()
-            .map(|object| table(object, &callbacks, &states))
+            .map(|object| table(object, &callbacks, &states, &builds))
             .collect(),
         states: identity
             .states
@@ -104,7 +113,12 @@ pub fn parts(
     })
 }
 
-fn table((name, funcs): (ObjName, Vec<Func>), callbacks: &Callbacks, states: &States) -> Object {
+fn table(
+    (name, funcs): (ObjName, Vec<Func>),
+    callbacks: &Callbacks,
+    states: &States,
+    builds: &Builds,
+) -> Object {
     let callback = |(kind, found): (_, &Found)| Callback {
         kind,
         alias: found.alias.clone(),
@@ -112,9 +126,35 @@ fn table((name, funcs): (ObjName, Vec<Func>), callbacks: &Callbacks, states: &St
     Object {
         callbacks: callbacks.of(&name).map(callback).collect(),
         keeps_states: name.is_vmlinux() && !states.is_empty(),
+        build_id: builds.get(&name).cloned().unwrap_or_default(),
         name: (!name.is_vmlinux()).then(|| name.to_string()),
         funcs,
     }
+}
+
+/// The build-ids of the patch's modules, of those that have one.
+///
+/// A vmlinux needs none here: one of another build has another version magic, or `lp-verify` tells by its build-id.
+fn builds<'n>(
+    files: &KernelFiles,
+    objects: impl Iterator<Item = &'n ObjName>,
+    report: &mut Report,
+) -> Result<Builds> {
+    let mut builds = Builds::new();
+    for name in objects.filter(|name| !name.is_vmlinux()) {
+        // A module that is merely called need not be here.
+        let id = match find::module(files, name) {
+            Ok(path) => image::build_id(&path)?,
+            Err(_) => Vec::new(),
+        };
+        match id.is_empty() {
+            true => report.notes.push(format!(
+                "the build-id of {name} is not known: the patch takes any module of that name for the one it was made for"
+            )),
+            false => drop(builds.insert(name.clone(), id)),
+        }
+    }
+    Ok(builds)
 }
 
 fn manifest(
@@ -122,7 +162,7 @@ fn manifest(
     inputs: &Inputs,
     (objects, callbacks, states): (&BTreeMap<ObjName, Vec<Func>>, &Callbacks, &States),
     judged: &[Judged],
-    targets: &Targets,
+    (targets, builds): (&Targets, &Builds),
 ) -> Result<Manifest> {
     let described = |(name, funcs): (&ObjName, &Vec<Func>)| {
         let units: Vec<&Judged> = judged.iter().filter(|unit| unit.object == *name).collect();
@@ -130,7 +170,8 @@ fn manifest(
         if name.is_vmlinux() {
             callbacks = states.callbacks(callbacks);
         }
-        described((name, funcs, callbacks), &units, targets)
+        let build_id = builds.get(name).map_or(&[][..], Vec::as_slice);
+        described((name, funcs, callbacks), build_id, &units, targets)
     };
     let target = manifest::Target {
         kind: manifest::TargetKind::Kernel,
@@ -144,7 +185,8 @@ fn manifest(
 }
 
 fn described(
-    (name, funcs, callbacks): (&ObjName, &[Func], manifest::Callbacks),
+    (name, funcs, mut callbacks): (&ObjName, &[Func], manifest::Callbacks),
+    build_id: &[u8],
     units: &[&Judged],
     targets: &Targets,
 ) -> Result<manifest::Object> {
@@ -174,10 +216,14 @@ fn described(
             old_hash: old.hash,
         }
     };
+    if !build_id.is_empty() {
+        let check = || CHECK_BUILD_ID.to_owned();
+        callbacks.pre_patch.get_or_insert_with(check);
+    }
     Ok(manifest::Object {
         name: name.clone(),
         file: String::new(),
-        build_id: String::new(),
+        build_id: image::hex(build_id),
         functions: keys.iter().map(function).collect(),
         callbacks,
     })

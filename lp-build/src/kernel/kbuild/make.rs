@@ -4,9 +4,13 @@
 //! than the kernel's, and a build inside another make would fight over its job server.
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::Access;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 /// Every function and datum in a section of its own: what lp-diff takes apart. It changes no instruction.
 pub const SECTION_FLAGS: &str = "KCFLAGS=-ffunction-sections -fdata-sections";
@@ -25,8 +29,8 @@ const KEPT: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"];
 
 /// A command that sees nothing of the person's environment but what finding programs needs.
 pub fn hermetic(program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear().stdin(Stdio::null());
+    let mut command = Command::new(resolved(program));
+    command.arg0(program).env_clear().stdin(Stdio::null());
     let kept = KEPT
         .iter()
         .filter_map(|name| Some((*name, std::env::var_os(name)?)));
@@ -38,6 +42,26 @@ pub fn hermetic(program: &str) -> Command {
         ("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970"),
     ]);
     command
+}
+
+/// Where a program is. With a bare name and an environment of its own, the standard library forks instead of calling
+/// `posix_spawn`, and that copies the page tables of all our memory: a tenth of the time where a header brings 1,500 files.
+fn resolved(program: &str) -> Cow<'_, OsStr> {
+    static PLACES: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .filter(|place| place.is_absolute())
+            .collect()
+    });
+    if program.contains('/') {
+        return Cow::Borrowed(program.as_ref());
+    }
+    let mut found = PLACES.iter().map(|place| place.join(program));
+    // What is not found is told by whoever runs it.
+    match found.find(|file| rustix::fs::access(file, Access::EXEC_OK).is_ok() && file.is_file()) {
+        Some(file) => Cow::Owned(file.into_os_string()),
+        None => Cow::Borrowed(program.as_ref()),
+    }
 }
 
 /// The kernel's build in a tree with its products elsewhere.

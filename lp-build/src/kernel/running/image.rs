@@ -43,6 +43,14 @@ pub(super) fn parse<'a, R: ReadRef<'a>>(data: R, path: &Path) -> Result<object::
         .with_context(|| format!("{} is not an ELF file, or it is damaged", path.display()))
 }
 
+/// The GNU build-id of a vmlinux or a module, empty if there is none.
+pub fn build_id(path: &Path) -> Result<Vec<u8>> {
+    let cache = open(path)?;
+    let file = parse(&cache, path)?;
+    let id = file.build_id().ok().flatten();
+    Ok(id.unwrap_or_default().to_vec())
+}
+
 /// Reads banner and build-id of a vmlinux.
 pub fn read(path: &Path) -> Result<Image> {
     let cache = open(path)?;
@@ -172,6 +180,7 @@ fn hash<'a, R: ReadRef<'a>>(file: &object::File<'a, R>, place: Place) -> Result<
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
