@@ -355,6 +355,9 @@ pub struct KernelArgs {
     /// Say what would be compiled and about how long that takes, and stop before it
     #[arg(long)]
     pub dry_run: bool,
+    /// Compile what changed headers reach even where the changed sources are refused already, to know of everything in the way
+    #[arg(long, short)]
+    pub keep_going: bool,
 }
 
 /// Who reads the result.

@@ -98,6 +98,8 @@ pub struct Options {
     pub html: Option<PathBuf>,
     /// Whether to stop before anything is compiled.
     pub dry_run: bool,
+    /// Whether to look at what changed headers reach even where the patch is refused already.
+    pub keep_going: bool,
 }
 
 impl Asked {
@@ -180,6 +182,7 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         launcher: args.launcher,
         html: args.html,
         dry_run: args.dry_run,
+        keep_going: args.keep_going,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Every phase is a file and borrows the earlier ones' results. What cannot be patched is collected and said at the
 //! end of the phase that finds it; only a whole module is ever written, by a rename.
 
+mod all;
 pub mod arch;
 pub mod changed;
 pub mod compile;
@@ -17,22 +18,16 @@ use crate::cache::{Cache, Scratch};
 use crate::module;
 use crate::module::kbuild::Unresolved;
 use crate::options::Options;
-use crate::patch::judged::Judged;
 use crate::patch::publish::publish;
 use crate::patch::refuse::{refuse, refuse_lineage, warn};
 use crate::patch::summary;
-use crate::progress::{Count, Progress, minutes, say};
+use crate::progress::{Progress, say};
 use crate::report::{RefusalReport, Report, Verdict};
 use crate::tree::walk;
 use anyhow::Result;
 use changed::generated;
 use changed::kconfig;
 use changed::{Changed, Sources};
-use compile::header;
-use compile::objects;
-use compile::objects::Objects;
-use compile::pairs;
-use compile::pairs::{Pair, Workshop};
 use inputs::Inputs;
 use judge::assemble;
 use judge::review;
@@ -41,19 +36,8 @@ use kbuild::key;
 use kbuild::make::Make;
 use kbuild::prepare;
 use kbuild::prepare::Prepared;
-use lp_klp::name::ObjName;
-use rayon::prelude::*;
-use running::target;
-use running::target::Targets;
-use std::collections::BTreeSet;
-use std::sync::Mutex;
 use units::Units;
 use units::external;
-
-/// How long a file takes in both trees on one processor, before anything of a run is measured.
-const SECONDS: f64 = 2.5;
-/// The same for a file that a header reaches: of ten, nine are only preprocessed.
-const SECONDS_REACHED: f64 = 1.0;
 
 /// Builds the patch that the options describe; what is found on the way goes into the report.
 pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Result<Verdict> {
@@ -127,10 +111,10 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         });
     };
     if options.dry_run {
-        report.plan = Some(units.plan(seconds(&units)));
+        report.plan = Some(units.plan(all::seconds(&units.units)));
         return Ok(Verdict::Planned);
     }
-    let (judged, targets) = judge_all(&road, &sources, &units, report)?;
+    let (judged, targets) = all::judge(&road, &sources, &units, report)?;
     assemble::summarize(&options.asked.identity, &judged, report);
     if let Some(html) = &options.html {
         let page = review::page(options, &judged, (inputs.root(), &changed.patched))?;
@@ -280,87 +264,6 @@ fn check_generated(
     });
     report.refusals.extend(refusals);
     Ok(())
-}
-
-/// About how long all files take on this machine.
-fn seconds(units: &Units) -> f64 {
-    let own = units.units.iter().filter(|unit| unit.through.is_none());
-    let own = own.count().min(units.count());
-    let reached = units.count() - own;
-    let all = own as f64 * SECONDS + reached as f64 * SECONDS_REACHED;
-    all / rayon::current_num_threads() as f64
-}
-
-/// Compiles and judges what the sources end up in.
-fn judge_all(
-    road: &Road<'_>,
-    sources: &Sources,
-    units: &Units,
-    report: &mut Report,
-) -> Result<(Vec<Judged>, Targets)> {
-    let Road {
-        inputs,
-        changed,
-        scratch,
-        progress,
-        ..
-    } = road;
-    let files = units.count();
-    if !sources.headers.is_empty() && inputs.module.is_none() {
-        say(format_args!(
-            "           {files} files of this kernel may see the change, about {} to compile",
-            minutes(seconds(units))
-        ));
-    }
-    open_detours(road, units)?;
-    let kept = road.cache.objects();
-    objects::evict(&kept, objects::LIMIT);
-    let shop = Workshop {
-        make: road.make,
-        orig: scratch.folder("orig")?,
-        patched: scratch.folder("new")?,
-        copy: scratch.folder("copies")?.join("build"),
-        copying: Mutex::new(false),
-        include: header::provide(scratch)?,
-        count: Count::of(files),
-        launcher: road.options.launcher.clone(),
-        named: inputs.module.clone(),
-        objects: Objects::new(kept.clone(), &road.prepared.key, header::TEXT),
-        names: objects::names(changed),
-    };
-    // What a header reaches is mostly dropped: only what stays has its module opened.
-    let own = units.units.iter().filter(|unit| unit.through.is_none());
-    let own: BTreeSet<&ObjName> = own.map(|unit| &unit.object).collect();
-    let ((pairs, refusals), targets) = progress.step("compiling both trees", || {
-        rayon::join(
-            || {
-                rayon::join(
-                    || pairs::compile(&units.units, inputs, changed, &shop),
-                    || pairs::probe(&units.probes, inputs, changed, &shop),
-                )
-            },
-            || target::open(&inputs.files, own),
-        )
-    });
-    report.refusals.extend(refusals);
-    let (pairs, mut targets) = (pairs?, targets?);
-    let names = pairs.iter().map(|pair| &pair.unit.object).collect();
-    let judged = progress.step("comparing with the running kernel", || {
-        targets.add(&inputs.files, names)?;
-        let judge = |pair: &Pair| -> Result<Option<Judged>> {
-            let judged = judge::judge(pair, &targets, road.options)?;
-            Ok((!judge::is_noise(&judged, pair)).then_some(judged))
-        };
-        pairs.par_iter().map(judge).collect::<Result<Vec<_>>>()
-    })?;
-    let judged: Vec<Judged> = judged.into_iter().flatten().collect();
-    if !sources.headers.is_empty() && inputs.module.is_none() {
-        report.notes.push(format!(
-            "{files} files of this kernel may see the changed headers, the code of {} differs",
-            judged.len()
-        ));
-    }
-    Ok((judged, targets))
 }
 
 /// Keeps the commands of all units inside the patched tree where that is made of links.

@@ -33,6 +33,16 @@ pub fn refuse(asked: &Asked, judged: &[Judged], report: &mut Report, progress: &
     !report.refusals.is_empty()
 }
 
+/// Whether anything that was judged stands in the way.
+pub fn is_refused(asked: &Asked, judged: &[Judged]) -> bool {
+    let stands = |unit: &Judged| {
+        !unit.report.refusals.is_empty()
+            || !unit.sealed.is_empty()
+            || !asked.allow_mismatch && !unit.unproven.is_empty()
+    };
+    judged.iter().any(stands)
+}
+
 /// Whether the patch may not follow the one that it shall; how it follows goes into the report.
 ///
 /// # Errors

@@ -129,9 +129,58 @@ fn what_uses_one_of_them_is_one_of_them() {
 }
 
 #[test]
+fn what_a_condition_decides_is_used_by_its_name() {
+    let end = "int stays";
+    let added = |text: &str| changed(end, &format!("{text}\n{end}"));
+    let by_config = "#ifdef CONFIG_Y\n#define FRESH 1\n#else\nint other(void);\n#endif";
+    assert_eq!(added(by_config), by(&["FRESH", "other"]));
+    assert_eq!(
+        changed("#ifdef CONFIG_X", "#ifdef CONFIG_Y"),
+        by(&["helper"])
+    );
+    assert_eq!(changed("#else", "#elif 1"), by(&["helper"]));
+    assert_eq!(
+        changed(
+            "int stays(struct one *one);\n#ifdef CONFIG_X",
+            "#ifdef CONFIG_X\nint stays(struct one *one);"
+        ),
+        by(&["helper", "stays"])
+    );
+    assert_eq!(added("#undef OLD"), by(&["OLD"]));
+    let two =
+        "#if A\nstruct two { int (*f)(void); };\n#else\nstruct two { int (*f)(int); };\n#endif";
+    assert_eq!(added(two), by(&["two"]), "both are new");
+    let with_data =
+        "#if A\nint fresh(void);\n#endif\n#if fresh\nstruct two { struct { int b; } c; };\n#endif";
+    assert_eq!(added(with_data), None);
+}
+
+#[test]
+fn an_inline_function_may_be_in_capitals() {
+    let end = "int stays";
+    let added = |text: &str| changed(end, &format!("{text}\n{end}"));
+    assert_eq!(
+        added(
+            "static __always_inline int FRESH(struct one *a, enum e e, int b)\n{\n\treturn 1;\n}"
+        ),
+        by(&["FRESH"])
+    );
+    assert_eq!(
+        added("static inline int FRESH(void) { return 1; }"),
+        by(&["FRESH"])
+    );
+    for macro_like in [
+        "static inline int DEFINE(thing) { return 1; }",
+        "static inline DEFINE(int a) { return 1; }",
+        "int DECLARE(int a);",
+    ] {
+        assert_eq!(added(macro_like), None, "{macro_like}");
+    }
+}
+
+#[test]
 fn what_acts_in_another_way_has_no_names() {
     assert_eq!(changed("int a; }", "long a; }"), None);
-    assert_eq!(changed("#ifdef CONFIG_X", "#ifdef CONFIG_Y"), None);
     assert_eq!(
         changed("#define _H\n", "#define _H\n#include \"y.h\"\n"),
         None
@@ -149,13 +198,12 @@ fn what_acts_in_another_way_has_no_names() {
         "static __used inline int f(void) { return 1; }",
         "void *memcpy(void *, const void *, unsigned long);",
         "EXPORT_SYMBOL(stays);",
-        "#undef OLD",
         "int f(\n#ifdef X\nint a\n#endif\n);",
     ] {
         let found = changed(end, &format!("{text}\n{end}"));
         assert_eq!(found, None, "{text}");
     }
-    let conditional = "#define _H2\n#if FRESH\n#endif\n";
+    let conditional = "#define _H2\n#if FRESH\nextern int datum;\nstruct t { int a; };\n#endif\n";
     let before = format!("{conditional}{HEADER}");
     let after = format!("#define FRESH 1\n{before}");
     assert_eq!(names(&[(before, after)]), None, "a condition says the name");

@@ -1,19 +1,22 @@
 //! By which names what a header changed can be used at all: then only who says one of them can be affected, which is found
 //! without the preprocessor. A header that half of the kernel includes takes a second instead of half an hour.
 //!
-//! Read as it is written, with its directives. That is possible where all that came, went or changed are macros, function
+//! Read as it is written, with its directives; what stands between an `#if` and its `#endif` is another item than without them.
+//! That is possible where all that came, went or changed are macros, function
 //! declarations and `static inline` functions that stand at the top level, and whatever stayed and uses one is of these kinds,
 //! too: its name is then one of them; of types, what [`super::header_types`] says. Anything else has no such names. The tempting
 //! wrong way is to look at the changed lines alone: a line inside a struct looks like a declaration.
 
 use super::header_types;
-use super::unaffected::{declared, is_identifier, items, split, tokens};
+use super::unaffected::{INLINE, declared, is_identifier, items, split, tokens};
 use std::collections::BTreeSet;
 
 /// More names than this are not worth looking for.
-const MOST: usize = 24;
+const MOST: usize = 64;
 /// Stands before an item that is not whole, or not at the top level: no item of its own begins so.
 const OPEN: &str = "#open";
+/// Stands between the conditions under which an item is there and the item.
+const WHEN: &str = "#when";
 
 /// Words that may stand before a function's name beside the names of types, which are in lower case.
 const SPECIFIERS: [&str; 12] = [
@@ -52,7 +55,7 @@ pub fn names(headers: &[(String, String)]) -> Option<BTreeSet<String>> {
         let (same, moved) = split(&before, &after)?;
         let (functions, types) = header_types::apart(moved);
         for item in functions {
-            names.insert(name(item)?.to_owned());
+            names.insert(name(bare(item))?.to_owned());
         }
         let used = header_types::names(&types)?;
         members.extend(used.members.into_iter().map(str::to_owned));
@@ -74,10 +77,14 @@ fn close(
     loop {
         let before = names.len();
         for item in stayed {
-            let says = |names: &BTreeSet<String>| item.iter().any(|word| names.contains(word));
-            if says(names) || says(members) && !header_types::is_plain(item) {
-                let item: Vec<&str> = item.iter().map(String::as_str).collect();
-                names.insert(name(&item)?.to_owned());
+            let item: Vec<&str> = item.iter().map(String::as_str).collect();
+            let says = |names: &BTreeSet<String>, words: &[&str]| {
+                words.iter().any(|word| names.contains(*word))
+            };
+            let (when, what) = item.split_at(item.len() - bare(&item).len());
+            let asks = says(members, what) && !header_types::is_plain(what);
+            if says(names, &item) || says(members, when) || asks {
+                names.insert(name(what)?.to_owned());
             }
         }
         if names.len() == before {
@@ -89,9 +96,15 @@ fn close(
     }
 }
 
+/// An item without the conditions under which it is there.
+pub(super) fn bare<'a, 't>(item: &'a [&'t str]) -> &'a [&'t str] {
+    let when = item.iter().rposition(|word| *word == WHEN);
+    when.and_then(|when| item.get(when + 1..)).unwrap_or(item)
+}
+
 /// The name that an item has for others.
 fn name<'t>(item: &[&'t str]) -> Option<&'t str> {
-    if let ["#", "define", name, ..] = item {
+    if let ["#", "define", name, ..] | ["#", "undef", name] = item {
         return is_identifier(name).then_some(*name);
     }
     let name = declared(item)?;
@@ -110,8 +123,28 @@ fn name<'t>(item: &[&'t str]) -> Option<&'t str> {
             || is_fixed_width(word)
     });
     let is_lower = name.contains(|letter: char| letter.is_ascii_lowercase());
-    let plain = is_lower && names_type && before.iter().all(is_plain);
-    (plain && ends_plainly(item)).then_some(name)
+    let plain = names_type && before.iter().all(is_plain);
+    let is_function = is_lower || is_inline_function(item.get(at + 1..)?, before);
+    (plain && is_function && ends_plainly(item)).then_some(name)
+}
+
+/// Whether what stands before and behind a name makes it that of a function also in capitals: it has a body, and its parameters
+/// have types.
+fn is_inline_function(behind: &[&str], before: &[&str]) -> bool {
+    let parameters = || {
+        let body = behind.iter().position(|word| *word == "{")?;
+        behind
+            .get(..body)?
+            .strip_prefix(&["("])?
+            .strip_suffix(&[")"])
+    };
+    let is_declared = |parameter: &[&str]| match parameter {
+        ["void"] => true,
+        [first, _, ..] => first.starts_with(|first: char| first.is_ascii_lowercase()),
+        _ => false,
+    };
+    let is_inline = before.iter().any(|word| INLINE.contains(word));
+    is_inline && parameters().is_some_and(|list| list.split(|word| *word == ",").all(is_declared))
 }
 
 /// Whether nothing stands between the parameters and the end or the body.
@@ -136,10 +169,11 @@ fn slices<'a, 't>(items: &'a [Vec<&'t str>]) -> Vec<&'a [&'t str]> {
     items.iter().map(Vec::as_slice).collect()
 }
 
-/// What stands at the top level: directives, each alone, and the items of the code between them. What a directive cuts through is
-/// marked as open, in all its parts.
+/// What stands at the top level: directives, each alone, and the items of the code between them, each behind the conditions under
+/// which it is there. What a directive cuts through is marked as open, in all its parts.
 fn top_level(text: &str) -> Vec<Vec<&str>> {
     let mut found = Vec::new();
+    let mut conditions = Conditions::default();
     let mut depth = 0_i64;
     let mut rest = text;
     while !rest.is_empty() {
@@ -150,15 +184,51 @@ fn top_level(text: &str) -> Vec<Vec<&str>> {
         let ends = words.last().is_none_or(|last| [";", "}"].contains(last));
         let code = items(words);
         let last = code.len();
-        found.extend(Some(inner).filter(|inner| !inner.is_empty()).map(open));
+        let inner = Some(inner).filter(|inner| !inner.is_empty()).map(open);
+        found.extend(inner.map(|inner| conditions.before(inner)));
         for (at, item) in code.into_iter().enumerate() {
             let is_cut = at + 1 == last && (depth != 0 || !ends);
-            found.push(if is_cut { open(item) } else { item.to_vec() });
+            let item = if is_cut { open(item) } else { item.to_vec() };
+            found.push(conditions.before(item));
         }
-        found.extend(Some(tokens(directive)).filter(|words| !words.is_empty()));
+        let directive = tokens(directive);
+        if !conditions.take(&directive) && !directive.is_empty() {
+            found.push(conditions.before(directive));
+        }
         rest = after;
     }
     found
+}
+
+/// The conditions that hold: of each `#if`, its line and those of its `#elif` and `#else`.
+#[derive(Default)]
+struct Conditions<'t>(Vec<Vec<&'t str>>);
+
+impl<'t> Conditions<'t> {
+    /// Whether a directive is part of a condition, which then holds from here on, or no longer.
+    fn take(&mut self, directive: &[&'t str]) -> bool {
+        match directive {
+            ["#", "if" | "ifdef" | "ifndef", ..] => self.0.push(directive.to_vec()),
+            ["#", word, ..] if word.starts_with("el") => {
+                self.0
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|last| last.extend(directive));
+            }
+            ["#", "endif", ..] => drop(self.0.pop()),
+            _ => return false,
+        }
+        true
+    }
+
+    /// An item behind them.
+    fn before(&self, item: Vec<&'t str>) -> Vec<&'t str> {
+        if self.0.is_empty() {
+            return item;
+        }
+        let conditions = self.0.iter().flatten().copied();
+        conditions.chain([WHEN]).chain(item).collect()
+    }
 }
 
 fn open<'t>(item: &[&'t str]) -> Vec<&'t str> {

@@ -5,6 +5,7 @@
 //! nobody's code changes who does not say the member's name: with an initializer in order, too, the same pointer is put there. The
 //! tempting wrong way would be any pointer: what it points to may have members of equal names.
 
+use super::header_names::bare;
 use super::unaffected::is_identifier;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,15 +31,21 @@ pub(super) struct Used<'t> {
 /// The items that are no types, and those that are one.
 #[allow(clippy::type_complexity, reason = "two lists of items")]
 pub(super) fn apart<'a, 't>(items: Vec<&'a [&'t str]>) -> (Vec<&'a [&'t str]>, Vec<&'a [&'t str]>) {
-    items.into_iter().partition(|item| parts(item).is_none())
+    items
+        .into_iter()
+        .partition(|item| parts(bare(item)).is_none())
 }
 
 /// The names by which these types, of both versions, can be used; none where one changed in another way.
 pub(super) fn names<'t>(types: &[&[&'t str]]) -> Option<Used<'t>> {
-    let mut by_head: BTreeMap<&[&str], Vec<&[&'t str]>> = BTreeMap::new();
+    // Under other conditions it is another one.
+    let mut by_head: BTreeMap<_, Vec<&[&'t str]>> = BTreeMap::new();
     let mut used = Used::default();
     for item in types {
-        by_head.entry(parts(item)?.0).or_default().push(item);
+        let what = bare(item);
+        let when = item.get(..item.len() - what.len());
+        let versions = by_head.entry((when, parts(what)?.0)).or_default();
+        versions.push(what);
     }
     for versions in by_head.into_values() {
         match *versions.as_slice() {
@@ -51,10 +58,10 @@ pub(super) fn names<'t>(types: &[&[&'t str]]) -> Option<Used<'t>> {
 }
 
 /// Whether an item is a type that asks nothing of the members of another.
-pub(super) fn is_plain(item: &[String]) -> bool {
+pub(super) fn is_plain(item: &[&str]) -> bool {
     let is_type = item.first().is_some_and(|word| is_type_word(word));
-    let asks = |word: &String| {
-        ASKS.contains(&word.as_str()) || [".", "->", "="].iter().any(|sign| word.contains(sign))
+    let asks = |word: &&str| {
+        ASKS.contains(word) || [".", "->", "="].iter().any(|sign| word.contains(sign))
     };
     is_type && !item.iter().any(asks)
 }

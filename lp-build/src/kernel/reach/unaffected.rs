@@ -23,6 +23,8 @@ const LEAVES_TRACE: [&str; 8] = [
     "retain",
 ];
 
+/// What makes a `static` function one that leaves no code behind; the last is seen where macros still stand.
+pub(super) const INLINE: [&str; 4] = ["inline", "__inline", "__inline__", "__always_inline"];
 /// What the compiler calls of itself, also where nothing is freestanding: to copy a struct, for one.
 const CALLED_BY_COMPILER: [&str; 4] = ["memcpy", "memmove", "memset", "memcmp"];
 /// What a call of the compiler's own version begins with, which may become one of the function.
@@ -122,7 +124,7 @@ pub(super) fn declared<'t>(item: &[&'t str]) -> Option<&'t str> {
     let is = |names: &[&str]| head.iter().any(|word| names.contains(word));
     if let Some(body) = body {
         ends_with_it(item, body).then_some(())?;
-        let is_static_inline = is(&["static"]) && is(&["inline", "__inline", "__inline__"]);
+        let is_static_inline = is(&["static"]) && is(&INLINE);
         return is_static_inline.then(|| function(head)).flatten();
     }
     if is(&["typedef", "_Static_assert", "static_assert"]) {
