@@ -2,9 +2,21 @@
 //!
 //! A badly formatted line must not cost a boot. What CI runs is what a user runs: there is one command.
 
+use std::time::Instant;
+
 use anyhow::Result;
 
 use crate::{command, demo, differential, e2e, kernels, system, tidy, tools, vm};
+
+const CLIPPY: [&str; 7] = [
+    "clippy",
+    "--quiet",
+    "--workspace",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
 
 /// Options of `test`.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,34 +31,41 @@ pub(crate) struct Args {
 
 /// Runs all of it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    command::run(tools::cargo().args(["fmt", "--all", "--check"]))?;
-    tidy::run()?;
-    let clippy = [
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ];
-    command::run(tools::cargo().args(clippy))?;
+    tools::build_in(tools::Profile::Dev);
+    stage("form", || {
+        command::run(tools::cargo().args(["fmt", "--all", "--check"]))?;
+        tidy::run()
+    })?;
+    stage("clippy", || command::run(tools::cargo().args(CLIPPY)))?;
     system::ensure_packages()?;
-    // A compiler that is missing after all is a failure of lp-diff's corpus, not a line of its output.
     let mut test = tools::cargo();
+    // A compiler that is missing after all is a failure of lp-diff's corpus, not a line of its output.
     test.env("LP_ALL_COMPILERS", "1").env("ORACLE_PAIRS", "300");
-    command::run(test.args(["test", "--workspace"]))?;
-    demo::process::run()?;
-    e2e::run(&e2e::Args::all(kernels::DEFAULT, args.vm.clone()))?;
-    if args.all_kernels {
-        for kernel in kernels::names()
-            .into_iter()
-            .filter(|name| name != kernels::DEFAULT)
-        {
-            e2e::run(&e2e::Args::all(&kernel, args.vm.clone()))?;
-        }
+    test.args(["test", "--workspace"]);
+    stage("the workspace's tests", || command::run(&mut test))?;
+    stage("a process", demo::process::run)?;
+    stage("the cases in the virtual machine", || {
+        e2e::run(&e2e::Args::all(kernels::DEFAULT, args.vm.clone()))
+    })?;
+    let others = kernels::names()
+        .into_iter()
+        .filter(|name| args.all_kernels && name != kernels::DEFAULT);
+    for kernel in others {
+        stage(&format!("the cases on {kernel}"), || {
+            e2e::run(&e2e::Args::all(&kernel, args.vm.clone()))
+        })?;
     }
-    differential::run(&differential::Args::fixed(args.vm.clone()))?;
+    stage("the model against the kernel", || {
+        differential::run(&differential::Args::fixed(args.vm.clone()))
+    })?;
     println!("test: ok");
+    Ok(())
+}
+
+/// Runs a part and says how long it took.
+fn stage(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let start = Instant::now();
+    work()?;
+    println!("test: {name}: {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }

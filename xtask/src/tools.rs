@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::Result;
 
@@ -16,37 +17,78 @@ pub(crate) struct GuestTools {
     pub(crate) lp_ctl: PathBuf,
 }
 
-/// Builds `lp-build` in release; its path.
+/// How the tools are built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Profile {
+    /// As users have them.
+    Release,
+    /// As the tests have them: overflows and broken assumptions end the program, and nothing is compiled twice.
+    Dev,
+}
+
+static PROFILE: OnceLock<Profile> = OnceLock::new();
+
+/// Has all tools built so, which is in release if nobody says otherwise.
+pub(crate) fn build_in(profile: Profile) {
+    // Who comes second is told nothing else: tools were built already.
+    let _ = PROFILE.set(profile);
+}
+
+impl Profile {
+    fn set() -> Self {
+        *PROFILE.get_or_init(|| Profile::Release)
+    }
+
+    fn args(self) -> &'static [&'static str] {
+        match self {
+            Profile::Release => &["build", "--quiet", "--release"],
+            Profile::Dev => &["build", "--quiet"],
+        }
+    }
+
+    /// The folder below cargo's target folder.
+    fn folder(self) -> &'static str {
+        match self {
+            Profile::Release => "release",
+            Profile::Dev => "debug",
+        }
+    }
+}
+
+/// Builds `lp-build`; its path.
 pub(crate) fn lp_build() -> Result<PathBuf> {
-    command::run(cargo().args(["build", "--release", "--quiet", "--bin", "lp-build"]))?;
-    Ok(paths::cargo_output().join("release").join("lp-build"))
+    tool("lp-build")
 }
 
-/// Builds `lp-verify` in release; its path.
+/// Builds `lp-verify`; its path.
 pub(crate) fn lp_verify() -> Result<PathBuf> {
-    command::run(cargo().args(["build", "--release", "--quiet", "--bin", "lp-verify"]))?;
-    Ok(paths::cargo_output().join("release").join("lp-verify"))
+    tool("lp-verify")
 }
 
-/// Builds `lp-diff` in release; its path.
+/// Builds `lp-diff`; its path.
 pub(crate) fn lp_diff() -> Result<PathBuf> {
-    command::run(cargo().args(["build", "--release", "--quiet", "--bin", "lp-diff"]))?;
-    Ok(paths::cargo_output().join("release").join("lp-diff"))
+    tool("lp-diff")
 }
 
-/// Builds `lp-ctl` in release; its path.
+/// Builds `lp-ctl`; its path.
 pub(crate) fn lp_ctl() -> Result<PathBuf> {
-    command::run(cargo().args(["build", "--release", "--quiet", "--bin", "lp-ctl"]))?;
-    Ok(paths::cargo_output().join("release").join("lp-ctl"))
+    tool("lp-ctl")
+}
+
+fn tool(name: &str) -> Result<PathBuf> {
+    let profile = Profile::set();
+    command::run(cargo().args(profile.args()).args(["--bin", name]))?;
+    Ok(paths::cargo_output().join(profile.folder()).join(name))
 }
 
 /// Builds the guest's programs.
 pub(crate) fn guest(arch: &Arch) -> Result<GuestTools> {
+    let profile = Profile::set();
     let mut build = cargo();
     // The initramfs has no C library. `--target` keeps the flag away from build scripts and macros.
     build
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
-        .args(["build", "--release", "--quiet"]);
+        .args(profile.args());
     build.args([
         "--target",
         arch.rust_target,
@@ -56,7 +98,9 @@ pub(crate) fn guest(arch: &Arch) -> Result<GuestTools> {
         "lp-ctl",
     ]);
     command::run(&mut build)?;
-    let folder = paths::cargo_output().join(arch.rust_target).join("release");
+    let folder = paths::cargo_output()
+        .join(arch.rust_target)
+        .join(profile.folder());
     Ok(GuestTools {
         init: folder.join("lp-guest-init"),
         lp_ctl: folder.join("lp-ctl"),

@@ -19,11 +19,10 @@ pub struct Linked {
     pub warnings: Vec<String>,
 }
 
-/// Builds `name`.ko in `folder` from the C source of the tables and objects, which may use `exports`.
+/// Builds `name`.ko in `folder` from the C source of the tables and objects.
 pub fn build(
     name: &str,
     (main, objects): (&str, &[Vec<u8>]),
-    exports: &Exports,
     make: Make<'_>,
     folder: &Path,
 ) -> Result<Linked> {
@@ -59,7 +58,6 @@ pub fn build(
     let warnings = warnings(&said);
     let ko = folder.join(format!("{name}.ko"));
     let bytes = fs::read(&ko).with_context(|| format!("cannot read {}", ko.display()))?;
-    check_undefined(&bytes, exports)?;
     Ok(Linked { bytes, warnings })
 }
 
@@ -76,7 +74,10 @@ fn warnings(said: &str) -> Vec<String> {
 }
 
 /// Refuses a module that refers to what neither the kernel exports nor the livepatch core resolves.
-fn check_undefined(ko: &[u8], exports: &Exports) -> Result<()> {
+///
+/// # Errors
+/// [`Unresolved`] with their names, or where the module cannot be read.
+pub fn check_undefined(ko: &[u8], exports: &Exports) -> Result<()> {
     let file = object::File::parse(ko).context("the linked module cannot be read")?;
     let mut undefined = BTreeSet::new();
     for symbol in file.symbols().filter(|symbol| symbol.is_undefined()) {

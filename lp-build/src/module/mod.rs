@@ -3,6 +3,7 @@
 
 pub mod kbuild;
 pub mod klp_rela;
+pub mod noreturn;
 pub mod post_link;
 pub mod reload;
 pub mod scope;
@@ -47,7 +48,12 @@ pub fn build(
     let main = template::render(&parts.tables)?;
     let objects = scope::separate(parts.objects)?;
     let linked = progress.step("building the module", || {
-        kbuild::build(name, (&main, &objects), exports, make, folder)
+        let known = noreturn::known(make.tree);
+        let (objects, plain) = noreturn::plain(objects, &known)?;
+        let mut linked = kbuild::build(name, (&main, &objects), make, folder)?;
+        linked.bytes = noreturn::restored(linked.bytes, &plain)?;
+        kbuild::check_undefined(&linked.bytes, exports)?;
+        anyhow::Ok(linked)
     })?;
     let bytes = progress
         .step("writing livepatch relocations", || {

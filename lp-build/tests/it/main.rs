@@ -19,6 +19,7 @@ mod include_graph;
 mod kinds;
 mod module;
 mod new;
+mod noreturn;
 mod objects;
 mod options;
 mod patch;
