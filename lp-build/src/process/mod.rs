@@ -27,6 +27,7 @@ mod build;
 mod callbacks;
 mod command;
 mod copy;
+mod displaced;
 mod entries;
 mod headers;
 mod judge;
@@ -221,8 +222,7 @@ fn judge_all(
         Some(plain) => {
             let output = link(&build::seen(&plain.folder, commands)?)?.output;
             let path = rebuild::kept(&place, &plain.folder, &output);
-            symbols::check_same_code(&binary.path, &path)?;
-            path
+            symbols::lend(&binary.path, &path, &scratch.folder("symbols")?)?
         }
         None => binary.symbols.clone().unwrap_or_default(),
     };

@@ -1,11 +1,12 @@
 //! Where the symbols of the binary are: in it, or, where it is stripped, in a debug file or a build of the same code.
 //!
 //! A debug file is believed by its build-id. A build of ours must have the same code at the same addresses, for which it
-//! is made once more without what the shims add. The tempting wrong way is to take any build's symbols: a function that
+//! is made once more without what the shims add; data may be elsewhere ([`displaced`]). The tempting wrong way is to take any build's symbols: a function that
 //! is a few bytes longer moves all that follow.
 
-use anyhow::{Context, Result, bail, ensure};
-use object::{Object, ObjectSection, SectionFlags, elf};
+use super::displaced::{self, File, is_code, is_loaded};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use object::{Object, ObjectSection};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,10 +44,11 @@ fn check_debug(path: &Path, build_id: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a build of ours may lend its symbols: its code is that of the binary, byte for byte, address for address.
-pub(super) fn check_same_code(binary: &Path, built: &Path) -> Result<()> {
-    let (ours, theirs) = (fs::read(built)?, fs::read(binary)?);
-    let (ours, theirs) = (object::File::parse(&*ours)?, object::File::parse(&*theirs)?);
+/// The file with the symbols that a build of ours lends, whose code is that of the binary, address for address: the build itself, or
+/// a copy in `folder` where only data have moved.
+pub(super) fn lend(binary: &Path, built: &Path, folder: &Path) -> Result<PathBuf> {
+    let (data, theirs) = (fs::read(built)?, fs::read(binary)?);
+    let (ours, theirs) = (File::parse(&*data)?, File::parse(&*theirs)?);
     let way_out = "give the binary before it was stripped, or its debug file with --debug-file";
     if ours.symbols().next().is_none() {
         bail!(
@@ -54,37 +56,45 @@ pub(super) fn check_same_code(binary: &Path, built: &Path) -> Result<()> {
             binary.display()
         );
     }
-    for section in theirs.sections() {
-        if !is_code(&section) {
-            continue;
-        }
+    let Some((name, at)) = differing(&ours, &theirs)? else {
+        return Ok(built.to_owned());
+    };
+    let moves = displaced::find(&ours, &theirs).map_err(|why| {
+        tracing::debug!("{} is not the build with data elsewhere: {why}", binary.display());
+        let size = other_size(&theirs, &ours).unwrap_or_default();
+        anyhow!(
+            "{} is stripped, and a build of the original tree has other code: {name} differs at +{at:#x}{size}. Use the \
+             source, the commands and the compiler that it was built with; or {way_out}",
+            binary.display(),
+        )
+    })?;
+    let moved = moves.applied(&data);
+    let moved = moved.with_context(|| format!("{} is damaged", built.display()))?;
+    let path = folder.join("symbols");
+    fs::write(&path, moved).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// The first section of theirs whose code is another one, and where that begins to differ.
+fn differing(ours: &File<'_>, theirs: &File<'_>) -> Result<Option<(String, usize)>> {
+    for section in theirs.sections().filter(is_code) {
         let name = section.name()?;
         let own = ours.section_by_name(name);
-        let same = match &own {
-            Some(own) => own.address() == section.address() && own.data()? == section.data()?,
-            None => false,
+        let (data, address) = (section.data()?, section.address());
+        let is_there = |own: &object::read::elf::ElfSection64<'_, '_, _>| own.address() == address;
+        let own = match own.filter(is_there) {
+            Some(own) if own.data()? == data => continue,
+            Some(own) => own.data()?,
+            None => &[],
         };
-        if !same {
-            let data = own.map(|own| own.data()).transpose()?.unwrap_or_default();
-            let at = section
-                .data()?
-                .iter()
-                .zip(data)
-                .take_while(|(one, other)| one == other);
-            bail!(
-                "{} is stripped, and a build of the original tree has other code: {name} differs at +{:#x}{}. Use the \
-                 source, the commands and the compiler that it was built with; or {way_out}",
-                binary.display(),
-                at.count(),
-                other_size(&theirs, &ours)?
-            );
-        }
+        let same = data.iter().zip(own).take_while(|(one, other)| one == other);
+        return Ok(Some((name.to_owned(), same.count())));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The first section that is not as large as the build's, which has moved what comes behind it: that is where the cause is.
-fn other_size(theirs: &object::File<'_>, ours: &object::File<'_>) -> Result<String> {
+fn other_size(theirs: &File<'_>, ours: &File<'_>) -> Result<String> {
     for section in theirs.sections().filter(is_loaded) {
         let name = section.name()?;
         let built = ours.section_by_name(name).map_or(0, |own| own.size());
@@ -96,17 +106,4 @@ fn other_size(theirs: &object::File<'_>, ours: &object::File<'_>) -> Result<Stri
         }
     }
     Ok(String::new())
-}
-
-fn is_loaded(section: &object::Section<'_, '_>) -> bool {
-    matches!(section.flags(), SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(elf::SHF_ALLOC))
-}
-
-fn is_code(section: &object::Section<'_, '_>) -> bool {
-    match section.flags() {
-        SectionFlags::Elf { sh_flags, .. } => {
-            sh_flags.contains(elf::SHF_ALLOC | elf::SHF_EXECINSTR)
-        }
-        _ => false,
-    }
 }

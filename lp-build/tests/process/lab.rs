@@ -167,6 +167,26 @@ impl Patch {
         String::from_utf8_lossy(names.data().expect("its bytes")).into_owned()
     }
 
+    /// Where a symbol is that it brings along for an object.
+    pub(crate) fn lent_at(&self, object: &str, name: &str) -> Option<u64> {
+        let sections = lp_klp::lent::section_names(&object.parse().expect("a name"));
+        let file = self.file();
+        let data = |name: &str| {
+            let section = file.section_by_name(name).expect("a table");
+            section.data().expect("its bytes").to_vec()
+        };
+        let (symbols, names) = (data(&sections.0), data(&sections.1));
+        let wanted = format!("{name}\0");
+        let has_name = |symbol: &&[u8]| {
+            let at = u32::from_le_bytes(symbol[..4].try_into().expect("st_name"));
+            names[at as usize..].starts_with(wanted.as_bytes())
+        };
+        let symbol = symbols.chunks_exact(24).find(has_name)?;
+        Some(u64::from_le_bytes(
+            symbol[8..16].try_into().expect("st_value"),
+        ))
+    }
+
     /// The names of all symbols that are not defined in the patch: livepatch symbols and others.
     pub(crate) fn outer(&self) -> Vec<String> {
         use object::ObjectSymbol;

@@ -1,6 +1,9 @@
 //! A stripped binary has its symbols elsewhere, or is refused.
 
 use crate::lab::{Lab, run, said};
+use object::{Object, ObjectSymbol};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 const MAKEFILE: &str = "CFLAGS = -O2\nprog: main.o work.o\n\t$(CC) -o $@ $^\n";
@@ -80,4 +83,57 @@ fn a_debug_file_is_known_by_its_build_id() {
         "{}",
         said(&done)
     );
+}
+
+/// A library whose variable the program copies; each tree has its own build of it, as machines have.
+fn with_copied(alignment: &str) -> (&'static str, String) {
+    let text = format!(
+        "char first[8]; __attribute__((aligned({alignment}))) char from_library[40] = {{1}};\n"
+    );
+    ("lib.c", text)
+}
+
+const COPIES: &str = "extern char from_library[40]; static int a[3]; static int b[3]; static int unused[3] __attribute__((used));
+int work(int x) { return from_library[x] + a[x]++ * 5 + b[x]++; }\n";
+const LINKS: &str = "CFLAGS = -O2 -fno-toplevel-reorder\nprog: main.o work.o lib.so\n\t$(CC) -o $@ main.o work.o -L. -l:lib.so -Wl,-rpath,.\n\
+lib.so: lib.c\n\t$(CC) -O2 -shared -fPIC -o $@ lib.c\n";
+
+fn addresses(binary: &Path) -> BTreeMap<String, u64> {
+    let data = std::fs::read(binary).expect("the binary");
+    let file = object::File::parse(&*data).expect("an ELF file");
+    let symbols = file.symbols();
+    symbols
+        .map(|symbol| (symbol.name().expect("a name").to_owned(), symbol.address()))
+        .collect()
+}
+
+#[test]
+fn data_may_be_elsewhere_where_a_librarys_variable_is_aligned_otherwise() {
+    let (name, here) = with_copied("32");
+    let (_, there) = with_copied("16");
+    let lab = Lab::new(
+        &[
+            ("Makefile", LINKS),
+            ("main.c", MAIN),
+            ("work.c", COPIES),
+            (name, &here),
+        ],
+        &[("work.c", &COPIES.replace("* 5", "* 7"))],
+    );
+    let binary = lab.binary("prog");
+    // The machine where it was built had the other library.
+    let built = lab.path("built");
+    let places_here = addresses(&binary);
+    std::fs::write(built.join("lib.c"), there).expect("the other library");
+    run(Command::new("sh")
+        .args(["-c", "rm prog lib.so && make"])
+        .current_dir(&built));
+    let places = addresses(&binary);
+    run(Command::new("strip").arg(&binary));
+    let patch = lab.patch("prog");
+    assert_eq!(patch.functions(), ["work"]);
+    for name in ["a", "b"] {
+        assert_ne!(places[name], places_here[name], "{name} moved");
+        assert_eq!(patch.lent_at("prog", name), Some(places[name]), "{name}");
+    }
 }

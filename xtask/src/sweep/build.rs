@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub(crate) struct Builder<'a> {
     pub(crate) store: &'a Store<'a>,
     /// Where everything goes.
     pub(crate) folder: PathBuf,
-    /// Seconds for one run of lp-build.
+    /// Seconds for one file, all runs of lp-build together.
     pub(crate) patience: u64,
 }
 
@@ -48,13 +48,14 @@ impl Builder<'_> {
     pub(crate) fn build(&self, file: &str) -> Result<Record> {
         let mut fix = Fix::of(file, self.store)?;
         let module = self.place("modules", file, "ko")?;
-        let alone = self.lp_build(file, &fix, &module)?;
+        let until = Instant::now() + Duration::from_secs(self.patience);
+        let alone = self.lp_build(file, &fix, &module, until)?;
         // What is nothing for this kernel is not made something by what comes along.
         if alone.code == Some(NOTHING) || !fix.follow()? {
-            return self.rounds(file, fix, alone, module);
+            return self.rounds(file, fix, alone, (module, until));
         }
-        let done = self.lp_build(file, &fix, &module)?;
-        self.rounds(file, fix, done, module)
+        let done = self.lp_build(file, &fix, &module, until)?;
+        self.rounds(file, fix, done, (module, until))
     }
 
     /// Learns from what lp-build says until there is nothing to learn.
@@ -63,20 +64,21 @@ impl Builder<'_> {
         file: &str,
         mut fix: Fix<'_>,
         mut done: Done,
-        module: PathBuf,
+        (module, until): (PathBuf, Instant),
     ) -> Result<Record> {
         for _ in 0..MOST_ROUNDS {
             let is_decided = matches!(done.code, Some(0 | NOTHING | OUT_OF_TIME));
             if is_decided || !fix.learn(&why(&done.report))? {
                 break;
             }
-            done = self.lp_build(file, &fix, &module)?;
+            done = self.lp_build(file, &fix, &module, until)?;
         }
         let message = why(&done.report);
         Ok(self.record(file, &fix, done, &message, module))
     }
 
-    fn lp_build(&self, file: &str, fix: &Fix<'_>, module: &Path) -> Result<Done> {
+    /// Runs it until then, if it takes so long.
+    fn lp_build(&self, file: &str, fix: &Fix<'_>, module: &Path, until: Instant) -> Result<Done> {
         if module.exists() {
             fs::remove_file(module).with_context(|| format!("remove {}", module.display()))?;
         }
@@ -84,7 +86,10 @@ impl Builder<'_> {
         let diff = fix.diff(&self.folder.join("scratch"))?;
         fs::write(&patch, diff).with_context(|| format!("write {}", patch.display()))?;
         let mut build = Command::new("timeout");
-        build.arg(self.patience.to_string()).arg(&self.lp_build);
+        // `timeout` takes 0 for ever.
+        let left = until.saturating_duration_since(Instant::now());
+        let left = left.as_secs().max(1).to_string();
+        build.arg(left).arg(&self.lp_build);
         build.args([
             "kernel",
             "--report",
@@ -143,7 +148,10 @@ impl Builder<'_> {
         let why = match (class, done.code) {
             (Class::Built, _) => String::new(),
             (Class::Nothing, _) => notes(&done.report),
-            (_, Some(OUT_OF_TIME)) => format!("lp-build did not end in {} s", self.patience),
+            (_, Some(OUT_OF_TIME)) => format!(
+                "lp-build did not end in {} s, all rounds together",
+                self.patience
+            ),
             (Class::Failed, None) => format!("lp-build crashed: {message}"),
             _ => message.chars().take(LONGEST_REASON).collect(),
         };
