@@ -18,7 +18,7 @@ const TREE: [(&str, &str); 13] = [
     ),
     (
         "net/Makefile",
-        "obj-$(CONFIG_W) += w.o\nw-y := sub/deep.o\nw-$(CONFIG_WEXT) += wext.o $(w-more)\nw-more = more.o\n",
+        "obj-$(CONFIG_W) += w.o\nw-y := sub/deep.o\nw-$(CONFIG_WEXT) += wext.o $(w-more) $(way-y)\nw-more = more.o\nway-$(CONFIG_WAY) += way.o\n",
     ),
     ("net/stray-Makefile", "obj-y += not.o\n"),
     (
@@ -66,6 +66,7 @@ fn what_make_knows_or_cannot_reach_is_absent() {
         "fs/ufs/other.c",
         "net/wext.c",
         "net/more.c",
+        "net/way.c",
         "net/sub/deep.c",
         "gone/x.c",
         "gone/deep/x.c",

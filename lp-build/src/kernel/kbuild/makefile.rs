@@ -45,6 +45,14 @@ impl Assignment {
         plain.then_some(option)
     }
 
+    /// Whether a word stands for its words: `$(a-y)` for those of `a-y` and, by what the option is set to, of `a-$(CONFIG_A)`.
+    fn is_read_by(&self, word: &str) -> bool {
+        let by_option = self.variable.split_once("-$(").map(|(stem, _)| stem);
+        let values = ["y", "m", ""].map(|value| by_option.map(|stem| format!("{stem}-{value}")));
+        let mut names = values.into_iter().flatten().chain([self.variable.clone()]);
+        names.any(|name| word.contains(&format!("$({name})")))
+    }
+
     fn is_root(&self) -> bool {
         ["obj-", "lib-", "extra-"]
             .iter()
@@ -142,7 +150,7 @@ impl Makefiles {
                 }
                 let leads = |next: &Assignment| match word.strip_suffix(".o") {
                     Some(stem) => next.is_part_of(stem),
-                    None => word.contains(&format!("$({})", next.variable)),
+                    None => next.is_read_by(word),
                 };
                 let next = assignments.iter().enumerate();
                 pending.extend(next.filter(|(_, next)| leads(next)).map(|(index, _)| index));
