@@ -153,6 +153,8 @@ fn what_a_condition_decides_is_used_by_its_name() {
     let with_data =
         "#if A\nint fresh(void);\n#endif\n#if fresh\nstruct two { struct { int b; } c; };\n#endif";
     assert_eq!(added(with_data), None);
+    let deep = format!("{}int fresh(void);\n", "#if A\n".repeat(2000));
+    assert_eq!(added(&deep), None, "too deep");
 }
 
 #[test]

@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// More names than this are not worth looking for.
 const MOST: usize = 64;
+/// Conditions with more words than this, all that hold at one place together, are not followed: each item has a copy of them.
+const MOST_CONDITIONS: usize = 1000;
 /// Stands before an item that is not whole, or not at the top level: no item of its own begins so.
 const OPEN: &str = "#open";
 /// Stands between the conditions under which an item is there and the item.
@@ -50,7 +52,7 @@ pub fn names(headers: &[(String, String)]) -> Option<BTreeSet<String>> {
     let (mut names, mut members, mut stayed) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (before, after) in headers {
         let (before, after) = (without_comments(before), without_comments(after));
-        let (before, after) = (top_level(&before), top_level(&after));
+        let (before, after) = (top_level(&before)?, top_level(&after)?);
         let (before, after) = (slices(&before), slices(&after));
         let (same, moved) = split(&before, &after)?;
         let (functions, types) = header_types::apart(moved);
@@ -170,8 +172,8 @@ fn slices<'a, 't>(items: &'a [Vec<&'t str>]) -> Vec<&'a [&'t str]> {
 }
 
 /// What stands at the top level: directives, each alone, and the items of the code between them, each behind the conditions under
-/// which it is there. What a directive cuts through is marked as open, in all its parts.
-fn top_level(text: &str) -> Vec<Vec<&str>> {
+/// which it is there. What a directive cuts through is marked as open, in all its parts. None where too much depends on too much.
+fn top_level(text: &str) -> Option<Vec<Vec<&str>>> {
     let mut found = Vec::new();
     let mut conditions = Conditions::default();
     let mut depth = 0_i64;
@@ -195,9 +197,12 @@ fn top_level(text: &str) -> Vec<Vec<&str>> {
         if !conditions.take(&directive) && !directive.is_empty() {
             found.push(conditions.before(directive));
         }
+        if conditions.0.iter().map(Vec::len).sum::<usize>() > MOST_CONDITIONS {
+            return None;
+        }
         rest = after;
     }
-    found
+    Some(found)
 }
 
 /// The conditions that hold: of each `#if`, its line and those of its `#elif` and `#else`.
