@@ -38,6 +38,14 @@ fn functions_and_macros_are_used_by_their_names() {
     let end = "int stays";
     let added = |text: &str| changed(end, &format!("{text}\n{end}"));
     assert_eq!(added("int fresh(int, struct one *);"), by(&["fresh"]));
+    for attribute in [
+        "int __ref fresh(int);",
+        "extern __must_check int fresh(int) __must_hold(one->lock);",
+        "__printf(1, 2) void fresh(const char *, ...);",
+        "__init int fresh(void);",
+    ] {
+        assert_eq!(added(attribute), by(&["fresh"]), "{attribute}");
+    }
     assert_eq!(added("#define FRESH (1 << 3)"), by(&["FRESH"]));
     assert_eq!(
         added("static inline __u32 f(void) { return 1; }"),
@@ -195,7 +203,8 @@ fn what_acts_in_another_way_has_no_names() {
         "int DECLARE(x);",
         "extern int datum;\nenum { A };",
         "static int f(void) { return 1; }",
-        "__init int f(void);",
+        "__strange int f(void);",
+        "int __printf(1, 2 f(void);",
         "int f(void) __section(\".x\");",
         "static __used inline int f(void) { return 1; }",
         "void *memcpy(void *, const void *, unsigned long);",

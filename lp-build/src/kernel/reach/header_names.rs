@@ -20,13 +20,43 @@ const OPEN: &str = "#open";
 /// Stands between the conditions under which an item is there and the item.
 const WHEN: &str = "#when";
 
-/// Words that may stand before a function's name beside the names of types, which are in lower case.
-const SPECIFIERS: [&str; 12] = [
-    "__always_inline",
+/// Macros for attributes of the one function that is declared with them (`compiler_attributes.h`, `init.h`): whatever they do,
+/// they do it to who says its name.
+const ATTRIBUTES: [&str; 20] = [
     "__must_check",
     "__maybe_unused",
     "__pure",
     "__attribute_const__",
+    "__init",
+    "__exit",
+    "__net_init",
+    "__net_exit",
+    "__ref",
+    "__meminit",
+    "__init_or_module",
+    "__cold",
+    "__malloc",
+    "__noreturn",
+    "__sched",
+    "__visible",
+    "__weak",
+    "__noclone",
+    "__deprecated",
+    "__latent_entropy",
+];
+/// Those of them that have parameters.
+const ATTRIBUTES_OF: [&str; 7] = [
+    "__printf",
+    "__scanf",
+    "__acquires",
+    "__releases",
+    "__must_hold",
+    "__cond_acquires",
+    "__alloc_size",
+];
+/// Words that may stand before a function's name beside the names of types, which are in lower case.
+const SPECIFIERS: [&str; 8] = [
+    "__always_inline",
     "__user",
     "__iomem",
     "__rcu",
@@ -109,6 +139,8 @@ fn name<'t>(item: &[&'t str]) -> Option<&'t str> {
     if let ["#", "define", name, ..] | ["#", "undef", name] = item {
         return is_identifier(name).then_some(*name);
     }
+    let item = without_attributes(item);
+    let item = item.as_slice();
     let name = declared(item)?;
     let at = item.iter().position(|word| *word == name)?;
     let before = item.get(..at)?;
@@ -128,6 +160,25 @@ fn name<'t>(item: &[&'t str]) -> Option<&'t str> {
     let plain = names_type && before.iter().all(is_plain);
     let is_function = is_lower || is_inline_function(item.get(at + 1..)?, before);
     (plain && is_function && ends_plainly(item)).then_some(name)
+}
+
+fn without_attributes<'t>(item: &[&'t str]) -> Vec<&'t str> {
+    let mut plain = Vec::with_capacity(item.len());
+    let mut words = item.iter().copied().peekable();
+    while let Some(word) = words.next() {
+        if ATTRIBUTES_OF.contains(&word) && words.peek() == Some(&"(") {
+            let mut depth = 0_i64;
+            for inside in words.by_ref() {
+                depth += balance(&[inside]);
+                if depth == 0 {
+                    break;
+                }
+            }
+        } else if !ATTRIBUTES.contains(&word) {
+            plain.push(word);
+        }
+    }
+    plain
 }
 
 /// Whether what stands before and behind a name makes it that of a function also in capitals: it has a body, and its parameters
