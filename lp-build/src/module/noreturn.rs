@@ -82,6 +82,9 @@ fn plain_name(symbol: &Symbol<'_>) -> Option<String> {
 }
 
 fn rename(bytes: Vec<u8>, names: &BTreeMap<&Vec<u8>, &Vec<u8>>) -> Result<Vec<u8>> {
+    if names.is_empty() {
+        return Ok(bytes);
+    }
     let mut file = read(&bytes)?;
     let mut renamed = false;
     for symbol in file

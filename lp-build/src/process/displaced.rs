@@ -16,7 +16,7 @@ use object::{
 use std::collections::BTreeMap;
 
 /// No variable of a library is aligned to more: data move by less.
-const MOST: i64 = 64;
+const MOST: u64 = 64;
 
 /// An ELF file with this machine's word.
 pub(super) type File<'d> = ElfFile64<'d, Endianness>;
@@ -81,7 +81,7 @@ impl Moves {
             return if by == 0 { Ok(()) } else { Err(ours) };
         }
         let fits = |section: &&mut Section| match section.has_copies {
-            true => (by - section.by).abs() < MOST,
+            true => by.wrapping_sub(section.by).unsigned_abs() < MOST,
             false => by == section.by,
         };
         let section = sections.find(fits).ok_or(ours)?;
@@ -208,7 +208,7 @@ fn sections(
         let other = theirs.section_by_name(name);
         let other = other.ok_or_else(|| format!("there is no section {name}"))?;
         let grown = other.size().wrapping_sub(section.size()).cast_signed();
-        if grown != 0 && (!has_copies || grown.abs() >= MOST) {
+        if grown != 0 && (!has_copies || grown.unsigned_abs() >= MOST) {
             return Err(format!(
                 "{name} has {:#x} bytes, and in the build {:#x}",
                 other.size(),
@@ -260,16 +260,10 @@ fn references((ours, theirs): (&[u8], &[u8]), address: u64) -> Result<Vec<(u64, 
         let offsets = decoder.get_constant_offsets(&instruction);
         let field = offsets.displacement_offset()
             ..offsets.displacement_offset() + offsets.displacement_size();
-        let outside = |bytes: &[u8]| {
-            let mut bytes = bytes.to_vec();
-            bytes.drain(field.clone().start.min(bytes.len())..field.end.min(bytes.len()));
-            bytes
-        };
-        if offsets.displacement_size() != 4 || outside(own) != outside(other) {
-            if own != other {
-                return Err(start);
-            }
-            continue;
+        let is_same_around = own.get(..field.start) == other.get(..field.start)
+            && own.get(field.end..) == other.get(field.end..);
+        if !is_same_around || field.len() != 4 {
+            return Err(start);
         }
         let distance = own.get(field).and_then(|bytes| bytes.try_into().ok());
         let distance = i32::from_le_bytes(distance.ok_or(start)?);

@@ -34,6 +34,7 @@ mod unpacked;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use tempfile::TempDir;
 
 /// A folder with files, given as path and content.
@@ -49,6 +50,18 @@ fn write(root: &Path, path: &str, content: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
     fs::write(path, content).expect("a file");
+}
+
+/// The object of a C text. Not for a library: what it calls may have names that no `@PLT` can follow.
+fn compile(text: &str) -> Vec<u8> {
+    let folder = folder(&[("x.c", text)]);
+    let compiled = Command::new("cc")
+        .args(["-c", "-fno-pic", "x.c", "-o", "x.o"])
+        .current_dir(folder.path())
+        .status()
+        .expect("cc runs");
+    assert!(compiled.success());
+    fs::read(folder.path().join("x.o")).expect("an object")
 }
 
 /// The whole of an error, as the terminal shows it.

@@ -1,19 +1,8 @@
 //! Functions that never return go by the names that objtool knows, for as long as the kernel's build has them.
 
+use crate::compile;
 use lp_build::module::noreturn::{known, plain, restored};
 use object::{Object, ObjectSymbol};
-use std::process::Command;
-
-fn compile(text: &str) -> Vec<u8> {
-    let folder = crate::folder(&[("x.c", text)]);
-    let compiled = Command::new("cc")
-        .args(["-c", "-fno-pic", "x.c", "-o", "x.o"])
-        .current_dir(folder.path())
-        .status()
-        .expect("cc runs");
-    assert!(compiled.success());
-    std::fs::read(folder.path().join("x.o")).expect("an object")
-}
 
 fn undefined(bytes: &[u8]) -> Vec<String> {
     let file = object::File::parse(bytes).expect("an object");

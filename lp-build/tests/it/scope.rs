@@ -1,20 +1,8 @@
 //! Two copies of one new function, each for its own module, in one patch.
 
+use crate::compile;
 use lp_build::module::scope::separate;
 use object::{Object, ObjectSymbol};
-use std::process::Command;
-
-/// Compiles a C text.
-fn compile(text: &str) -> Vec<u8> {
-    let folder = crate::folder(&[("x.c", text)]);
-    let compiled = Command::new("cc")
-        .args(["-c", "x.c", "-o", "x.o"])
-        .current_dir(folder.path())
-        .status()
-        .expect("cc runs");
-    assert!(compiled.success());
-    std::fs::read(folder.path().join("x.o")).expect("an object")
-}
 
 fn globals(bytes: &[u8]) -> Vec<String> {
     let file = object::File::parse(bytes).expect("an object");
