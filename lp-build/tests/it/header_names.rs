@@ -220,7 +220,7 @@ fn what_acts_in_another_way_has_no_names() {
     assert_eq!(names(&[(before, after)]), None, "a condition says the name");
 }
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("says.c", "int f(void) { return do_the_thing(1); }"),
     (
         "builtin.c",
@@ -234,7 +234,14 @@ const FILES: [(&str, &str); 8] = [
     ("pasted.c", "int f(void) { return CALL(the_thing); }"),
     ("apart.c", "int f(void) { return the_; }"),
     ("both.c", "int f(void) { return PASTE(do_the_, thing); }"),
-    ("comment.c", "/* do_the_thing is not used here */"),
+    (
+        "comment.c",
+        "/* do_the_thing is not used here */ // nor do_the_thing",
+    ),
+    (
+        "string.c",
+        "char a[] = \"/*\", b = '\"', *c = \"do_the_thing\"; /* \" */",
+    ),
 ];
 
 /// The files that say `do_the_thing` or can make it.
@@ -257,6 +264,42 @@ fn a_source_pastes_for_itself_and_for_who_includes_it() {
     assert_eq!(made(&files), ["own.c"]);
     let included = [&files[..], &[("b.h", "#define A <x/a.c>\n")]].concat();
     assert_eq!(made(&included), ["own.c", "thing.c"]);
+}
+
+#[test]
+fn a_macro_brings_what_stands_beside_its_signs_and_no_parameter() {
+    let made = |define: &str| {
+        let files = [("a.h", define), ("thing.c", "int thing;")];
+        made(&files, &BTreeSet::new())
+    };
+    assert_eq!(made("#define A(x) do_the_##x"), ["thing.c"]);
+    assert_eq!(made("#define A(x) do_the_ ## x"), ["thing.c"]);
+    assert_eq!(made("#define A(x) do_the_/* ( */##x"), ["thing.c"]);
+    assert_eq!(made("#define A(x) not_##x(do_the_)"), [""; 0]);
+    assert_eq!(made("#define A(do_the_, x) do_the_##x"), [""; 0]);
+    assert_eq!(made("#define A(x) \"do_the_##x\" a##x"), [""; 0]);
+}
+
+#[test]
+fn a_macro_brings_what_it_hands_to_one_that_pastes_by_itself_or_by_others() {
+    let made = |define: &str| {
+        let files = [
+            (
+                "glue.h",
+                "#define GLUE_(a, b) a##b\n#define GLUE(a, b) GLUE_(a, b)",
+            ),
+            ("a.h", define),
+            ("thing.c", "int thing;"),
+        ];
+        made(&files, &BTreeSet::new())
+    };
+    assert_eq!(made("#define A(x) GLUE_(do_the_, x)"), ["thing.c"]);
+    assert_eq!(
+        made("#define A(x) (\")\", GLUE(f(do_the_), x))"),
+        ["thing.c"]
+    );
+    assert_eq!(made("#define A(x) OTHER(do_the_, x)"), [""; 0]);
+    assert_eq!(made("#define A(x) GLUE(a, x) + OTHER(do_the_)"), [""; 0]);
 }
 
 #[test]
@@ -287,10 +330,10 @@ fn who_says_a_name_or_can_paste_it() {
     let expected = [
         "both.c",
         "builtin.c",
-        "comment.c",
         "missing.c",
         "pasted.c",
         "says.c",
+        "string.c",
     ];
     assert_eq!(found, expected);
 }

@@ -7,6 +7,7 @@
 //! too: its name is then one of them; of types, what [`super::header_types`] says. Anything else has no such names. The tempting
 //! wrong way is to look at the changed lines alone: a line inside a struct looks like a declaration.
 
+use super::comments::without_comments;
 use super::header_types;
 use super::unaffected::{INLINE, declared, is_identifier, items, split, tokens};
 use std::collections::BTreeSet;
@@ -81,7 +82,7 @@ const CALLED_BY_COMPILER: [&str; 4] = ["memcpy", "memmove", "memset", "memcmp"];
 pub fn names(headers: &[(String, String)]) -> Option<BTreeSet<String>> {
     let (mut names, mut members, mut stayed) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (before, after) in headers {
-        let (before, after) = (without_comments(before), without_comments(after));
+        let (before, after) = (code(before), code(after));
         let (before, after) = (top_level(&before)?, top_level(&after)?);
         let (before, after) = (slices(&before), slices(&after));
         let (same, moved) = split(&before, &after)?;
@@ -333,45 +334,7 @@ fn next_directive(text: &str) -> (&str, &str, &str) {
 }
 
 /// The text without comments and joined lines.
-fn without_comments(text: &str) -> String {
-    let text = text.replace("\\\n", " ");
-    let mut code = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find(['/', '"', '\'']) {
-        code.push_str(&rest[..at]);
-        let (here, after) = rest.split_at(at);
-        let _ = here;
-        let end = if after.starts_with("/*") {
-            code.push(' ');
-            after.find("*/").map_or(after.len(), |end| end + 2)
-        } else if after.starts_with("//") {
-            after.find('\n').unwrap_or(after.len())
-        } else if after.starts_with('/') {
-            code.push('/');
-            1
-        } else {
-            let end = literal(after);
-            code.push_str(&after[..end]);
-            end
-        };
-        rest = &after[end..];
-    }
-    code.push_str(rest);
-    code
-}
-
-/// Bytes of the literal at the start; one without an end on its line is an apostrophe in a message.
-fn literal(text: &str) -> usize {
-    let quote = text.as_bytes().first();
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            b'\n' => return 1,
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            _ if Some(&byte) == quote => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
+fn code(text: &str) -> String {
+    let code = without_comments(text.replace("\\\n", " ").as_bytes());
+    String::from_utf8_lossy(&code).into_owned()
 }

@@ -1,12 +1,14 @@
 //! Which files say one of some names, or can put one together.
 //!
 //! A name is also said where a macro pastes it (`##`) from pieces: those in the macro, and those where it is used. So a file
-//! counts where the name can be made of at most four words that are its own or that stand in a macro of a header which pastes. That errs on
-//! the side of too many: words of comments count. The tempting wrong way is to search for the name alone.
+//! counts where the name can be made of at most four words that are its own or that macros of headers bring ([`super::pasting`]).
+//! That errs on the side of too many: words of strings count. The tempting wrong way is to search for the name alone.
 //!
 //! A name that only one of the two trees has, and that no other file says, cannot be one that others paste: what is pasted
 //! is declared somewhere, and if that is pasted, too, it would clash with the header's.
 
+use super::comments::without_comments;
+use super::pasting::{Macro, Pasting, pasters};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
@@ -14,8 +16,6 @@ use std::path::PathBuf;
 
 /// A macro that pastes more words than this into one name is not known.
 const PIECES: usize = 4;
-/// What a macro's line has that pastes, by itself or by another macro.
-const PASTES: [&str; 4] = ["##", "PASTE", "CONCAT", "CAT("];
 const BUILTIN: &str = "__builtin_";
 
 /// The files among `paths` that say or can make one of `names`; those in `fresh` are in only one of the two trees. A file
@@ -30,7 +30,7 @@ pub fn mention(
         .par_iter()
         .map(|(path, file)| {
             let text = std::fs::read(file).ok();
-            (path, text.map(|text| wanted.said(&text)))
+            (path, text.map(|text| wanted.said(&without_comments(&text))))
         })
         .collect();
     let all = || {
@@ -50,9 +50,17 @@ pub fn mention(
         let name = path.rsplit('/').next().unwrap_or(path);
         !name.ends_with(".c") || included.contains(name)
     };
-    let pasting: FxHashSet<&[u8]> = all()
-        .filter(|(path, _)| is_shared(path))
-        .flat_map(|(_, said)| &said.pasting)
+    let shared = || all().filter(|(path, _)| is_shared(path));
+    let shared = || shared().map(|(_, said)| said);
+    let pasters = pasters(
+        shared().flat_map(|said| &said.pasters).copied(),
+        shared().flat_map(|said| &said.passes_on).copied(),
+    );
+    let handed = shared().flat_map(|said| &said.handed);
+    let handed = handed.filter(|(callee, _)| pasters.contains(callee));
+    let pasting: FxHashSet<&[u8]> = shared()
+        .flat_map(|said| &said.beside)
+        .chain(handed.map(|(_, word)| word))
         .map(|word| wanted.piece(*word))
         .collect();
     let mentions = |said: &Said<'_>| {
@@ -87,7 +95,12 @@ enum Word<'n> {
 struct Said<'n> {
     whole: FxHashSet<&'n str>,
     pieces: FxHashSet<u32>,
-    pasting: FxHashSet<u32>,
+    /// The macros that paste, and those that hand on what they are given, with who gets it.
+    pasters: Vec<Macro>,
+    passes_on: Vec<(Macro, Macro)>,
+    /// The pieces beside a `##` of a macro, and those that a macro hands to another.
+    beside: FxHashSet<u32>,
+    handed: FxHashSet<(Macro, u32)>,
     /// The names of sources that it includes.
     sources: Vec<String>,
 }
@@ -133,22 +146,36 @@ impl<'n> Wanted<'n> {
     fn said(&self, text: &[u8]) -> Said<'n> {
         let mut said = Said::default();
         for line in logical_lines(text) {
-            let pastes = is_define(line) && pastes(line);
             said.sources.extend(included_source(line));
+            if let Some(pasting) = Pasting::of(line) {
+                self.add_pasting(&mut said, pasting);
+            }
             for word in words(line).filter(|word| word.len() <= self.longest) {
                 match self.ids.get(word) {
                     None => {}
                     Some(Word::Whole(name)) => drop(said.whole.insert(name)),
-                    Some(Word::Piece(id)) => {
-                        said.pieces.insert(*id);
-                        if pastes {
-                            said.pasting.insert(*id);
-                        }
-                    }
+                    Some(Word::Piece(id)) => drop(said.pieces.insert(*id)),
                 }
             }
         }
         said
+    }
+
+    fn add_pasting(&self, said: &mut Said<'n>, pasting: Pasting<'_>) {
+        let id = |word: &[u8]| match self.ids.get(word) {
+            Some(Word::Piece(id)) => Some(*id),
+            _ => None,
+        };
+        said.pasters
+            .extend(pasting.is_direct.then_some(pasting.name));
+        let callees = pasting.passes_on.into_iter();
+        said.passes_on
+            .extend(callees.map(|callee| (pasting.name, callee)));
+        said.beside
+            .extend(pasting.beside.into_iter().filter_map(id));
+        let handed = pasting.handed.into_iter();
+        said.handed
+            .extend(handed.filter_map(|(callee, word)| Some((callee, id(word)?))));
     }
 }
 
@@ -200,12 +227,6 @@ fn logical_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn is_define(line: &[u8]) -> bool {
-    let line = line.trim_ascii_start();
-    let rest = line.strip_prefix(b"#").map(<[u8]>::trim_ascii_start);
-    rest.is_some_and(|rest| rest.starts_with(b"define"))
-}
-
 /// `b.c` of `#include "a/b.c"`, and of a macro that stands for it.
 fn included_source(line: &[u8]) -> Option<String> {
     let rest = line.trim_ascii_start().strip_prefix(b"#")?;
@@ -218,13 +239,7 @@ fn included_source(line: &[u8]) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn pastes(line: &[u8]) -> bool {
-    let upper = line.to_ascii_uppercase();
-    let has = |sign: &&str| memchr::memmem::find(&upper, sign.as_bytes()).is_some();
-    PASTES.iter().any(has)
-}
-
-/// The names and numbers of a text, those of comments and strings too.
+/// The names and numbers of a text, those of strings too.
 pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'$')
         .filter(|word| !word.is_empty())

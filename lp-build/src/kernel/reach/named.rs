@@ -11,6 +11,9 @@ use crate::tree::{Change, ChangeKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+/// So many of the files are told in the log.
+const SHOWN: usize = 20;
+
 /// Who can be reached.
 pub struct Named(BTreeSet<String>);
 
@@ -51,7 +54,11 @@ impl Named {
         )
         .into_iter()
         .collect();
-        tracing::debug!("{} files say them or can make them", said.len());
+        tracing::debug!(
+            "{} files say them or can make them: {:?} ..",
+            said.len(),
+            said.iter().take(SHOWN).collect::<Vec<_>>()
+        );
         let owned = |reached: BTreeMap<&str, &str>| -> BTreeSet<String> {
             reached.into_keys().map(str::to_owned).collect()
         };
