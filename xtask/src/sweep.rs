@@ -11,6 +11,7 @@ mod build;
 mod changes;
 mod edits;
 mod fix;
+mod hunks;
 mod includes;
 mod items;
 mod learn;

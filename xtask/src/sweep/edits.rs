@@ -1,18 +1,14 @@
 //! What an update did to one file, in pieces that can be taken alone.
 //!
-//! `diff` says which lines differ; its hunks are cut where one item ends and the next begins ([`super::items`]), and shifted first
-//! where the same lines can be called new in two ways. Hunks as they are would be the tempting way: a new macro and a changed function
+//! `diff` says which lines differ ([`super::hunks`]); its hunks are cut where one item ends and the next begins
+//! ([`super::items`]). Hunks as they are would be the tempting way: a new macro and a changed function
 //! below it are one, and with it every user of the function is compiled for a fix that needs the macro.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Result, bail};
-
+use super::hunks::{Hunk, shifted, widened};
 use super::items::{Item, Kind, items, words};
-use crate::command;
 
 /// One change.
 #[derive(Debug)]
@@ -52,29 +48,16 @@ pub(crate) struct FileEdits {
     pub(crate) known: BTreeSet<String>,
 }
 
-/// Lines that differ.
-pub(crate) type Hunk = (Range<usize>, Range<usize>);
-
 impl FileEdits {
     /// From both versions' lines and where they differ.
     pub(crate) fn new(old: Vec<String>, new: Vec<String>, hunks: &[Hunk]) -> Self {
         let (before, after) = (items(&old), items(&new));
-        let mut edits = Vec::new();
-        let mut last = (0, 0);
-        for (number, hunk) in hunks.iter().enumerate() {
-            let end = (old.len()..old.len(), new.len()..new.len());
-            let next = hunks.get(number + 1).unwrap_or(&end);
-            let free = |from: (usize, usize), to: (usize, usize)| {
-                (to.0.saturating_sub(from.0)).min(to.1.saturating_sub(from.1))
-            };
-            let above = free(last, (hunk.0.start, hunk.1.start));
-            let below = free((hunk.0.end, hunk.1.end), (next.0.start, next.1.start));
-            let hunk = shifted(hunk, &old, &new, (&before, &after), (above, below));
-            last = (hunk.0.end, hunk.1.end);
-            for cut in cut(&hunk, &before, &after) {
-                edits.push(edit(&cut, &before, (&new, &after)));
-            }
-        }
+        let shifted = shifted(hunks, (&old, &new), (&before, &after));
+        let whole = widened(shifted, &before, &after);
+        let cuts = whole.iter().flat_map(|hunk| cut(hunk, &before, &after));
+        let edits = cuts
+            .map(|cut| edit(&cut, &before, (&new, &after)))
+            .collect();
         let known = words(&old);
         Self {
             old,
@@ -144,77 +127,6 @@ impl FileEdits {
 pub(crate) fn id(item: &Item) -> Option<String> {
     let (kind, of, name) = item.key()?;
     Some(format!("{kind:?} {of} {name}"))
-}
-
-/// Where two files differ, by `diff`.
-pub(crate) fn hunks(old: &Path, new: &Path) -> Result<Vec<Hunk>> {
-    let mut diff = Command::new("diff");
-    diff.args(["--unified=0", "--text", "--new-file"])
-        .arg(old)
-        .arg(new);
-    let output = command::output(&mut diff)?;
-    // 1: they differ.
-    if output.status.code().is_none_or(|code| code > 1) {
-        bail!("{}: {}", command::line(&diff), output.status);
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter_map(hunk).collect())
-}
-
-/// `@@ -3,0 +4,2 @@`: behind line 3 there are the lines 4 and 5 now.
-fn hunk(line: &str) -> Option<Hunk> {
-    let (ranges, _) = line.strip_prefix("@@ -")?.split_once(" @@")?;
-    let (old, new) = ranges.split_once(" +")?;
-    let range = |text: &str| -> Option<Range<usize>> {
-        let (start, length) = text.split_once(',').unwrap_or((text, "1"));
-        let (start, length): (usize, usize) = (start.parse().ok()?, length.parse().ok()?);
-        let start = if length == 0 {
-            start
-        } else {
-            start.checked_sub(1)?
-        };
-        Some(start..start + length)
-    };
-    Some((range(old)?, range(new)?))
-}
-
-/// The same difference, called so that it begins with an item where that is possible: of `} int g() { }` between two functions.
-/// `free` are the lines before and behind it that no other hunk has.
-fn shifted(
-    hunk: &Hunk,
-    old: &[String],
-    new: &[String],
-    items: (&[Item], &[Item]),
-    free: (usize, usize),
-) -> Hunk {
-    let (lines, items, range) = match (hunk.0.is_empty(), hunk.1.is_empty()) {
-        (true, false) => (new, items.1, &hunk.1),
-        (false, true) => (old, items.0, &hunk.0),
-        _ => return hunk.clone(),
-    };
-    let starts = |at: usize| items.iter().any(|item| item.lines.start == at);
-    let same = |one: Option<usize>, other: Option<usize>| {
-        let line = |at: Option<usize>| lines.get(at?);
-        line(one).is_some() && line(one) == line(other)
-    };
-    let up = (0..=free.0).take_while(|shift| {
-        let last = |at: usize| at.checked_sub(*shift);
-        *shift == 0 || same(last(range.start), last(range.end))
-    });
-    let down = (1..=free.1).take_while(|shift| {
-        let next = |at: usize| Some(at + shift - 1);
-        same(next(range.start), next(range.end))
-    });
-    let moved = |range: &Range<usize>, by: usize, is_up: bool| match is_up {
-        true => range.start - by..range.end - by,
-        false => range.start + by..range.end + by,
-    };
-    let mut ways = up
-        .map(|shift| (shift, true))
-        .chain(down.map(|shift| (shift, false)));
-    let found = ways.find(|(shift, is_up)| starts(moved(range, *shift, *is_up).start));
-    let (shift, is_up) = found.unwrap_or((0, true));
-    (moved(&hunk.0, shift, is_up), moved(&hunk.1, shift, is_up))
 }
 
 /// A part of a hunk: lines of at most one item on either side, or several that belong together.
@@ -421,7 +333,8 @@ fn edit(cut: &Cut, before: &[Item], (new, after): (&[String], &[Item])) -> Edit 
 
 #[cfg(test)]
 mod tests {
-    use super::{FileEdits, hunks};
+    use super::super::hunks::hunks;
+    use super::FileEdits;
     use std::fs;
 
     fn read(old: &str, new: &str) -> FileEdits {
@@ -452,7 +365,7 @@ mod tests {
         );
         assert_eq!(
             with(&edits, "to"),
-            "int a;\n\n#define to(x) (x)\nstatic inline int *f(struct d *d)\n{\n\treturn (int *)d;\n}\n"
+            "int a;\n\n#define to(x) (x)\n\nstatic inline int *f(struct d *d)\n{\n\treturn (int *)d;\n}\n"
         );
         let every = (0..edits.edits.len()).collect();
         assert_eq!(edits.with(&every), edits.new);
@@ -476,6 +389,23 @@ mod tests {
             .map(|edit| edit.fresh.iter().cloned().collect::<Vec<_>>())
             .collect();
         assert_eq!(found, [["g"]]);
+    }
+
+    #[test]
+    fn lines_that_two_functions_share_belong_to_both() {
+        let head = "int a;\n\n";
+        let rcu = "int dev_rcu(int x)\n{\n\t/* later */\n\treturn x;\n}\n\n";
+        let dev = "int dev(int x)\n{\n\treturn x;\n}\n\n";
+        let fresh = "int dev_rcu(int x)\n{\n\treturn rcu(x);\n}\n\n";
+        let last = "int last;\n";
+        let edits = read(
+            &format!("{head}{rcu}{last}"),
+            &format!("{head}{dev}{fresh}{last}"),
+        );
+        assert_eq!(with(&edits, "dev"), format!("{head}{dev}{rcu}{last}"));
+        assert_eq!(with(&edits, "dev_rcu"), format!("{head}{fresh}{last}"));
+        let every = (0..edits.edits.len()).collect();
+        assert_eq!(edits.with(&every), edits.new);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 
 use super::changes::Changes;
-use super::edits::{FileEdits, Hunk, hunks};
+use super::edits::FileEdits;
+use super::hunks::{Hunk, hunks};
 use super::includes::Includes;
 use super::items::words;
 
