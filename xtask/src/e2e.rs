@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use rayon::prelude::*;
 
 use crate::case::{self, Case, Expect};
 use crate::kernels::{self, Installed};
@@ -104,19 +105,20 @@ fn series_of(cases: &[Case]) -> Vec<String> {
 
 /// Cases that lp-build must refuse; the names of those that failed.
 fn refused_cases<'a>(build: &PatchBuild<'_>, cases: impl Iterator<Item = &'a Case>) -> Vec<String> {
-    let mut failed = Vec::new();
-    for case in cases.filter(|case| case.guest.expect == Expect::Refused) {
+    let cases = cases.filter(|case| case.guest.expect == Expect::Refused);
+    let failed = cases.collect::<Vec<_>>().into_par_iter().map(|case| {
         let code = case.guest.code.as_deref().unwrap_or_default();
         let refusal = order(case, build).and_then(|order| build.refusal(&order, code));
         match refusal {
             Ok(detail) => println!("{} ok ({detail})", case.name),
             Err(error) => {
                 println!("{} FAIL {error:#}", case.name);
-                failed.push(case.name.clone());
+                return Some(case.name.clone());
             }
         }
-    }
-    failed
+        None
+    });
+    failed.flatten().collect()
 }
 
 /// Cases that must work in the guest; the names of those that failed.
@@ -126,25 +128,30 @@ fn working_cases<'a>(
     cases: impl Iterator<Item = &'a Case>,
     args: &Args,
 ) -> Result<Vec<String>> {
-    let (mut jobs, mut failed) = (Vec::new(), Vec::new());
-    for case in cases.filter(|case| case.guest.expect != Expect::Refused) {
+    let cases = cases.filter(|case| case.guest.expect != Expect::Refused);
+    // Each build is one of its own, as a user's: most of its time one processor has nothing to do.
+    let made = cases.collect::<Vec<_>>().into_par_iter().map(|case| {
         let start = Instant::now();
-        match made(build, case, args) {
-            Ok((patches, outside, verified)) => {
-                println!(
-                    "{}: built in {:.1} s{verified}",
-                    case.name,
-                    start.elapsed().as_secs_f64()
-                );
-                jobs.push(Job {
-                    outside,
-                    ..job(case, kind(case), patches)
-                });
-            }
-            Err(error) => {
-                println!("{} FAIL {error:#}", case.name);
-                failed.push(case.name.clone());
-            }
+        let made = made(build, case, args);
+        match &made {
+            Ok((_, _, verified)) => println!(
+                "{}: built in {:.1} s{verified}",
+                case.name,
+                start.elapsed().as_secs_f64()
+            ),
+            Err(error) => println!("{} FAIL {error:#}", case.name),
+        }
+        (case, made)
+    });
+    let made: Vec<_> = made.collect();
+    let (mut jobs, mut failed) = (Vec::new(), Vec::new());
+    for (case, made) in made {
+        match made {
+            Ok((patches, outside, _)) => jobs.push(Job {
+                outside,
+                ..job(case, kind(case), patches)
+            }),
+            Err(_) => failed.push(case.name.clone()),
         }
     }
     if args.filter.is_empty() {

@@ -82,6 +82,8 @@ struct Wanted<'n> {
     ids: FxHashMap<Vec<u8>, Word<'n>>,
     pieces: Vec<Vec<u8>>,
     longest: usize,
+    /// Whether one begins with two bytes: nearly no word of a kernel does, and looking all of them up would take most of the time.
+    begins: Vec<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -111,6 +113,7 @@ impl<'n> Wanted<'n> {
             ids: FxHashMap::default(),
             pieces: Vec::new(),
             longest: 0,
+            begins: vec![false; 1 << 16],
         };
         for name in names {
             let bytes = name.as_bytes();
@@ -128,7 +131,18 @@ impl<'n> Wanted<'n> {
                 .ids
                 .insert(name.clone().into_bytes(), Word::Whole(name));
         }
+        for word in wanted.ids.keys() {
+            if let Some(begins) = wanted.begins.get_mut(beginning(word)) {
+                *begins = true;
+            }
+        }
         wanted
+    }
+
+    fn get(&self, word: &[u8]) -> Option<Word<'n>> {
+        let can_be = word.len() <= self.longest
+            && self.begins.get(beginning(word)).copied().unwrap_or(false);
+        can_be.then(|| self.ids.get(word).copied()).flatten()
     }
 
     fn add(&mut self, piece: &[u8]) {
@@ -150,11 +164,11 @@ impl<'n> Wanted<'n> {
             if let Some(pasting) = Pasting::of(line) {
                 self.add_pasting(&mut said, pasting);
             }
-            for word in words(line).filter(|word| word.len() <= self.longest) {
-                match self.ids.get(word) {
+            for word in words(line) {
+                match self.get(word) {
                     None => {}
                     Some(Word::Whole(name)) => drop(said.whole.insert(name)),
-                    Some(Word::Piece(id)) => drop(said.pieces.insert(*id)),
+                    Some(Word::Piece(id)) => drop(said.pieces.insert(id)),
                 }
             }
         }
@@ -162,8 +176,8 @@ impl<'n> Wanted<'n> {
     }
 
     fn add_pasting(&self, said: &mut Said<'n>, pasting: Pasting<'_>) {
-        let id = |word: &[u8]| match self.ids.get(word) {
-            Some(Word::Piece(id)) => Some(*id),
+        let id = |word: &[u8]| match self.get(word) {
+            Some(Word::Piece(id)) => Some(id),
             _ => None,
         };
         said.pasters
@@ -239,8 +253,36 @@ fn included_source(line: &[u8]) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// The names and numbers of a text, those of strings too.
-pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'$')
-        .filter(|word| !word.is_empty())
+/// The first two bytes as a number; of one byte, that one.
+fn beginning(word: &[u8]) -> usize {
+    let byte = |at: usize| usize::from(word.get(at).copied().unwrap_or(0));
+    byte(0) << 8 | byte(1)
 }
+
+/// The names and numbers of a text, those of strings too.
+pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.iter().position(|byte| is_word(*byte))?;
+        let from = rest.get(start..)?;
+        let end = from.iter().position(|byte| !is_word(*byte));
+        let (word, after) = from.split_at(end.unwrap_or(from.len()));
+        rest = after;
+        Some(word)
+    })
+}
+
+/// Whether a name or a number can have this byte.
+pub(super) fn is_word(byte: u8) -> bool {
+    WORD[usize::from(byte)]
+}
+
+const WORD: [bool; 256] = {
+    let mut word = [false; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        word[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$';
+        byte += 1;
+    }
+    word
+};

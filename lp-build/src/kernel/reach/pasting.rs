@@ -5,6 +5,7 @@
 //! single letters mostly, of which every name can be made. What a macro's name stands for (`#define A b`) is not followed.
 
 use super::comments::literal;
+use super::mentions::{is_word, words};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use std::hash::Hasher;
 
@@ -44,7 +45,7 @@ impl<'t> Pasting<'t> {
             handed: Vec::new(),
             passes_on: FxHashSet::default(),
         };
-        let parameters: Vec<&[u8]> = super::mentions::words(parameters).collect();
+        let parameters: Vec<&[u8]> = words(parameters).collect();
         pasting.read(body, |word| parameters.contains(&word) || word == VARIADIC);
         Some(pasting)
     }
@@ -100,10 +101,6 @@ fn by_name(name: &[u8]) -> Macro {
     let mut hasher = FxHasher::default();
     hasher.write(name);
     hasher.finish()
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$'
 }
 
 enum Token<'t> {
