@@ -358,6 +358,9 @@ pub struct KernelArgs {
     /// Compile what changed headers reach even where the changed sources are refused already, to know of everything in the way
     #[arg(long, short)]
     pub keep_going: bool,
+    /// Compile every file that includes a changed header, also one in which nothing says what changed: the same patch, the slow way
+    #[arg(long)]
+    pub every_includer: bool,
 }
 
 /// Who reads the result.

@@ -100,6 +100,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Whether to look at what changed headers reach even where the patch is refused already.
     pub keep_going: bool,
+    /// Whether to compile every file that includes a changed header.
+    pub every_includer: bool,
 }
 
 impl Asked {
@@ -183,6 +185,7 @@ pub fn interpret(args: KernelArgs) -> Result<Options> {
         html: args.html,
         dry_run: args.dry_run,
         keep_going: args.keep_going,
+        every_includer: args.every_includer,
     })
 }
 

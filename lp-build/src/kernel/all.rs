@@ -149,6 +149,7 @@ fn workshop<'r>(road: &'r Road<'_>, units: &Units) -> Result<Workshop<'r>> {
         copy: scratch.folder("copies")?.join("build"),
         copying: Mutex::new(false),
         include: header::provide(scratch)?,
+        every_includer: road.options.every_includer,
         count: Count::of(units.count()),
         launcher: road.options.launcher.clone(),
         named: road.inputs.module.clone(),

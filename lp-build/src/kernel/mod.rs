@@ -294,6 +294,7 @@ fn find_units(road: &Road<'_>, sources: &Sources, report: &mut Report) -> Result
         files: &inputs.files,
         commands: &road.cache.commands(key),
         graph: &road.cache.graph(key),
+        every_includer: road.options.every_includer,
     };
     let mut units = progress.step("finding how the files are built", || {
         if inputs.module.is_some() {

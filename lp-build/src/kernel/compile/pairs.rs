@@ -54,6 +54,8 @@ pub struct Workshop<'a> {
     pub objects: Objects,
     /// The hashes of the header names of both trees.
     pub names: (String, String),
+    /// Whether to compile also what the preprocessor says cannot change.
+    pub every_includer: bool,
     /// How far it is.
     pub count: Count,
 }
@@ -243,7 +245,7 @@ fn can_change(
         &changed.patched,
         &changed.touched,
     )?;
-    Ok(!ours.compiles_as(&theirs))
+    Ok(shop.every_includer || !ours.compiles_as(&theirs))
 }
 
 /// The object of a file that the original does not have: that of an empty one, by the same compiler and flags.

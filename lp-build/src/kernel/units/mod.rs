@@ -121,6 +121,8 @@ pub struct Build<'a> {
     pub commands: &'a Path,
     /// Where the includes of the tree are kept.
     pub graph: &'a Path,
+    /// Whether a file counts that includes a changed header, whatever it says.
+    pub every_includer: bool,
 }
 
 /// Maps changed sources, headers and Makefiles to objects.
@@ -289,7 +291,9 @@ impl Kernel<'_> {
         let mut candidates: BTreeMap<String, &str> = BTreeMap::new();
         let folders = [self.tree, self.build.prepared.folder.as_path()];
         let patched = self.build.patched.tree;
-        let named = Named::find(self.graph(), roots, &sources.headers, &folders, patched);
+        let named = (!self.build.every_includer)
+            .then(|| Named::find(self.graph(), roots, &sources.headers, &folders, patched))
+            .flatten();
         for (path, root) in self.graph().reached(roots) {
             let code = path.ends_with(".c") || path.ends_with(".S");
             if !code || own.contains(path) {
