@@ -71,6 +71,9 @@ Examples:
   A library that must be configured first:
     lp-build process --orig zlib-1.3 --patched zlib-fixed --configure ./configure --build 'make -j2' --binary /usr/lib/libz.so.1 -o fix.lp
 
+  A fix in two libraries of one tree, as one patch:
+    lp-build process --orig openssl-3.0 --patched openssl-fixed --configure ./Configure --build 'make -j2' --binary /usr/lib/libssl.so.3 --binary /usr/lib/libcrypto.so.3 -o fix.lp
+
 Exit status: 0 built, 1 error, 2 refused, 3 nothing changed.";
 
 /// The options of `lp-build process`.
@@ -96,16 +99,17 @@ pub struct ProcessArgs {
     /// The command that builds a tree, for the shell
     #[arg(long, value_name = "COMMAND", default_value = "make")]
     pub build: String,
-    /// The executable or shared library that processes run
+    /// The executable or shared library that processes run; repeatable, where a fix is in several that are built of the tree
+    #[arg(long, value_name = "FILE", required = true)]
+    pub binary: Vec<PathBuf>,
+    /// Its debug file, if it is stripped; of several binaries each is known by its build-id [default: by build-id under
+    /// /usr/lib/debug; without one, a build of the original tree that gives the same code]
     #[arg(long, value_name = "FILE")]
-    pub binary: PathBuf,
-    /// Its debug file, if it is stripped [default: by build-id under /usr/lib/debug; without one, a build of the original
-    /// tree that gives the same code]
-    #[arg(long, value_name = "FILE")]
-    pub debug_file: Option<PathBuf>,
-    /// Where in the tree the build puts that file, if several or none have its name
+    pub debug_file: Vec<PathBuf>,
+    /// Where in the tree the build puts that file, if several or none have its name; of several binaries FILE=PATH with the
+    /// file name of the binary
     #[arg(long, value_name = "PATH")]
-    pub built: Option<PathBuf>,
+    pub built: Vec<String>,
     /// Build all of the patched tree, not only what the changed sources reach
     #[arg(long)]
     pub from_scratch: bool,

@@ -1,7 +1,8 @@
 //! What the patch says of itself, and what it needs that the binary did not need so far.
 
-use super::binary::Running;
+use super::binary::{Binary, Running};
 use crate::options::Identity;
+use crate::patch::callbacks::Callbacks;
 use crate::patch::judged::{Judged, sympos};
 use crate::patch::manifest as patch;
 use anyhow::Result;
@@ -15,28 +16,51 @@ const LOADERS: [&str; 2] = ["__lp_shadow_root", "__lp_states"];
 /// The manifest.
 pub(super) fn manifest(
     identity: &Identity,
-    running: &Running,
+    running: &[Running],
     judged: &[Judged],
-    callbacks: manifest::Callbacks,
+    callbacks: &Callbacks,
 ) -> Result<Manifest> {
-    let binary = &running.binary;
-    let units = judged.iter();
-    let functions =
-        units.flat_map(|unit| unit.changed().map(move |one| function(one, unit, running)));
-    let object = manifest::Object {
-        name: binary.object.clone(),
-        file: binary.file.clone(),
-        build_id: binary.build_id.clone(),
-        functions: functions.collect(),
-        callbacks,
-    };
+    let objects = running
+        .iter()
+        .map(|running| object(running, judged, callbacks));
+    // One with callbacks and no functions is none that the kernel would take either (`klp_init_object`).
+    let objects = objects.filter(|object| !object.functions.is_empty());
     let target = manifest::Target {
         kind: manifest::TargetKind::Process,
         release: String::new(),
         build_id: String::new(),
         arch: "x86_64".to_owned(),
     };
-    patch::manifest(identity, target, vec![object], Vec::new(), judged)
+    patch::manifest(identity, target, objects.collect(), Vec::new(), judged)
+}
+
+fn object(running: &Running, judged: &[Judged], callbacks: &Callbacks) -> manifest::Object {
+    let binary = &running.binary;
+    let units = judged.iter().filter(|unit| unit.object == binary.object);
+    let functions =
+        units.flat_map(|unit| unit.changed().map(move |one| function(one, unit, running)));
+    manifest::Object {
+        name: binary.object.clone(),
+        file: binary.file.clone(),
+        build_id: binary.build_id.clone(),
+        functions: functions.collect(),
+        callbacks: callbacks.manifest(&binary.object),
+    }
+}
+
+/// Notes on binaries that were given and are not patched.
+pub(super) fn untouched(manifest: &Manifest, running: &[Running]) -> Vec<String> {
+    let is_patched = |binary: &Binary| manifest.objects.iter().any(|it| it.name == binary.object);
+    let binaries = running.iter().map(|running| &running.binary);
+    let untouched = binaries.filter(|binary| !is_patched(binary));
+    untouched
+        .map(|binary| {
+            format!(
+                "no function of {} changes: it is not part of the patch",
+                binary.file
+            )
+        })
+        .collect()
 }
 
 fn function(function: &Function, unit: &Judged, running: &Running) -> manifest::Function {
@@ -60,9 +84,13 @@ fn function(function: &Function, unit: &Judged, running: &Running) -> manifest::
     }
 }
 
-/// Notes on what the patch takes from other libraries and the binary does not so far.
-pub(super) fn new_imports(patch: &[u8], running: &Running) -> Result<Vec<String>> {
-    let binary = &running.binary;
+/// Notes on what the patch takes from other libraries and the binaries do not so far.
+pub(super) fn new_imports(patch: &[u8], running: &[Running]) -> Result<Vec<String>> {
+    let has = |running: &Running, name: &str| {
+        running.binary.dynamic.contains(name) || running.symbols.global(name).is_some()
+    };
+    let files = running.iter().map(|running| running.binary.file.as_str());
+    let files = files.collect::<Vec<_>>().join(" and ");
     let file = object::File::parse(patch)?;
     let mut notes = Vec::new();
     for symbol in file.symbols().filter(|symbol| symbol.is_undefined()) {
@@ -70,13 +98,11 @@ pub(super) fn new_imports(patch: &[u8], running: &Running) -> Result<Vec<String>
         let known = name.is_empty()
             || name.starts_with(".klp.sym.")
             || LOADERS.contains(&name)
-            || binary.dynamic.contains(name)
-            || running.symbols.global(name).is_some();
+            || running.iter().any(|running| has(running, name));
         if !known {
             notes.push(format!(
-                "the patch uses {name}, which {} does not use so far: it must be in the executable or in a library that \
-                 the process has loaded",
-                binary.file
+                "the patch uses {name}, which {files} does not use so far: it must be in the executable or in a library that \
+                 the process has loaded"
             ));
         }
     }

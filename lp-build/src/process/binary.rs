@@ -39,9 +39,43 @@ pub(super) struct Running {
     pub(super) target: Target,
 }
 
+/// Opens the binaries, each with the debug file that has its build-id.
+pub(super) fn open(paths: &[PathBuf], debug_files: &[PathBuf]) -> Result<Vec<Binary>> {
+    if let ([path], [debug]) = (paths, debug_files) {
+        return Ok(vec![Binary::open(path, Some(debug))?]);
+    }
+    let ids = debug_files.iter().map(|debug| symbols::debug_id(debug));
+    let ids = ids.collect::<Result<Vec<_>>>()?;
+    let mut used = BTreeSet::new();
+    let mut binaries: Vec<Binary> = Vec::new();
+    for path in paths {
+        let mut binary = Binary::open(path, None)?;
+        if let Some(at) = ids.iter().position(|id| hex(id) == binary.build_id) {
+            binary = Binary::open(path, debug_files.get(at).map(PathBuf::as_path))?;
+            used.insert(at);
+        }
+        if let Some(other) = binaries.iter().find(|other| other.object == binary.object) {
+            bail!(
+                "{} and {} are both called {} in processes: make a patch for each",
+                other.path.display(),
+                path.display(),
+                binary.object
+            );
+        }
+        binaries.push(binary);
+    }
+    let unused = (0..ids.len()).find(|at| !used.contains(at));
+    if let Some(debug) = unused.and_then(|at| debug_files.get(at)) {
+        bail!(
+            "--debug-file {}: it is the debug file of none of the binaries: it has another build-id",
+            debug.display()
+        );
+    }
+    Ok(binaries)
+}
+
 impl Binary {
-    /// Opens it.
-    pub(super) fn open(path: &Path, debug: Option<&Path>) -> Result<Self> {
+    fn open(path: &Path, debug: Option<&Path>) -> Result<Self> {
         let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let wrong = || format!("{} is no ELF file, or it is damaged", path.display());
         let file = object::File::parse(&*data).with_context(wrong)?;

@@ -5,56 +5,61 @@
 //! of the sources. The tempting wrong way is to take any function of the name: one that the program has already would be
 //! called there, not in the patch.
 
-use crate::patch::callbacks::Callbacks;
+use crate::patch::callbacks::{Callbacks, Found};
 use crate::patch::judged::Judged;
 use crate::report::{RefusalReport, Report};
 use lp_diff::report::Status;
 use lp_klp::manifest;
 use lp_klp::target::Callback;
 
-/// The symbols of all callbacks; what cannot be goes to the report.
+/// The callbacks of each binary; what cannot be goes to the report. One that the description names is that of the binary with
+/// its source.
 pub(super) fn gather(
     described: &manifest::Callbacks,
     judged: &[Judged],
     report: &mut Report,
-) -> manifest::Callbacks {
+) -> Callbacks {
     // Two of a kind in the sources have been refused by now.
-    let (declared, _) = Callbacks::gather(judged);
-    let mut symbols = manifest::Callbacks::default();
-    let objects: Vec<_> = declared.objects().cloned().collect();
-    for (kind, found) in objects.iter().flat_map(|object| declared.of(object)) {
-        *symbols.get_mut(kind) = Some(found.alias.clone());
-    }
+    let (mut callbacks, _) = Callbacks::gather(judged);
     let mut described = described.clone();
     for kind in Callback::ALL {
         let Some(name) = described.get_mut(kind).take() else {
             continue;
         };
-        let known = symbols.get_mut(kind);
-        match (symbol(&name, judged), &known) {
-            (_, Some(_)) => report.refusals.push(refusal(
+        match new(&name, judged) {
+            Some((unit, _)) if callbacks.of(&unit.object).any(|(one, _)| one == kind) => report.refusals.push(refusal(
                 &name,
                 format!("there is a {kind} callback in the sources already: a patch has one of each kind"),
             )),
-            (None, None) => report.refusals.push(refusal(
+            None => report.refusals.push(refusal(
                 &name,
                 format!(
                     "it is to be the {kind} callback, but no source has a new function of this name, or several have: \
                      give it a name of its own, and not `static`, so that the compiler keeps it"
                 ),
             )),
-            (Some(symbol), None) => *known = Some(symbol),
+            Some((unit, symbol)) => {
+                let found = Found {
+                    function: name,
+                    alias: symbol.to_owned(),
+                    source: unit.source.clone(),
+                };
+                report.refusals.extend(callbacks.add(&unit.object, kind, found));
+            }
         }
     }
-    symbols
+    callbacks
 }
 
-/// The symbol of the one new function of a name.
-fn symbol(name: &str, judged: &[Judged]) -> Option<String> {
-    let functions = judged.iter().flat_map(|unit| &unit.report.functions);
-    let mut new = functions.filter(|one| one.status == Status::New && one.name == name);
-    let only = new.next().filter(|_| new.next().is_none())?;
-    Some(only.name.clone())
+/// The symbol of the one new function of a name, and where it is.
+fn new<'j>(name: &str, judged: &'j [Judged]) -> Option<(&'j Judged, &'j str)> {
+    let of_unit = |unit: &'j Judged| unit.report.functions.iter().map(move |one| (unit, one));
+    let mut new = judged.iter().flat_map(of_unit);
+    let mut new = new
+        .by_ref()
+        .filter(|(_, one)| one.status == Status::New && one.name == name);
+    let (unit, only) = new.next().filter(|_| new.next().is_none())?;
+    Some((unit, &only.name))
 }
 
 fn refusal(name: &str, message: String) -> RefusalReport {

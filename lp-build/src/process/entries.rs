@@ -7,12 +7,15 @@ use super::binary::Running;
 use super::pairs::Pair;
 use crate::patch::judged::Judged;
 use crate::report::RefusalReport;
+use lp_klp::name::ObjName;
 use lp_klp::{entry, manifest};
 use object::{Object, ObjectSymbol, SymbolKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A function that changed.
 pub(super) struct Changed {
+    /// The binary's.
+    object: ObjName,
     /// Its symbol.
     name: String,
     /// Its source.
@@ -27,6 +30,7 @@ pub(super) fn changed(pairs: &[Pair], judged: &[Judged]) -> Vec<Changed> {
     let of_unit = |(pair, unit): (&Pair, &Judged)| {
         let aliases = aliases(&pair.orig);
         let one = |function: &lp_diff::report::Function| Changed {
+            object: unit.object.clone(),
             name: function.name.clone(),
             source: unit.source.clone(),
             aliases: aliases.get(&function.name).cloned().unwrap_or_default(),
@@ -62,11 +66,26 @@ fn aliases(object: &[u8]) -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// The reasons why a loader could not redirect functions of an object of the patch.
+/// The reasons why a loader could not redirect functions of the patch.
 pub(super) fn check(
+    objects: &[manifest::Object],
+    running: &[Running],
+    changed: &[Changed],
+) -> Vec<RefusalReport> {
+    let mut refusals = Vec::new();
+    for object in objects {
+        let its = running.iter().filter(|it| it.binary.object == object.name);
+        let changed = changed.iter().filter(|one| one.object == object.name);
+        let changed: Vec<&Changed> = changed.collect();
+        refusals.extend(its.flat_map(|running| check_object(object, running, &changed)));
+    }
+    refusals
+}
+
+fn check_object(
     object: &manifest::Object,
     running: &Running,
-    changed: &[Changed],
+    changed: &[&Changed],
 ) -> Vec<RefusalReport> {
     let branches = running.target.branches();
     let refusal = |function: &manifest::Function| {
@@ -93,7 +112,7 @@ pub(super) fn check(
 }
 
 /// Functions that have nothing in common but their code, which the linker has kept once (`--icf`).
-fn folded(name: &str, aliases: &[String], changed: &[Changed]) -> Option<RefusalReport> {
+fn folded(name: &str, aliases: &[String], changed: &[&Changed]) -> Option<RefusalReport> {
     let own = changed.iter().find(|one| one.name == *name);
     let is_own = |other: &String| own.is_some_and(|own| own.aliases.contains(other));
     let others: Vec<&str> = aliases
@@ -109,7 +128,7 @@ fn folded(name: &str, aliases: &[String], changed: &[Changed]) -> Option<Refusal
     (!others.is_empty()).then(|| report("folded", name, message, changed))
 }
 
-fn report(code: &str, function: &str, message: String, changed: &[Changed]) -> RefusalReport {
+fn report(code: &str, function: &str, message: String, changed: &[&Changed]) -> RefusalReport {
     RefusalReport {
         code: code.to_owned(),
         place: place(function, changed),
@@ -118,7 +137,7 @@ fn report(code: &str, function: &str, message: String, changed: &[Changed]) -> R
     }
 }
 
-fn place(function: &str, changed: &[Changed]) -> String {
+fn place(function: &str, changed: &[&Changed]) -> String {
     let found = changed.iter().find(|one| one.name == function);
     found.map_or_else(
         || function.to_owned(),

@@ -9,8 +9,13 @@ use anyhow::{Context, Result};
 use lp_diff::{Config, EntrySizes, Exports};
 use std::collections::BTreeSet;
 
-/// Judges a pair.
-pub(super) fn judge(pair: &Pair, running: &Running, allowed: &BTreeSet<String>) -> Result<Judged> {
+/// Judges a pair; of one of several binaries, its own symbols are named after that, too.
+pub(super) fn judge(
+    pair: &Pair,
+    running: &Running,
+    allowed: &BTreeSet<String>,
+    several: bool,
+) -> Result<Judged> {
     let binary = &running.binary;
     let source = &pair.source;
     let fidelity = fidelity::check(&pair.orig, source, &running.target)
@@ -19,7 +24,10 @@ pub(super) fn judge(pair: &Pair, running: &Running, allowed: &BTreeSet<String>) 
         object: binary.object.clone(),
         flavour: binary.flavour.clone(),
         entry_sizes: EntrySizes::default(),
-        unit: stem(&pair.output),
+        unit: match several {
+            true => format!("{}.{}", binary.object, stem(&pair.output)),
+            false => stem(&pair.output),
+        },
         places: fidelity.places.clone(),
         overridden: overridden(&pair.orig, &fidelity),
         allow_layout_change: allowed.clone(),

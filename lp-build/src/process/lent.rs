@@ -2,6 +2,7 @@
 
 use super::binary::Running;
 use anyhow::{Context, Result};
+use lp_klp::name::ObjName;
 use object::pod::bytes_of;
 use object::read::elf::ElfFile64;
 use object::{LittleEndian as LE, Object, U32, elf};
@@ -16,8 +17,16 @@ pub(super) struct Lent {
     pub(super) strings: Vec<u8>,
 }
 
-/// The symbols of a binary that has none itself.
-pub(super) fn symbols(running: &Running) -> Result<Option<Lent>> {
+/// Those of all binaries that have none themselves.
+pub(super) fn of(running: &[Running]) -> Result<Vec<(&ObjName, Lent)>> {
+    let mut all = Vec::new();
+    for running in running {
+        all.extend(symbols(running)?.map(|lent| (&running.binary.object, lent)));
+    }
+    Ok(all)
+}
+
+fn symbols(running: &Running) -> Result<Option<Lent>> {
     let path = &running.binary.path;
     let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     if object::File::parse(&*data)?.symbols().next().is_some() {

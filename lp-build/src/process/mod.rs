@@ -16,10 +16,11 @@
 //! | `parts` | which objects are part of that |
 //! | `pairs` | which objects differ |
 //! | `judge` | whether an original is what runs, and what of it changed |
+//! | `programs` | all of these for both trees and each binary |
 //! | `callbacks` | what the loader calls around the patching |
 //! | `assemble` | the manifest |
 //! | `entries` | whether a loader can redirect the functions |
-//! | `link`, `sign` | the patch file, and the signature beside it |
+//! | `link`, `join`, `sign` | the patch file, and the signature beside it |
 
 mod assemble;
 mod binary;
@@ -30,6 +31,7 @@ mod copy;
 mod displaced;
 mod entries;
 mod headers;
+mod join;
 mod judge;
 mod key;
 mod lent;
@@ -38,6 +40,7 @@ mod names;
 pub mod options;
 mod pairs;
 mod parts;
+mod programs;
 mod reads;
 mod rebuild;
 pub mod record;
@@ -45,7 +48,7 @@ pub mod shim;
 mod sign;
 mod symbols;
 
-use crate::cache::{Cache, Scratch};
+use crate::cache::Cache;
 use crate::options::Patched;
 use crate::patch::judged::Judged;
 use crate::patch::publish::publish;
@@ -53,17 +56,11 @@ use crate::patch::refuse::{refuse, refuse_lineage, warn};
 use crate::patch::summary;
 use crate::progress::{Progress, say};
 use crate::report::{Report, Verdict};
-use crate::tree::walk::Listing;
-use crate::tree::{Change, diffstat, walk};
-use anyhow::{Context, Result};
-use binary::{Binary, Running};
-use build::{How, Workplace};
-use entries::Changed;
+use crate::tree::{diffstat, walk};
+use anyhow::Result;
 use lp_klp::{note, signature};
 use options::Options;
-use rayon::prelude::*;
-use rebuild::{Base, Rebuilt};
-use record::{Linked, Record};
+use programs::{Programs, Trees};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -73,10 +70,12 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     let asked = &options.asked;
     summary::introduce(asked, report);
     let key = options.sign.as_deref().map(sign::key).transpose()?;
-    let binary = progress.step("reading the binary", || {
-        Binary::open(&options.binary, options.debug_file.as_deref())
+    let binaries = progress.step("reading the binary", || {
+        binary::open(&options.binaries, &options.debug_files)
     })?;
-    report.target = format!("{} (build-id {})", binary.file, binary.build_id);
+    let targets = binaries.iter();
+    let targets = targets.map(|it| format!("{} (build-id {})", it.file, it.build_id));
+    report.target = targets.collect::<Vec<_>>().join(", ");
     let cache = Cache::open(&asked.cache)?;
     let scratch = cache.scratch(asked.keep.as_deref())?;
     let patched_root = match &options.patched {
@@ -109,7 +108,11 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
         changes: &changes,
     };
     let folders = (&cache, &scratch);
-    let (judged, changed, running) = judge_all(options, &trees, binary, folders, progress, report)?;
+    let Programs {
+        running,
+        judged,
+        changed,
+    } = programs::judge(options, &trees, binaries, folders, progress, report)?;
     summary::summarize(&judged, None, report);
     let needless = summary::needless(&judged, &asked.allow_layout_change);
     warn(report, progress, &needless);
@@ -125,22 +128,20 @@ pub fn build(options: &Options, progress: &Progress, report: &mut Report) -> Res
     {
         return Ok(Verdict::Same);
     }
-    let manifest = assemble::manifest(&asked.identity, &running, &judged, callbacks)?;
-    let objects = manifest.objects.iter();
-    let refusals: Vec<_> = progress.step("checking the entries", || {
-        objects
-            .flat_map(|object| entries::check(object, &running, &changed))
-            .collect()
+    let manifest = assemble::manifest(&asked.identity, &running, &judged, &callbacks)?;
+    report
+        .notes
+        .extend(assemble::untouched(&manifest, &running));
+    let refusals = progress.step("checking the entries", || {
+        entries::check(&manifest.objects, &running, &changed)
     });
     if !refusals.is_empty() {
         report.refusals.extend(refusals);
         return Ok(Verdict::Refused);
     }
     let bytes = progress.step("linking the patch", || {
-        let objects: Vec<Vec<u8>> = judged.into_iter().filter_map(|unit| unit.diff).collect();
-        let folder = scratch.folder("link")?;
-        let lent = lent::symbols(&running)?.map(|lent| (&running.binary.object, lent));
-        link::link(&objects, (&note::encode(&manifest)?, lent), &folder)
+        let linked = join::join(judged, &running, &scratch.folder("link")?)?;
+        link::link(&linked, &note::encode(&manifest)?, lent::of(&running)?)
     })?;
     report
         .notes
@@ -181,105 +182,4 @@ fn is_made(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(8).read_to_end(&mut head));
     read.is_ok() && (head.starts_with(b"\x7fELF") || head.starts_with(b"!<arch>"))
-}
-
-/// What is built.
-struct Trees<'a> {
-    orig: &'a Path,
-    /// The original's files.
-    listing: &'a Listing,
-    patched: &'a Path,
-    changes: &'a [Change],
-}
-
-/// Builds both trees and judges the objects that differ.
-fn judge_all(
-    options: &Options,
-    trees: &Trees<'_>,
-    binary: Binary,
-    (cache, scratch): (&Cache, &Scratch),
-    progress: &Progress,
-    report: &mut Report,
-) -> Result<(Vec<Judged>, Vec<Changed>, Running)> {
-    let commands = &options.commands;
-    let key = key::key(trees.orig, trees.listing, commands)?;
-    let folder = cache.place(&format!("tree-{key}"))?;
-    let place = Workplace::new(folder.path(), trees.orig)?;
-    let link = |record: &Record| -> Result<Linked> {
-        let names = (binary.path.as_path(), binary.soname.as_deref());
-        let link = parts::link(record, names, options.built.as_deref(), place.tree())?;
-        Ok(link.clone())
-    };
-    let plain = match binary.symbols {
-        Some(_) => None,
-        None => Some(progress.step("building for its symbols", || {
-            cache.prepared(&key::plain(&key), |root| {
-                rebuild::build_kept(&place, trees.orig, root, (commands, How::Plain))
-            })
-        })?),
-    };
-    let symbols = match &plain {
-        Some(plain) => {
-            let output = link(&build::seen(&plain.folder, commands)?)?.output;
-            let path = rebuild::kept(&place, &plain.folder, &output);
-            symbols::lend(&binary.path, &path, &scratch.folder("symbols")?)?
-        }
-        None => binary.symbols.clone().unwrap_or_default(),
-    };
-    let kept = progress.step("building the original tree", || {
-        cache.prepared(&key, |root| {
-            rebuild::build_kept(&place, trees.orig, root, (commands, How::Base))
-        })
-    })?;
-    let before = build::seen(&kept.folder, commands)?;
-    let base = Base {
-        place: &place,
-        folder: &kept.folder,
-        record: &before,
-        orig: trees.orig,
-    };
-    let after = progress.step("building the patched tree", || {
-        build_patched(options, &base, trees, scratch).context("the patched tree")
-    })?;
-    let pairs = pairs::find(
-        (&before, &link(&before)?),
-        (&after, &link(&after)?),
-        place.tree(),
-    )?;
-    report.notes.extend(pairs.notes);
-    report.refusals.extend(pairs.refusals);
-    progress.step("comparing with the binary", || {
-        let running = binary.with_symbols(&symbols)?;
-        let judge = |pair| judge::judge(pair, &running, &options.asked.allow_layout_change);
-        let judged = pairs.pairs.par_iter().map(judge);
-        let judged = judged.collect::<Result<Vec<_>>>();
-        let judged = judged.context("comparing the objects")?;
-        let changed = entries::changed(&pairs.pairs, &judged);
-        Ok((judged, changed, running))
-    })
-}
-
-/// On top of the original's build where that is sure to give the same, else from scratch.
-fn build_patched(
-    options: &Options,
-    base: &Base<'_>,
-    trees: &Trees<'_>,
-    scratch: &Scratch,
-) -> Result<Record> {
-    let commands = &options.commands;
-    let records = scratch.folder("records")?;
-    let build = commands.last().filter(|_| !options.from_scratch);
-    if let Some(build) = build {
-        let root = records.join("rebuilt");
-        match base.rebuild(trees.patched, trees.changes, &root, build)? {
-            Rebuilt::Done(record) => return Ok(record),
-            Rebuilt::Unfit(reason) => {
-                say(format_args!("           from scratch: {reason}"));
-            }
-        }
-    }
-    let root = records.join("patched");
-    let place = base.place;
-    place.build(trees.patched, &root, commands, How::Taken)?;
-    build::seen(&root, commands)
 }

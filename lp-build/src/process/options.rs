@@ -2,7 +2,9 @@
 
 use crate::cli::ProcessArgs;
 use crate::options::{Asked, Patched, output_stem};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,11 +18,11 @@ pub struct Options {
     /// What is run in each tree, one after the other.
     pub commands: Vec<String>,
     /// What processes run.
-    pub binary: PathBuf,
-    /// The file with its symbols, if it is stripped.
-    pub debug_file: Option<PathBuf>,
-    /// Where in its tree the build puts that, if its name does not tell.
-    pub built: Option<PathBuf>,
+    pub binaries: Vec<PathBuf>,
+    /// The files with the symbols of those that are stripped, each for the one whose build-id it has.
+    pub debug_files: Vec<PathBuf>,
+    /// Where in its tree the build puts those whose names do not tell, by their file names.
+    pub built: BTreeMap<OsString, PathBuf>,
     /// The file to write.
     pub output: PathBuf,
     /// What is asked of any patch.
@@ -44,14 +46,43 @@ pub fn interpret(args: ProcessArgs) -> Result<Options> {
             None => Patched::Patches(args.patch),
         },
         commands: args.configure.into_iter().chain([args.build]).collect(),
-        binary: args.binary,
-        debug_file: args.debug_file,
-        built: args.built,
+        built: built(&args.built, &args.binary)?,
+        binaries: args.binary,
+        debug_files: args.debug_file,
         output: args.output,
         sign: args.sign,
         from_scratch: args.from_scratch,
         dry_run: args.dry_run,
     })
+}
+
+/// By the file names of the binaries; of a single one it need not be said.
+fn built(given: &[String], binaries: &[PathBuf]) -> Result<BTreeMap<OsString, PathBuf>> {
+    let names: BTreeSet<_> = binaries
+        .iter()
+        .filter_map(|path| path.file_name())
+        .collect();
+    ensure!(
+        names.len() == binaries.len(),
+        "two of the files given with --binary have one name, by which processes know them: make a patch for each"
+    );
+    let mut built = BTreeMap::new();
+    for given in given {
+        let (name, path) = match (given.split_once('='), binaries) {
+            (Some((name, path)), _) if names.contains(OsStr::new(name)) => (OsStr::new(name), path),
+            (_, [only]) => (only.file_name().unwrap_or_default(), given.as_str()),
+            _ => bail!(
+                "--built {given}: of several binaries say FILE=PATH, FILE being the file name of one of them"
+            ),
+        };
+        let before = built.insert(name.to_owned(), PathBuf::from(path));
+        ensure!(
+            before.is_none(),
+            "--built is given twice for {}",
+            name.display()
+        );
+    }
+    Ok(built)
 }
 
 fn tree(path: &Path, option: &str) -> Result<PathBuf> {

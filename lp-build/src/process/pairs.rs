@@ -83,13 +83,6 @@ pub(super) fn find(
             patched: patched.0.object(&new.object)?,
         });
     }
-    let elsewhere = elsewhere((orig.0, &before), (patched.0, &after), tree);
-    if !elsewhere.is_empty() {
-        found.notes.push(format!(
-            "not part of the binary, though changed: {}",
-            elsewhere.join(", ")
-        ));
-    }
     Ok(found)
 }
 
@@ -120,24 +113,35 @@ impl<'r> Copies<'r> {
     }
 }
 
-type Objects<'r> = BTreeMap<&'r Path, &'r Compiled>;
-
-/// The sources whose objects differ and went into other binaries of the tree.
-fn elsewhere(
-    orig: (&Record, &Objects<'_>),
-    patched: (&Record, &Objects<'_>),
+/// A note on the sources whose objects differ and went into other binaries of the tree than these.
+pub(super) fn elsewhere(
+    orig: (&Record, &[&Linked]),
+    patched: (&Record, &[&Linked]),
     tree: &Path,
-) -> Vec<String> {
+) -> Option<String> {
+    let parts = |(record, links): (_, &[&Linked])| -> BTreeMap<_, _> {
+        let links = links.iter();
+        links
+            .flat_map(|link| parts::objects(record, link))
+            .collect()
+    };
+    let (before, after) = (parts(orig), parts(patched));
     let differs = |(path, new): (&PathBuf, &Compiled)| {
         let old = orig.0.compiled.get(path)?;
-        let is_part = patched.1.contains_key(path.as_path()) || orig.1.contains_key(path.as_path());
+        let is_part = after.contains_key(path.as_path()) || before.contains_key(path.as_path());
         (old.object != new.object && !is_part).then(|| inside(&new.source, tree))
     };
     // A source can be compiled twice, for a shared and for a static library.
-    let parts = patched.1.values().chain(orig.1.values());
+    let parts = after.values().chain(before.values());
     let parts: BTreeSet<String> = parts.map(|one| inside(&one.source, tree)).collect();
     let sources: BTreeSet<String> = patched.0.compiled.iter().filter_map(differs).collect();
-    sources.difference(&parts).cloned().collect()
+    let elsewhere: Vec<&str> = sources.difference(&parts).map(String::as_str).collect();
+    (!elsewhere.is_empty()).then(|| {
+        format!(
+            "not part of the binary, though changed: {}",
+            elsewhere.join(", ")
+        )
+    })
 }
 
 fn inside(path: &Path, tree: &Path) -> String {

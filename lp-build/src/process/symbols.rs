@@ -32,6 +32,16 @@ pub(super) fn find(binary: &Path, data: &[u8], given: Option<&Path>) -> Result<O
     Ok(installed.filter(|path| check_debug(path, build_id).is_ok()))
 }
 
+/// The build-id of a debug file.
+pub(super) fn debug_id(path: &Path) -> Result<Vec<u8>> {
+    let context = || format!("--debug-file {}", path.display());
+    let data = fs::read(path).with_context(context)?;
+    let file = object::File::parse(&*data).with_context(context)?;
+    let id = file.build_id().with_context(context)?.unwrap_or_default();
+    ensure!(!id.is_empty(), "{}: it has no build-id", context());
+    Ok(id.to_owned())
+}
+
 fn check_debug(path: &Path, build_id: &[u8]) -> Result<()> {
     let data = fs::read(path).context("it cannot be read")?;
     let file = object::File::parse(&*data).context("it is no ELF file")?;

@@ -9,4 +9,5 @@ mod headers;
 mod lab;
 mod lineage;
 mod rebuild;
+mod several;
 mod stripped;

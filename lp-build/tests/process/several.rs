@@ -1,0 +1,124 @@
+//! One patch of several binaries that are built of one tree.
+
+use super::lab::{Lab, said};
+use object::{Object, ObjectSection, ObjectSymbol};
+
+const MAKEFILE: &str = "\
+CFLAGS = -O2 -g -fPIC
+all: libone.so prog
+shared.o: shared.c
+libone.so: one.o shared.o
+\t$(CC) -shared -Wl,--build-id -Wl,-soname,libone.so -o $@ one.o shared.o
+prog: main.o shared.o libone.so
+\t$(CC) -Wl,--build-id -o $@ main.o shared.o -L. -lone
+";
+
+const SHARED: &str = "\
+#include <stdio.h>
+__attribute__((visibility(\"hidden\"))) int shared(int x) { printf(\"shared %d\\n\", x); return x + 1; }
+";
+
+const SHARED_FIXED: &str = "\
+#include <stdio.h>
+__attribute__((visibility(\"hidden\"), noinline)) int fresh(int x) { static int count; printf(\"fresh %d\\n\", ++count); return x * 3; }
+__attribute__((visibility(\"hidden\"))) int shared(int x) { printf(\"shared %d\\n\", x); return fresh(x); }
+";
+
+const ONE: &str = "int shared(int); int one(int x) { return shared(x) + 1; }\n";
+const ONE_FIXED: &str = "int shared(int); int one_new(int x) { return shared(x) + 5; }\nint one(int x) { return one_new(x) + 2; }\n";
+const MAIN: &str = "\
+int one(int); int shared(int);
+__attribute__((noinline)) int work(int x) { return one(x) + shared(x); }
+int main(int c, char **v) { return work(c); }
+";
+const MAIN_FIXED: &str = "\
+int one(int); int one_new(int); int shared(int);
+__attribute__((noinline)) int work(int x) { return one(x) + one_new(x) + shared(x); }
+int main(int c, char **v) { return work(c); }
+";
+
+const FILES: [(&str, &str); 4] = [
+    ("Makefile", MAKEFILE),
+    ("shared.c", SHARED),
+    ("one.c", ONE),
+    ("main.c", MAIN),
+];
+
+/// The lab whose patch is of the program and of its library, too.
+fn lab(changes: &[(&str, &str)]) -> Lab {
+    let mut lab = Lab::new(&FILES, changes);
+    let library = lab.binary("libone.so").display().to_string();
+    lab.options.extend(["--binary".to_owned(), library]);
+    lab
+}
+
+#[test]
+fn a_fix_in_a_program_and_its_library_is_one_patch() {
+    let lab = lab(&[
+        ("shared.c", SHARED_FIXED),
+        ("one.c", ONE_FIXED),
+        ("main.c", MAIN_FIXED),
+    ]);
+    let patch = lab.patch("prog");
+    let manifest = patch.manifest();
+    let functions = |file: &str| {
+        let mut objects = manifest.objects.iter();
+        let object = objects.find(|it| it.file == file).expect(file);
+        let mut names: Vec<_> = object.functions.iter().map(|it| it.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(functions("prog"), ["shared", "work"]);
+    assert_eq!(functions("libone.so"), ["one", "shared"]);
+    // The new function of the shared source, and its counter, are there once for each.
+    let file = patch.file();
+    let named = |name: &str| file.symbols().filter(|it| it.name() == Ok(name)).count();
+    assert_eq!(named("fresh"), 2);
+    // What the library exports anew, the program finds in the patch.
+    assert!(patch.defines("one_new"));
+    let undefined = file.symbols().filter(|it| it.is_undefined());
+    assert!(
+        undefined
+            .filter_map(|it| it.name().ok())
+            .all(|name| name != "one_new")
+    );
+    // Nothing of the one is in a section with what the other has.
+    let strings = file
+        .sections()
+        .filter(|it| it.name().is_ok_and(|name| name.starts_with(".rodata")));
+    assert!(strings.count() > 1);
+}
+
+#[test]
+fn a_binary_that_does_not_change_is_left_out() {
+    let patch = lab(&[("one.c", ONE_FIXED)]).patch("prog");
+    let files: Vec<_> = patch
+        .manifest()
+        .objects
+        .iter()
+        .map(|it| it.file.clone())
+        .collect();
+    assert_eq!(files, ["libone.so"]);
+    assert!(
+        patch.report.contains("no function of prog changes"),
+        "{}",
+        patch.report
+    );
+}
+
+#[test]
+fn where_the_build_puts_one_of_several_is_said_with_its_name() {
+    let mut lab = lab(&[("one.c", ONE_FIXED)]);
+    lab.options
+        .extend(["--built".to_owned(), "prog".to_owned()]);
+    let done = lab.lp_build(&lab.binary("prog"));
+    assert_eq!(done.status.code(), Some(1));
+    assert!(
+        said(&done).contains("of several binaries say FILE=PATH"),
+        "{}",
+        said(&done)
+    );
+    lab.options.pop();
+    lab.options.push("libone.so=libone.so".to_owned());
+    assert_eq!(lab.lp_build(&lab.binary("prog")).status.code(), Some(0));
+}
