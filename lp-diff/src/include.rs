@@ -19,7 +19,7 @@ use crate::refusal::{Refusal, RefusalCode};
 use crate::reloc::Resolver;
 use crate::special::boot::Load;
 use crate::special::keep::{Fate, Keeper};
-use crate::special::table::{is_freed, is_init, is_start_list};
+use crate::special::table::{is_decrypted, is_freed, is_init, is_start_list};
 use crate::special::{Entry, refs_of};
 use crate::stub::Stubs;
 use crate::untraceable;
@@ -375,6 +375,9 @@ impl Selector<'_, '_, '_> {
                 view.name(user)
             );
             self.refuse(RefusalCode::InitCode, view.name(id), &message);
+        }
+        if new && is_decrypted(section.name()) {
+            self.refuse(RefusalCode::ChangedData, view.name(id), "it is new, and in memory that a confidential guest shares with its host: the kernel shares its own as it boots, and none of a module's. Get such memory in code, by dma_alloc_coherent() or set_memory_decrypted()");
         }
         if bundle.kind.is_by_content() || new || bundle.parent.is_some() {
             let (comparer, section) = (self.comparer, view.bundles.get(user).section);

@@ -292,6 +292,12 @@ pub fn is_init(name: &str) -> bool {
         || name.ends_with("initcall.init")
 }
 
+/// Whether the section is in memory that is not encrypted for the host (`__bss_decrypted`, `DEFINE_PER_CPU_DECRYPTED`; `mem_encrypt.h`
+/// and `percpu-defs.h`), which the kernel sees to as it boots (`arch/x86/mm/mem_encrypt_amd.c`).
+pub fn is_decrypted(name: &str) -> bool {
+    name.ends_with("..decrypted")
+}
+
 /// Whether the kernel frees the section once it, or the module, has started. Exit code of a module stays.
 pub fn is_freed(name: &str) -> bool {
     is_init(name) && !name.starts_with(".exit") && !name.starts_with(".head")
