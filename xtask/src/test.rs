@@ -2,7 +2,7 @@
 //!
 //! A badly formatted line must not cost a boot. What CI runs is what a user runs: there is one command.
 
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -37,15 +37,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         command::run(tools::cargo().args(["fmt", "--all", "--check"]))?;
         tidy::run()
     })?;
-    stage("clippy", || command::run(tools::cargo().args(CLIPPY)))?;
     system::ensure_packages()?;
-    let mut test = tools::cargo();
-    // A compiler that is missing after all is a failure of lp-diff's corpus, not a line of its output.
-    test.env("LP_ALL_COMPILERS", "1").env("ORACLE_PAIRS", "300");
-    test.args(["test", "--workspace"]);
-    stage("the workspace's tests", || command::run(&mut test))?;
-    stage("a process", demo::process::run)?;
-    kernels::ensure(kernels::DEFAULT)?;
+    thread::scope(|scope| {
+        // Fetched and unpacked while the compiler works.
+        let kernel = scope.spawn(|| {
+            stage("fetching the kernel", || {
+                kernels::ensure(kernels::DEFAULT).map(drop)
+            })
+        });
+        let outside = outside_machines();
+        outside.and(joined(kernel))
+    })?;
     in_virtual_machines(args)?;
     let others = kernels::names()
         .into_iter()
@@ -59,6 +61,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+fn outside_machines() -> Result<()> {
+    stage("clippy", || command::run(tools::cargo().args(CLIPPY)))?;
+    let mut test = tools::cargo();
+    // A compiler that is missing after all is a failure of lp-diff's corpus, not a line of its output.
+    test.env("LP_ALL_COMPILERS", "1").env("ORACLE_PAIRS", "300");
+    test.args(["test", "--workspace"]);
+    stage("the workspace's tests", || command::run(&mut test))?;
+    stage("a process", demo::process::run)
+}
+
 /// Side by side, as each machine keeps one processor busy: the model's clock is its own, and no slower machine can disturb it.
 fn in_virtual_machines(args: &Args) -> Result<()> {
     thread::scope(|scope| {
@@ -70,9 +82,14 @@ fn in_virtual_machines(args: &Args) -> Result<()> {
         let cases = stage("the cases in the virtual machine", || {
             e2e::run(&e2e::Args::all(kernels::DEFAULT, args.vm.clone()))
         });
-        let model = model.join();
-        cases.and(model.unwrap_or_else(|_| bail!("the model's test panicked")))
+        cases.and(joined(model))
     })
+}
+
+/// What became of a part that ran beside another.
+fn joined(part: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    let result = part.join();
+    result.unwrap_or_else(|_| bail!("a part of the test panicked"))
 }
 
 /// Runs a part and says how long it took.
