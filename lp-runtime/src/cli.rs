@@ -4,6 +4,7 @@
 //! roll a patch out need to tell the last two apart, so they are not folded into one.
 
 mod args;
+mod every;
 mod process;
 mod progress;
 mod run;

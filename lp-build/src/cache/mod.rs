@@ -16,8 +16,10 @@
 pub mod command;
 pub mod size;
 
+use crate::progress::say;
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -239,6 +241,15 @@ impl Scratch {
         &self.path
     }
 
+    /// Has the programs that are started from now on hold its lock as well: where this run is killed, what they do in the folder goes
+    /// on, and nobody else may use it until they have ended.
+    pub fn lend_lock(&self) -> Result<()> {
+        let Some(lock) = &self._lock else {
+            return Ok(());
+        };
+        fcntl_setfd(&lock.file, FdFlags::empty()).context("a lock cannot be handed on")
+    }
+
     /// A new folder in it.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.path.join(name);
@@ -254,6 +265,16 @@ fn lock(path: &Path) -> Result<Lock> {
 fn take(path: &Path, how: FlockOperation) -> Result<Lock> {
     let file =
         open_lock(path).with_context(|| format!("cannot open the lock {}", path.display()))?;
+    let at_once = match how {
+        FlockOperation::LockShared => FlockOperation::NonBlockingLockShared,
+        _ => FlockOperation::NonBlockingLockExclusive,
+    };
+    if flock(&file, at_once) == Err(Errno::WOULDBLOCK) {
+        say(format_args!(
+            "           waiting for another run, or for a build that one left behind: {}",
+            path.display()
+        ));
+    }
     flock(&file, how).with_context(|| format!("cannot take the lock {}", path.display()))?;
     Ok(Lock { file, path: None })
 }

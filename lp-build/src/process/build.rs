@@ -6,6 +6,7 @@
 
 use super::names::make_shims;
 use super::record::{self, Record};
+use super::touched::{Touched, Watch};
 use super::{copy, headers, shim};
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
@@ -90,13 +91,23 @@ impl Workplace {
         }
         // They are this program.
         make_shims(&self.shims)?;
+        let mut touched = Some(Touched::default());
         for (number, command) in commands.iter().enumerate() {
             if how == How::Base && number + 1 == commands.len() {
                 super::rebuild::note_given(&self.tree, root)?;
             }
-            self.run(command, root, how)?;
+            let watch = (how == How::Base)
+                .then(|| Watch::start(&self.tree))
+                .flatten();
+            let ran = self.run(command, root, how);
+            let opened = watch.and_then(Watch::end);
+            touched = touched.zip(opened).map(|(mut all, opened)| {
+                all.add(opened);
+                all
+            });
+            ran?;
         }
-        Ok(())
+        touched.map_or(Ok(()), |touched| touched.write(root))
     }
 
     fn run(&self, command: &str, root: &Path, how: How) -> Result<()> {

@@ -17,6 +17,15 @@ pub(super) fn everything(from: &Path, to: &Path) -> Result<()> {
     copy(from, to, |_| Ok(true))
 }
 
+/// Copies a file to where none is, maybe into a new folder.
+pub(super) fn file(from: &Path, to: &Path) -> Result<()> {
+    let context = || format!("cannot copy {}", from.display());
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).with_context(context)?;
+    }
+    fs::copy(from, to).map(drop).with_context(context)
+}
+
 fn copy(from: &Path, to: &Path, wanted: impl Fn(&Path) -> Result<bool>) -> Result<()> {
     for entry in WalkDir::new(from) {
         let entry = entry.with_context(|| format!("cannot read {}", from.display()))?;

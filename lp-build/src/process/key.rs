@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Raised when the way a tree is built, or what is written down of it, changes.
-const FORMAT: &str = "livepatch process 2";
+const FORMAT: &str = "livepatch process 3";
 /// What steers builds from outside.
 const VARIABLES: [&str; 15] = [
     "PATH",

@@ -9,6 +9,7 @@
 //! | `copy` | what of a tree is copied |
 //! | `build` | a copy of a tree, built under the shims |
 //! | `reads` | which files a compilation reads |
+//! | `touched` | which files of a tree its build opens at all |
 //! | `rebuild` | the patched tree from what the original's build left, or from scratch |
 //! | `key` | whether a tree was built before |
 //! | `binary` | what processes run |
@@ -47,6 +48,7 @@ pub mod record;
 pub mod shim;
 mod sign;
 mod symbols;
+mod touched;
 
 use crate::cache::Cache;
 use crate::options::Patched;

@@ -46,6 +46,7 @@ pub(super) fn judge(
     let commands = &options.commands;
     let key = key::key(trees.orig, trees.listing, commands)?;
     let folder = cache.place(&format!("tree-{key}"))?;
+    folder.lend_lock()?;
     let place = Workplace::new(folder.path(), trees.orig)?;
     let plain = match binaries.iter().all(|binary| binary.symbols.is_some()) {
         true => None,

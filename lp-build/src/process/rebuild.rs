@@ -10,6 +10,7 @@
 use super::build::{How, Workplace};
 use super::copy;
 use super::record::{Compiled, Linked, Record};
+use super::touched::Touched;
 use crate::tree::{Change, ChangeKind, walk};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -76,10 +77,7 @@ impl Base<'_> {
         root: &Path,
         build: &String,
     ) -> Result<Rebuilt> {
-        if let Some(reason) = changes
-            .iter()
-            .find_map(|change| self.unfit(patched, change))
-        {
+        if let Some(reason) = self.unfit(patched, changes) {
             return Ok(Rebuilt::Unfit(reason));
         }
         self.place.clear()?;
@@ -87,10 +85,12 @@ impl Base<'_> {
         for made in self.made()? {
             remove(&made)?;
         }
-        for Change { path, .. } in changes {
+        for Change { path, kind } in changes {
             let (new, there) = (patched.join(path), self.place.tree().join(path));
             remove(&there)?;
-            fs::copy(&new, &there).with_context(|| format!("cannot copy {}", new.display()))?;
+            if *kind != ChangeKind::Removed {
+                copy::file(&new, &there)?;
+            }
         }
         let ran = self
             .place
@@ -113,8 +113,20 @@ impl Base<'_> {
         })
     }
 
-    /// Why a change cannot be followed.
-    fn unfit(&self, patched: &Path, change: &Change) -> Option<String> {
+    /// Why the changes cannot be followed.
+    fn unfit(&self, patched: &Path, changes: &[Change]) -> Option<String> {
+        let touched = Touched::read(self.folder);
+        let built = self.folder.join(TREE);
+        let can_see = |change: &&Change| match &touched {
+            Some(touched) => !touched.cannot_see(change, &built),
+            None => true,
+        };
+        let mut seen = changes.iter().filter(can_see);
+        seen.find_map(|change| self.unfit_change(patched, change))
+    }
+
+    /// Why a change that the build can see cannot be followed.
+    fn unfit_change(&self, patched: &Path, change: &Change) -> Option<String> {
         let path = &change.path;
         let extension = Path::new(path).extension().and_then(|text| text.to_str());
         let is_source = extension.is_some_and(|extension| FOLLOWED.contains(&extension));

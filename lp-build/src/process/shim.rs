@@ -8,6 +8,7 @@
 use super::command::{Command, Mode, expand};
 use super::reads;
 use super::record::{self, Compiled, Linked, Step};
+use object::elf;
 use object::read::archive::ArchiveFile;
 use std::ffi::OsString;
 use std::fs;
@@ -283,10 +284,12 @@ impl Shim {
     }
 }
 
-/// The hash of an object, or of each member of an archive; thin ones name their members' files.
+/// The hash of an object, or of each member of an archive; thin ones name their members' files. A shared library is none: what it is
+/// made of is no part of who uses it, also where the link names its file, as libtool does.
 fn hashes(path: &Path, bytes: &[u8]) -> Vec<String> {
     if bytes.starts_with(b"\x7fELF") {
-        return vec![hash(bytes)];
+        let is_object = bytes.get(16..18) == Some(&elf::ET_REL.0.to_le_bytes());
+        return is_object.then(|| hash(bytes)).into_iter().collect();
     }
     let Ok(archive) = ArchiveFile::parse(bytes) else {
         return Vec::new();

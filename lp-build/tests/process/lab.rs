@@ -5,7 +5,7 @@ use lp_klp::note;
 use object::{Object, ObjectSection};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// Two trees and what is made of them.
@@ -59,7 +59,19 @@ impl Lab {
 
     /// Runs lp-build for a binary of the project.
     pub(crate) fn lp_build(&self, binary: &Path) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_lp-build"))
+        self.command(binary).output().expect("lp-build")
+    }
+
+    /// The same, still at it; what it says is lost.
+    pub(crate) fn started(&self, binary: &Path) -> Child {
+        let mut command = self.command(binary);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("lp-build")
+    }
+
+    fn command(&self, binary: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lp-build"));
+        command
             .arg("process")
             .arg("--orig")
             .arg(self.path("orig"))
@@ -72,9 +84,8 @@ impl Lab {
             .arg(self.path("fix.lp"))
             .arg("--cache")
             .arg(self.path("cache"))
-            .args(&self.options)
-            .output()
-            .expect("lp-build")
+            .args(&self.options);
+        command
     }
 
     /// The patch that comes of it.

@@ -162,3 +162,70 @@ fn a_configure_script_may_write_down_where_the_compiler_is() {
     assert_eq!(compiled, ["work.c"], "{said}");
     assert_eq!(patch.functions(), ["work"]);
 }
+
+const FIXED: File<'_> = ("work.c", "int work(int x) { return x * 1007; }\n");
+
+/// What is compiled for a fix of `work.c` that comes with these files, and what is said.
+fn with_files(rules: &str, more: &[File<'_>], changes: &[File<'_>]) -> (Vec<String>, String) {
+    let lab = lab(rules, more, &[&[FIXED], changes].concat());
+    let (patch, compiled, said) = built(&lab);
+    assert_eq!(patch.functions(), ["work"]);
+    (compiled, said)
+}
+
+#[test]
+fn a_test_that_the_build_does_not_open_changes_nothing() {
+    let tests = [("tests/one.tcl", "check 1\n")];
+    let (compiled, _) = with_files("", &tests, &[("tests/one.tcl", "check 1007\n")]);
+    assert_eq!(compiled, ["work.c"]);
+    // Nor does one more, where the build does not look.
+    let (compiled, _) = with_files("", &tests, &[("tests/new/two.tcl", "check 1007\n")]);
+    assert_eq!(compiled, ["work.c"]);
+}
+
+#[test]
+fn what_the_build_opens_may_change_what_is_built() {
+    let from_scratch = |rules: &str, more: &[File<'_>], changes: &[File<'_>]| {
+        let (compiled, said) = with_files(rules, more, changes);
+        assert_eq!(compiled, ["main.c", "work.c"]);
+        assert!(said.contains("may change what is built"), "{said}");
+    };
+    let notes = [("notes.txt", "one\n")];
+    let reads = "work.o: made\nmade: notes.txt\n\tcat notes.txt > made\n";
+    from_scratch(reads, &notes, &[("notes.txt", "two\n")]);
+    // A list of a folder's files.
+    let tests = [("tests/one.tcl", "check 1\n")];
+    let lists = "work.o: made\nmade:\n\tls tests > made\n";
+    from_scratch(lists, &tests, &[("tests/two.tcl", "check 2\n")]);
+    // Beside the sources, where anything may be looked for.
+    from_scratch("", &[], &[("settings", "two\n")]);
+    // A header that was asked for in vain.
+    from_scratch("", &tests, &[("tests/limit.h", "#define LIMIT 7\n")]);
+    // The same file by another name.
+    let linked = "work.o: made\nmade: notes.txt\n\tln -f notes.txt other && cat other > made\n";
+    from_scratch(linked, &notes, &[("notes.txt", "two\n")]);
+}
+
+#[test]
+fn a_build_that_a_killed_run_left_behind_is_waited_for() {
+    let mut lab = lab("", &[], &[FIXED]);
+    let trace = lab.path("trace").display().to_string();
+    lab.binary("prog");
+    lab.build =
+        format!("echo begins >> {trace}; sleep 2; make LOG=/dev/null; echo ends >> {trace}");
+    let mut first = lab.started(&lab.path("built/prog"));
+    while fs::read_to_string(lab.path("trace")).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    first.kill().expect("it is killed");
+    first.wait().expect("it has ended");
+    let done = lab.lp_build(&lab.path("built/prog"));
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let trace = fs::read_to_string(lab.path("trace")).expect("a trace");
+    assert!(trace.starts_with("begins\nends\nbegins\nends\n"), "{trace}");
+    assert!(
+        said(&done).contains("waiting for another run"),
+        "{}",
+        said(&done)
+    );
+}

@@ -122,3 +122,39 @@ fn where_the_build_puts_one_of_several_is_said_with_its_name() {
     lab.options.push("libone.so=libone.so".to_owned());
     assert_eq!(lab.lp_build(&lab.binary("prog")).status.code(), Some(0));
 }
+
+/// A fix of a program, and the program's library changes too: as libtool links, by the library's file.
+#[test]
+fn what_a_library_is_made_of_is_no_part_of_who_uses_it() {
+    let makefile = "\
+prog: main.o libone.so
+\t$(CC) -Wl,--build-id -Wl,-rpath,'$$ORIGIN' -o $@ main.o ./libone.so
+libone.so: one.o
+\t$(CC) -shared -Wl,--build-id -Wl,-soname,libone.so -o $@ one.o
+%.o: %.c
+\t$(CC) -O2 -fPIC -c -o $@ $<
+";
+    let main = "int one(int); __attribute__((noinline)) int work(int x) { return one(x) * 3; } int main(int c, char **v) { return work(c); }\n";
+    let files = [
+        ("Makefile", makefile),
+        ("one.c", "int one(int x) { return x + 1; }\n"),
+        ("main.c", main),
+    ];
+    let fixed = main.replace("* 3", "* 1007");
+    let lab = Lab::new(
+        &files,
+        &[
+            ("one.c", "int one(int x) { return x + 1000; }\n"),
+            ("main.c", &fixed),
+        ],
+    );
+    let patch = lab.patch("prog");
+    assert_eq!(patch.functions(), ["work"]);
+    assert!(
+        patch
+            .report
+            .contains("not part of the binary, though changed: one.c"),
+        "{}",
+        patch.report
+    );
+}

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lp_klp::inventory::Inventory;
 use lp_klp::manifest::{Function, Manifest};
 use lp_klp::name::Sympos;
@@ -17,6 +17,7 @@ use lp_runtime::process::{Done, Left, Options, Process, ProcessError, Standing, 
 use serde::Serialize;
 
 use super::args::{Consistency, Place, Trust};
+use super::every::{Every, Turn};
 use super::run::{Failure, Outcome};
 
 /// What is said of a process that would take a patch.
@@ -96,44 +97,6 @@ pub(crate) struct Patch {
     /// Its objects that are not patched now, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) not_patched: Vec<Standing>,
-}
-
-impl Place {
-    /// Whether a process is meant and not the kernel.
-    pub(crate) fn is_process(&self) -> bool {
-        self.pid.is_some() || self.all.is_some()
-    }
-
-    fn pids(&self) -> Result<Vec<i32>> {
-        match (&self.pid, &self.all) {
-            (Some(pid), _) => Ok(vec![*pid]),
-            (None, Some(program)) => running(program),
-            (None, None) => Ok(Vec::new()),
-        }
-    }
-}
-
-/// The processes that run a program, this one aside; also where its file was deleted or replaced meanwhile.
-fn running(program: &Path) -> Result<Vec<i32>> {
-    let path = fs::canonicalize(program).unwrap_or_else(|_| program.to_path_buf());
-    let mut deleted = path.clone().into_os_string();
-    deleted.push(" (deleted)");
-    let wanted = [path, PathBuf::from(deleted)];
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").context("read /proc")?.flatten() {
-        let name = entry.file_name();
-        let pid: Option<i32> = name.to_str().and_then(|name| name.parse().ok());
-        let exe = fs::read_link(entry.path().join("exe"));
-        let is_it = exe.is_ok_and(|exe| wanted.contains(&exe));
-        found.extend(pid.filter(|_| is_it));
-    }
-    ensure!(
-        !found.is_empty(),
-        "no process runs {}, or none that we may look at",
-        program.display()
-    );
-    found.sort_unstable();
-    Ok(found)
 }
 
 /// How a patch is loaded.
@@ -223,8 +186,7 @@ fn check_trust(file: &Path, patch: &[u8], trust: &Trust) -> Result<()> {
 
 /// The processes' inventories.
 pub(crate) fn inventory(place: &Place) -> Result<Vec<Inventory>> {
-    let one = |pid| Ok(Process::attach(pid)?.inventory()?);
-    place.pids()?.into_iter().map(one).collect()
+    of_each(place, |pid| Ok(Process::attach(pid)?.inventory()?))
 }
 
 /// Takes a patch out.
@@ -285,6 +247,7 @@ fn each(
     work: impl Fn(&Process) -> Result<(Done, Vec<Replaced>), ProcessError>,
 ) -> Result<Outcome> {
     let one = |pid| {
+        let mut is_so = false;
         let mut one = One {
             pid,
             name: name.to_owned(),
@@ -307,6 +270,11 @@ fn each(
                 one.happened = happened.map(ToString::to_string).collect();
             }
             Err(error) => {
+                is_so = matches!(
+                    error,
+                    ProcessError::Installed { enabled: true, .. }
+                        | ProcessError::NotInstalled { .. }
+                );
                 let refused = error.is_refusal();
                 one.failure = Some(if refused {
                     Failure::Refused
@@ -316,16 +284,41 @@ fn each(
                 one.error = Some(error.to_string());
             }
         }
-        one
+        (one, is_so)
     };
-    let processes = place.pids()?.into_iter().map(one).collect();
+    let mut processes = Vec::new();
+    Every::of(place).take(|pid, is_late| {
+        let (one, is_so) = one(pid);
+        // Who was forked by one that had its turn has what was done.
+        if is_so && is_late || one.failure.is_some() && place.has_lost(pid) {
+            return Turn::Needless;
+        }
+        processes.push(one);
+        match what {
+            WOULD_GO => Turn::Needless,
+            _ => Turn::Taken,
+        }
+    })?;
     Ok(Outcome::Processes { processes })
+}
+
+/// What is asked of each process; those that end meanwhile are left out.
+fn of_each<T>(place: &Place, ask: impl Fn(i32) -> Result<T>) -> Result<Vec<T>> {
+    let mut answers = Vec::new();
+    Every::of(place).take(|pid, _| {
+        let answer = ask(pid);
+        if answer.is_ok() || !place.has_lost(pid) {
+            answers.push(answer);
+        }
+        // Who is asked is not changed by it: what comes later is none of this answer.
+        Turn::Needless
+    })?;
+    answers.into_iter().collect()
 }
 
 /// What is installed.
 pub(crate) fn list(place: &Place) -> Result<Outcome> {
-    let pids = place.pids()?.into_iter();
-    let processes = pids.map(listed).collect::<Result<_>>()?;
+    let processes = of_each(place, listed)?;
     Ok(Outcome::Installed { processes })
 }
 
@@ -346,7 +339,7 @@ pub(crate) fn status(only: Option<&str>, place: &Place) -> Result<Outcome> {
         }
         Ok(listed)
     };
-    let processes = place.pids()?.into_iter().map(one).collect::<Result<_>>()?;
+    let processes = of_each(place, one)?;
     Ok(Outcome::ProcessStatus { processes })
 }
 

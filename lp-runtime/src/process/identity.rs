@@ -11,6 +11,8 @@ use thiserror::Error;
 
 /// `e_machine` of x86-64.
 const EM_X86_64: u16 = 62;
+/// Flag of a task that the kernel made for itself (`include/linux/sched.h`).
+const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// A process, and not another one that has its number later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,10 +79,11 @@ impl Identity {
     pub fn of(pid: i32) -> Result<Self, IdentityError> {
         let stat = std::fs::read(format!("/proc/{pid}/stat"));
         let stat = stat.map_err(|source| failed(pid, source))?;
-        let (state, start_time) = parse_stat(&stat).ok_or(IdentityError::Gone(pid))?;
-        if matches!(state, b'Z' | b'X') {
+        let stat = parse_stat(&stat).ok_or(IdentityError::Gone(pid))?;
+        if matches!(stat.state, b'Z' | b'X') {
             return Err(IdentityError::Zombie(pid));
         }
+        let start_time = stat.start_time;
         Ok(Self { pid, start_time })
     }
 
@@ -105,8 +108,8 @@ impl Identity {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let link = folder.join("exe");
         let exe = std::fs::read_link(&link).map_err(|source| match source.kind() {
-            // A kernel thread's link leads nowhere, though the process is there.
-            io::ErrorKind::NotFound => IdentityError::KernelThread(pid),
+            // A kernel thread's link leads nowhere, though the process is there; so does that of one that is ending.
+            io::ErrorKind::NotFound if is_kernel_thread(pid) => IdentityError::KernelThread(pid),
             _ => failed(pid, source),
         });
         let exe = exe?;
@@ -150,12 +153,28 @@ fn failed(pid: i32, source: io::Error) -> IdentityError {
     }
 }
 
-/// State and start time. The name in parentheses may hold anything, parentheses too: fields count from the last one.
-fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
+/// Whether it has no memory since it never had any.
+pub(super) fn is_kernel_thread(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    parse_stat(&stat).is_some_and(|stat| stat.flags & PF_KTHREAD != 0)
+}
+
+/// What `/proc/PID/stat` says.
+struct Stat {
+    state: u8,
+    flags: u64,
+    start_time: u64,
+}
+
+/// The name in parentheses may hold anything, parentheses too: fields count from the last one.
+fn parse_stat(stat: &[u8]) -> Option<Stat> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?.bytes().next()?;
-    // The state is field 3, the start time field 22.
-    Some((state, fields.nth(18)?.parse().ok()?))
+    // The state is field 3, the flags are field 9, the start time is field 22.
+    Some(Stat {
+        state: fields.next()?.bytes().next()?,
+        flags: fields.nth(5)?.parse().ok()?,
+        start_time: fields.nth(12)?.parse().ok()?,
+    })
 }

@@ -26,8 +26,12 @@ struct World {
 
 impl World {
     fn start() -> Self {
+        Self::of(PROGRAM)
+    }
+
+    fn of(program: &str) -> Self {
         let folder = Folder::new();
-        let path = folder.server("prog", PROGRAM, &[]);
+        let path = folder.server("prog", program, &[]);
         let program = Program::start(&path);
         let mut manifest = manifest("fix");
         manifest.objects.push(object_of(&path, &["one"]));
@@ -256,4 +260,47 @@ fn what_is_no_patch_is_refused_before_the_process_is_touched() {
     says(&world.load(&["--allow-unsigned"]), 1, "fix.lp");
     assert_eq!(world.program.ask(""), "2");
     says(&world.ctl(&["list"]), 0, "no livepatch is installed");
+}
+
+/// Forks a child every few milliseconds that lives for a third of a second.
+const FORKS: &str = r#"
+    #include <pthread.h>
+    #include <signal.h>
+    #include <stdio.h>
+    #include <unistd.h>
+    __attribute__((noipa)) int one(int x) { return x + 1; }
+    static void *work(void *none) {
+        for (;;) {
+            if (fork() == 0) { usleep(300000); _exit(one(0)); }
+            usleep(5000);
+        }
+    }
+    __attribute__((constructor)) static void start(void) {
+        pthread_t thread;
+        signal(SIGCHLD, SIG_IGN);
+        pthread_create(&thread, NULL, work, NULL);
+    }
+    void answer(const char *q, char *r) { sprintf(r, "%d", one(1)); }
+"#;
+
+#[test]
+fn children_that_come_and_go_meanwhile_are_none_that_were_missed() {
+    let mut world = World::of(FORKS);
+    let path = world.folder.path("prog").display().to_string();
+    let patch = world.patch.display().to_string();
+    let done = ctl(&["load", &patch, "--allow-unsigned", "--all", &path]);
+    says(&done, 0, "loaded into process");
+    assert_eq!(world.program.ask(""), "101");
+    let done = ctl(&["list", "--all", &path]);
+    says(&done, 0, "fix");
+    let text = String::from_utf8_lossy(&done.stdout);
+    let count = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(count("process "), count("enabled"), "{text}");
+    assert!(count("enabled") > 1, "{text}");
+    says(
+        &ctl(&["unload", "fix", "--all", &path]),
+        0,
+        "unloaded from process",
+    );
+    assert_eq!(world.program.ask(""), "2");
 }

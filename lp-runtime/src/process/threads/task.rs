@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::Tid;
 use super::error::SeizeError;
+use crate::process::identity::is_kernel_thread;
 
 /// A thread that did not stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +64,12 @@ pub(super) fn check(pid: i32) -> Result<(), SeizeError> {
     if status.get("State").is_some_and(|it| it.starts_with('Z')) {
         return Err(SeizeError::Zombie { pid });
     }
-    // A kernel thread has no memory, and so no line of it.
+    // A kernel thread has no memory, and so no line of it; neither has one that is ending.
     if status.get("VmSize").is_none() {
-        return Err(SeizeError::KernelThread { pid });
+        return Err(match is_kernel_thread(pid) {
+            true => SeizeError::KernelThread { pid },
+            false => SeizeError::NoSuchProcess { pid },
+        });
     }
     match status.number("TracerPid") {
         Some(tracer) if tracer != 0 => Err(already_traced(pid, tracer)),
