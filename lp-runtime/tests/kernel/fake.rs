@@ -1,6 +1,7 @@
 //! A folder that looks like a kernel: what `/sys/kernel/livepatch`, `/sys/module` and `/proc` have in them, as plain files.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use lp_runtime::kernel::{Host, PatchName};
@@ -68,7 +69,10 @@ impl FakeKernel {
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        // At once, as the kernel shows it: whoever reads it meanwhile must not find nothing.
+        let mut file = tempfile::NamedTempFile::new_in(self.root()).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.persist(path).unwrap();
     }
 
     pub(crate) fn read(&self, path: &str) -> String {
