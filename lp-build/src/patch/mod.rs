@@ -2,6 +2,7 @@
 //!
 //! | file | decides |
 //! |---|---|
+//! | `equal` | whether two objects differ in more than debug information |
 //! | `judged` | what is known of one object |
 //! | `unproven` | which functions that matter are not what runs |
 //! | `callbacks` | one of a kind for each object |
@@ -11,6 +12,7 @@
 //! | `publish` | the file: whole or not there |
 
 pub mod callbacks;
+pub mod equal;
 pub mod judged;
 pub mod manifest;
 pub mod publish;

@@ -7,7 +7,7 @@
 use super::names::make_shims;
 use super::record::{self, Record};
 use super::touched::{Touched, Watch};
-use super::{copy, headers, shim};
+use super::{copy, headers, reuse, shim};
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -32,9 +32,11 @@ pub(super) struct Workplace {
 
 /// How a tree is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(super) enum How<'a> {
     /// So that its functions can be taken out.
     Taken,
+    /// The same, on what the original's build left in this folder.
+    On(&'a Path),
     /// The same, and what each compilation reads is written down, so that another tree can go on from it.
     Base,
     /// As the person builds it, but for the path.
@@ -63,7 +65,7 @@ impl Workplace {
         source: &Path,
         root: &Path,
         commands: &[String],
-        how: How,
+        how: How<'_>,
     ) -> Result<()> {
         self.clear()?;
         copy::sources(source, &self.tree)?;
@@ -85,7 +87,7 @@ impl Workplace {
     }
 
     /// Runs commands in the tree as it is.
-    pub(super) fn run_all(&self, root: &Path, commands: &[String], how: How) -> Result<()> {
+    pub(super) fn run_all(&self, root: &Path, commands: &[String], how: How<'_>) -> Result<()> {
         for folder in ["records", "objects", "split"] {
             fs::create_dir_all(root.join(folder))?;
         }
@@ -110,7 +112,7 @@ impl Workplace {
         touched.map_or(Ok(()), |touched| touched.write(root))
     }
 
-    fn run(&self, command: &str, root: &Path, how: How) -> Result<()> {
+    fn run(&self, command: &str, root: &Path, how: How<'_>) -> Result<()> {
         let log = root.join("log");
         let file = File::options().create(true).append(true).open(&log)?;
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -131,6 +133,14 @@ impl Workplace {
             .env(record::ROOT, root)
             .env(shim::FOLDER, &self.shims)
             .env(shim::MORE, more)
+            .env(reuse::PLACE, &self.tree)
+            .env(
+                reuse::BASE,
+                match how {
+                    How::On(base) => base.as_os_str(),
+                    _ => OsStr::new(""),
+                },
+            )
             .env(shim::PLAIN, if how == How::Plain { "1" } else { "" })
             .env(
                 shim::READS,

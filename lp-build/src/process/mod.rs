@@ -11,6 +11,7 @@
 //! | `reads` | which files a compilation reads |
 //! | `touched` | which files of a tree its build opens at all |
 //! | `rebuild` | the patched tree from what the original's build left, or from scratch |
+//! | `reuse` | which objects are the same in both trees without a compilation |
 //! | `key` | whether a tree was built before |
 //! | `binary` | what processes run |
 //! | `symbols` | where its symbols are, if it is stripped |
@@ -45,6 +46,7 @@ mod programs;
 mod reads;
 mod rebuild;
 pub mod record;
+mod reuse;
 pub mod shim;
 mod sign;
 mod symbols;

@@ -5,6 +5,7 @@
 
 use super::parts;
 use super::record::{Compiled, Linked, Record};
+use crate::patch::equal::equal_but_debug;
 use crate::report::RefusalReport;
 use anyhow::Result;
 use object::build::elf::{Builder, SectionData};
@@ -129,7 +130,14 @@ pub(super) fn elsewhere(
     let differs = |(path, new): (&PathBuf, &Compiled)| {
         let old = orig.0.compiled.get(path)?;
         let is_part = after.contains_key(path.as_path()) || before.contains_key(path.as_path());
-        (old.object != new.object && !is_part).then(|| inside(&new.source, tree))
+        let differs = || {
+            let of = |(record, one): (&Record, &Compiled)| record.object(&one.object).ok();
+            match (of((orig.0, old)), of((patched.0, new))) {
+                (Some(old), Some(new)) => !equal_but_debug(&old, &new),
+                _ => true,
+            }
+        };
+        (old.object != new.object && !is_part && differs()).then(|| inside(&new.source, tree))
     };
     // A source can be compiled twice, for a shared and for a static library.
     let parts = after.values().chain(before.values());

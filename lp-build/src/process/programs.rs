@@ -166,7 +166,13 @@ fn build_patched(
         }
     }
     let root = records.join("patched");
-    let place = base.place;
-    place.build(trees.patched, &root, commands, How::Taken)?;
-    build::seen(&root, commands)
+    let fits = !options.from_scratch && base.unfit(trees.patched, trees.changes).is_none();
+    let how = match fits {
+        true => How::On(base.folder),
+        false => How::Taken,
+    };
+    base.place.build(trees.patched, &root, commands, how)?;
+    let record = build::seen(&root, commands)?;
+    rebuild::say_compiled(record.newly_compiled(), &record);
+    Ok(record)
 }

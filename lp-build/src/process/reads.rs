@@ -44,6 +44,18 @@ pub(super) fn inside(names: &[String], cwd: &Path, tree: &Path) -> Option<Vec<Pa
     Some(found.into_iter().collect())
 }
 
+/// Whether what is read with a file need not be among the answers: the assembler reads some by itself.
+pub(super) fn reads_more(path: &Path) -> bool {
+    let Ok(text) = fs::read(path) else {
+        return true;
+    };
+    let is_assembler = path
+        .extension()
+        .is_some_and(|text| text == "s" || text == "S");
+    let has = |word: &str| memchr::memmem::find(&text, word.as_bytes()).is_some();
+    has(".incbin") || is_assembler && has(".include")
+}
+
 /// The prerequisites in an answer: make's rules, as GNU make and the compilers quote them.
 pub(super) fn names(text: &str) -> Vec<String> {
     let mut names = Vec::new();

@@ -11,6 +11,7 @@ use super::build::{How, Workplace};
 use super::copy;
 use super::record::{Compiled, Linked, Record};
 use super::touched::Touched;
+use crate::progress::say;
 use crate::tree::{Change, ChangeKind, walk};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// What a compiler alone reads; of anything else it is not known what the build makes of it.
 const FOLLOWED: [&str; 10] = ["c", "h", "cc", "cpp", "cxx", "c++", "hh", "hpp", "hxx", "C"];
 /// In the folder of a build: the built tree, and the names of the files that were there before the build command ran.
-const TREE: &str = "tree";
+pub(super) const TREE: &str = "tree";
 const GIVEN: &str = "given";
 
 /// The original's build.
@@ -47,7 +48,7 @@ pub(super) fn build_kept(
     place: &Workplace,
     orig: &Path,
     folder: &Path,
-    (commands, how): (&[String], How),
+    (commands, how): (&[String], How<'_>),
 ) -> Result<()> {
     place
         .build(orig, folder, commands, how)
@@ -94,27 +95,29 @@ impl Base<'_> {
         }
         let ran = self
             .place
-            .run_all(root, std::slice::from_ref(build), How::Taken);
+            .run_all(root, std::slice::from_ref(build), How::On(self.folder));
         if let Err(error) = ran {
             tracing::debug!("{error:#}");
             let reason = "it does not build on top of what the original's build left";
             return Ok(Rebuilt::Unfit(reason.to_owned()));
         }
         let later = Record::read(root)?;
-        let again = later.compiled.len();
+        let compiled = later.newly_compiled();
         let all = self.record.followed_by(later);
-        tracing::debug!("{again} of {} compiled again", all.compiled.len());
         let unfit = self
             .stale(&all)
             .or_else(|| self.differs_by_itself(&all, changes));
         Ok(match unfit {
             Some(reason) => Rebuilt::Unfit(reason),
-            None => Rebuilt::Done(all),
+            None => {
+                say_compiled(compiled, &all);
+                Rebuilt::Done(all)
+            }
         })
     }
 
     /// Why the changes cannot be followed.
-    fn unfit(&self, patched: &Path, changes: &[Change]) -> Option<String> {
+    pub(super) fn unfit(&self, patched: &Path, changes: &[Change]) -> Option<String> {
         let touched = Touched::read(self.folder);
         let built = self.folder.join(TREE);
         let can_see = |change: &&Change| match &touched {
@@ -232,6 +235,14 @@ impl Base<'_> {
         let inside = path.strip_prefix(self.place.tree()).unwrap_or(path);
         inside.display().to_string()
     }
+}
+
+/// How much of a tree had to be compiled.
+pub(super) fn say_compiled(compiled: usize, all: &Record) {
+    let all = all.compiled.len();
+    say(format_args!(
+        "           {compiled} of {all} files compiled"
+    ));
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -46,6 +46,9 @@ pub struct Compiled {
     /// The files of the tree that it was made from, without links, if that was asked and could be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<Vec<PathBuf>>,
+    /// Whether nothing was compiled: it is the object of the original's build.
+    #[serde(default)]
+    pub taken: bool,
     /// Nanoseconds since 1970 at its end: the last one of an output counts.
     pub at: u64,
 }
@@ -123,6 +126,12 @@ impl Record {
         both.compiled.extend(later.compiled);
         both.linked.extend(later.linked);
         both
+    }
+
+    /// How many files a compiler worked on.
+    pub fn newly_compiled(&self) -> usize {
+        let compiled = self.compiled.values();
+        compiled.filter(|one| !one.taken).count()
     }
 
     /// The bytes of an object.

@@ -8,6 +8,7 @@
 use super::command::{Command, Mode, expand};
 use super::reads;
 use super::record::{self, Compiled, Linked, Step};
+use super::reuse::Run;
 use object::elf;
 use object::read::archive::ArchiveFile;
 use std::ffi::OsString;
@@ -100,6 +101,9 @@ impl Shim {
     }
 
     fn compile(&self, args: &[String], command: &Command) -> Io<u8> {
+        if self.took(args, command)? {
+            return Ok(0);
+        }
         let code = self.real(&with_added(args))?;
         if code != 0 {
             return Ok(code);
@@ -107,15 +111,79 @@ impl Shim {
         let files = command.sources.iter().chain(&command.inputs);
         let files: Vec<&String> = files.filter_map(|at| args.get(*at)).collect();
         let reads = self.reads(args, &command.output_at, &files);
-        for source in files {
+        for source in &files {
             let output = match &command.output {
                 Some(output) => output.clone(),
                 None => format!("{}.o", stem(source)),
             };
             let output = self.whole(&output);
-            self.note_compile(command, source, (&output, &output), reads.clone())?;
+            let made = self.note_compile(command, source, (&output, &output), reads.clone())?;
+            if let (Some(made), [_]) = (made.filter(|made| made.reads.is_some()), &files[..]) {
+                self.as_run(args).note(&self.root, &made)?;
+            }
         }
         Ok(0)
+    }
+
+    fn as_run<'a>(&'a self, args: &'a [String]) -> Run<'a> {
+        Run {
+            program: &self.name,
+            args,
+            cwd: &self.cwd,
+        }
+    }
+
+    /// Whether the object is there without a compilation: the original's build made the same one.
+    fn took(&self, args: &[String], command: &Command) -> Io<bool> {
+        let Some((known, object)) = self.as_run(args).known() else {
+            return Ok(false);
+        };
+        let is_odd = fs::metadata(&known.output).is_ok_and(|there| !there.is_file());
+        if is_odd || !self.wrote_dependencies(args, command)? {
+            return Ok(false);
+        }
+        if fs::write(&known.output, object).is_err() {
+            // The compiler says better what is wrong with that place.
+            return Ok(false);
+        }
+        self.write(&Step::Compile(Compiled {
+            at: now(),
+            taken: true,
+            ..known
+        }))?;
+        Ok(true)
+    }
+
+    /// What make is told beside the object (`-MMD`), by the preprocessor; whether that could be done.
+    fn wrote_dependencies(&self, args: &[String], command: &Command) -> Io<bool> {
+        if !args
+            .iter()
+            .any(|arg| ["-MD", "-MMD"].contains(&arg.as_str()))
+        {
+            return Ok(true);
+        }
+        let Some(output) = &command.output else {
+            return Ok(false);
+        };
+        let words = args.iter().enumerate();
+        let words = words.filter(|(at, arg)| *arg != "-c" && !command.output_at.contains(at));
+        let mut asked: Vec<String> = words.map(|(_, arg)| arg.clone()).collect();
+        asked.push("-E".to_owned());
+        let says = |options: &[&str]| {
+            let mut words = args.iter();
+            words.any(|arg| options.iter().any(|option| arg.starts_with(option)))
+        };
+        // What the compiler makes of `-o`, which has another meaning beside `-E`.
+        if !says(&["-MF"]) {
+            let file = Path::new(output).with_extension("d").display().to_string();
+            asked.extend(["-MF".to_owned(), file]);
+        }
+        if !says(&["-MT", "-MQ"]) {
+            asked.extend(["-MQ".to_owned(), output.clone()]);
+        }
+        let mut asking = self.program(&with_added(&asked))?;
+        let asked = asking.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        Ok(asked?.success())
     }
 
     /// Each source by itself, then the link with the objects in the sources' places.
@@ -180,7 +248,8 @@ impl Shim {
             // Assembler that is not preprocessed gets no answer.
             Err(_) => sources.iter().map(ToString::to_string).collect(),
         };
-        reads::inside(&names, &self.cwd, Path::new(&tree))
+        let files = reads::inside(&names, &self.cwd, Path::new(&tree))?;
+        (!files.iter().any(|file| reads::reads_more(file))).then_some(files)
     }
 
     /// Runs the program whose place this one takes.
@@ -214,9 +283,9 @@ impl Shim {
         source: &str,
         (object, place): (&Path, &Path),
         reads: Option<Vec<PathBuf>>,
-    ) -> Io<()> {
+    ) -> Io<Option<Compiled>> {
         let Ok(bytes) = fs::read(object) else {
-            return Ok(());
+            return Ok(None);
         };
         let hash = hash(&bytes);
         let kept = record::object_path(&self.root, &hash);
@@ -225,7 +294,7 @@ impl Shim {
             fs::write(&new, &bytes)?;
             fs::rename(new, kept)?;
         }
-        self.write(&Step::Compile(Compiled {
+        let made = Compiled {
             program: self.name.clone(),
             args: self.args.clone(),
             cwd: self.cwd.clone(),
@@ -234,8 +303,11 @@ impl Shim {
             object: hash,
             lto: command.lto,
             reads,
+            taken: false,
             at: now(),
-        }))
+        };
+        self.write(&Step::Compile(made.clone()))?;
+        Ok(Some(made))
     }
 
     fn note_link(&self, args: &[String], command: &Command) -> Io<()> {
@@ -331,7 +403,7 @@ fn now() -> u64 {
 }
 
 /// A name that no other step has.
-fn unique() -> String {
+pub(super) fn unique() -> String {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

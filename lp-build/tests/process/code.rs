@@ -143,3 +143,46 @@ fn padding_that_a_longer_jump_leaves_less_of_is_no_difference() {
     let done = lab.lp_build(&binary);
     assert_eq!(done.status.code(), Some(2), "{}", crate::lab::said(&done));
 }
+
+#[test]
+fn a_function_that_is_never_left_is_told_before_anybody_waits_for_it() {
+    let source = |step: &str| {
+        format!(
+            r#"
+extern int get(int); extern void put(int); extern void end(void) __attribute__((noreturn));
+/* A server's loop. */
+__attribute__((noinline)) void serve(int x) {{ for (;;) {{ x = get(x) + {step}; put(x); }} }}
+/* The same with a switch. */
+__attribute__((noinline)) void choose(int x) {{
+    for (;;) switch (get(x) + {step}) {{
+        case 0: put(1); break; case 1: put(7); break; case 2: put(3); break; case 3: put(9); break;
+        case 4: put(2); break; case 5: put(8); break; default: put(4);
+    }}
+}}
+/* Ends the process, and has no loop. */
+__attribute__((noinline)) void fail(int x) {{ put(x + {step}); end(); }}
+/* Is left by a jump. */
+__attribute__((noinline)) void last(int x) {{ while (get(x)) x += {step}; put(x); }}
+/* Is left. */
+__attribute__((noinline)) int work(int x) {{ while (get(x)) x += {step}; return x; }}
+int main(int c, char **v) {{ if (c == 2) serve(c); if (c == 3) choose(c); if (c == 4) fail(c); last(c); return work(c); }}
+"#
+        )
+    };
+    let other =
+        "int get(int x) { return x; }\nvoid put(int x) {}\nvoid end(void) { __builtin_trap(); }\n";
+    let makefile = "prog: main.o other.o\n\t$(CC) -Wl,--build-id -o $@ $^\n%.o: %.c\n\t$(CC) -O2 -g -c -o $@ $<\n";
+    let files = [
+        ("Makefile", makefile),
+        ("main.c", &source("1")),
+        ("other.c", other),
+    ];
+    let patch = Lab::new(&files, &[("main.c", &source("1009"))]).patch("prog");
+    assert_eq!(patch.functions().len(), 5, "{:?}", patch.functions());
+    let warned = |name: &str| {
+        let mut lines = patch.report.lines();
+        lines.any(|line| line.contains("runs-forever") && line.contains(&format!("{name} (")))
+    };
+    let names = ["serve", "choose", "fail", "last", "work"].map(warned);
+    assert_eq!(names, [true, true, false, false, false], "{}", patch.report);
+}

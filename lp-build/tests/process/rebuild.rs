@@ -229,3 +229,89 @@ fn a_build_that_a_killed_run_left_behind_is_waited_for() {
         said(&done)
     );
 }
+
+/// How many files a compiler worked on for the patched tree.
+fn compiled(said: &str) -> &str {
+    let line = said.lines().find(|line| line.contains(" files compiled"));
+    line.unwrap_or(said).trim()
+}
+
+#[test]
+fn what_reads_nothing_that_changed_is_not_compiled_from_scratch() {
+    let other = ("other.c", "int other(int x) { return x; }\n");
+    let rules = "prog: other.o\n";
+    let lab = lab(rules, &[other], &[("limit.h", "#define LIMIT 1009\n")]);
+    let (patch, _, said) = built(&lab);
+    assert_eq!(patch.functions(), ["main"]);
+    assert!(
+        said.contains("from scratch: main.c was not compiled again"),
+        "{said}"
+    );
+    assert_eq!(compiled(&said), "1 of 3 files compiled", "{said}");
+}
+
+#[test]
+fn a_header_that_is_made_again_as_it_was_compiles_nothing() {
+    let rules = "main.o work.o: made.h\nmade.h:\n\techo '#define MADE 1' > made.h\n";
+    let main = format!("#include \"made.h\"\n{MAIN}");
+    let work = "#include \"made.h\"\nint work(int x) { return x * 1000; }\n";
+    let fixed = work.replace("1000", "1007");
+    let lab = lab(
+        rules,
+        &[("main.c", &main), ("work.c", work)],
+        &[("work.c", &fixed)],
+    );
+    let (patch, _, said) = built(&lab);
+    assert_eq!(patch.functions(), ["work"]);
+    assert_eq!(compiled(&said), "1 of 2 files compiled", "{said}");
+}
+
+#[test]
+fn what_the_assembler_reads_is_compiled_again() {
+    let work = r#"
+__asm__(".section .rodata.blob,\"a\"\nblob: .incbin \"blob.h\"\n.byte 0\n.text");
+extern char blob[];
+int work(int x) { return x * blob[0]; }
+"#;
+    let files = [("work.c", work), ("blob.h", "A")];
+    let main = MAIN.replace("LIMIT;", "LIMIT + 7;");
+    let lab = lab("", &files, &[("blob.h", "B"), ("main.c", &main)]);
+    let done = lab.lp_build(&lab.binary("prog"));
+    assert!(
+        said(&done).contains("what work.c includes could not be told"),
+        "{}",
+        said(&done)
+    );
+    assert_eq!(compiled(&said(&done)), "2 of 2 files compiled");
+}
+
+#[test]
+fn two_files_of_one_size_and_time_are_not_the_same() {
+    let lab = lab("", &[], &[("limit.h", "#define LIMIT 1009\n")]);
+    lab.binary("prog");
+    let time = fs::metadata(lab.path("orig/limit.h")).and_then(|data| data.modified());
+    let file = fs::File::options()
+        .write(true)
+        .open(lab.path("patched/limit.h"));
+    let file = file.expect("the header");
+    file.set_modified(time.expect("a time")).expect("its time");
+    let (patch, _, _) = built(&lab);
+    assert_eq!(patch.functions(), ["main"]);
+}
+
+#[test]
+fn make_is_told_what_an_object_was_made_from() {
+    let makefile = "\
+prog: main.o work.o
+\t$(CC) -o $@ $^
+%.o: %.c
+\techo $< >> $(LOG)
+\t$(CC) -O2 -MMD -MP -MF $*.tmp -c -o $@ $<
+\tmv $*.tmp $*.d
+";
+    let changes = [("limit.h", "#define LIMIT 1009\n")];
+    let lab = lab("", &[("Makefile", makefile)], &changes);
+    let (patch, _, said) = built(&lab);
+    assert_eq!(patch.functions(), ["main"]);
+    assert_eq!(compiled(&said), "1 of 2 files compiled", "{said}");
+}

@@ -157,4 +157,8 @@ libone.so: one.o
         "{}",
         patch.report
     );
+    // Lines that moved are no change.
+    let moved = "/* */\nint one(int x) { return x + 1; }\n";
+    let patch = Lab::new(&files, &[("one.c", moved), ("main.c", &fixed)]).patch("prog");
+    assert!(!patch.report.contains("not part of"), "{}", patch.report);
 }

@@ -50,6 +50,8 @@ pub trait Arch: Sync {
     fn field_to_end(&self, section: Section<'_>, starts: &[u64]) -> Vec<u8>;
     /// The branches and PC-relative operands in `start..end` that leave it and have no relocation.
     fn local_branches(&self, section: Section<'_>, start: u64, end: u64) -> Vec<Branch>;
+    /// Whether a code returns, or jumps to where a slot says.
+    fn returns(&self, code: &[u8]) -> bool;
     /// The branches of a code that go back in it, as (target, end of the branch): what loops.
     fn backward_branches(&self, code: &[u8]) -> Vec<(u64, u64)>;
     /// Whether the instruction or datum with such a relocation takes an address rather than what is there; `before` are

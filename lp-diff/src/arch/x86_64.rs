@@ -171,6 +171,14 @@ impl Arch for X86_64 {
         branches
     }
 
+    fn returns(&self, code: &[u8]) -> bool {
+        decode(code, 0).any(|insn| {
+            let through_slot = insn.flow_control() == FlowControl::IndirectBranch
+                && insn.is_ip_rel_memory_operand();
+            insn.flow_control() == FlowControl::Return || through_slot
+        })
+    }
+
     fn backward_branches(&self, code: &[u8]) -> Vec<(u64, u64)> {
         decode(code, 0)
             .filter(|insn| is_near_branch(insn) && insn.flow_control() != FlowControl::Call)

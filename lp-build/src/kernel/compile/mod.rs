@@ -4,7 +4,6 @@
 //! a small program of the build makes: then make builds that file once in a copy of the folder, and the copy
 //! takes the folder's place.
 
-pub mod equal;
 pub mod header;
 pub mod objects;
 pub mod pairs;

@@ -1,6 +1,5 @@
 //! Compiles every unit in both trees, all of them side by side.
 
-use super::equal::equal_but_debug;
 use super::objects::{Objects, Side};
 use super::several;
 use super::{Compiled, Failure, Place};
@@ -11,6 +10,7 @@ use crate::kernel::kbuild::commands::CompileCommand;
 use crate::kernel::kbuild::make::Make;
 use crate::kernel::reach::preprocess;
 use crate::kernel::units::{Probe, Unit};
+use crate::patch::equal::equal_but_debug;
 use crate::progress::Count;
 use crate::report::RefusalReport;
 use anyhow::{Context, Result, anyhow};

@@ -1,5 +1,5 @@
-//! Functions that a kernel thread runs for as long as the system does: a task switches to the patch when no patched
-//! function is on its stack, and such a thread always has its own.
+//! Functions that a kernel thread runs for as long as the system does, or a thread of a process for as long as that lives: a
+//! task switches to the patch when no patched function is on its stack, and such a thread always has its own.
 //!
 //! A kernel thread's main function asks in a loop whether it should stop, or is handed to `kthread_create` and sleeps in
 //! a loop. Other functions that sleep in a loop wait for something, and the livepatch core wakes them.
@@ -29,6 +29,9 @@ const SLEEPS: [&str; 7] = [
 ];
 
 pub(super) fn find(subject: &Subject<'_, '_, '_>, found: &mut Vec<Warning>) {
+    if subject.comparer.flavour.is_process() {
+        return find_in_process(subject, found);
+    }
     let started = LazyCell::new(|| started(subject.comparer.orig));
     for (id, twin) in subject.changed() {
         let asks = calls_in_loop(subject, twin, &ASKED);
@@ -37,6 +40,41 @@ pub(super) fn find(subject: &Subject<'_, '_, '_>, found: &mut Vec<Warning>) {
             found.push(subject.warning(WarningCode::RunsForever, id, "a kernel thread runs in it for as long as the system does, so the transition waits for that thread to leave it, and the new version does not run before. Patch a function that it calls in each round instead".to_owned()));
         }
     }
+}
+
+/// `main` is told of by who builds the patch, whether it returns or not.
+fn find_in_process(subject: &Subject<'_, '_, '_>, found: &mut Vec<Warning>) {
+    for (id, twin) in subject.changed() {
+        if is_never_left(subject, twin) && subject.comparer.patched.name(id) != "main" {
+            found.push(subject.warning(WarningCode::RunsForever, id, "nothing in it returns and it goes round in a loop, so a thread that is in it stays there for as long as the process lives, and a patch with it cannot be switched to. Patch a function that it calls in each round instead".to_owned()));
+        }
+    }
+}
+
+/// Whether nothing leads out of the running version of a function that has a loop; one without calls what ends the thread.
+fn is_never_left(subject: &Subject<'_, '_, '_>, id: BundleId) -> bool {
+    let (view, arch) = (subject.comparer.orig, subject.comparer.arch);
+    let code = view.bytes_of(id);
+    if arch.returns(code) || arch.backward_branches(code).is_empty() {
+        return false;
+    }
+    let cold = view
+        .bundles
+        .iter()
+        .filter(|(_, bundle)| bundle.parent == Some(id));
+    let parts: BTreeSet<BundleId> = cold.map(|(part, _)| part).chain([id]).collect();
+    let leaves = |part: &BundleId| {
+        let section = view.object.section(view.bundles.get(*part).section);
+        let mut refs = view.refs_of(*part);
+        arch.returns(view.bytes_of(*part))
+            || refs.any(|reference| {
+                let before = section.bytes(reference.offset.saturating_sub(2), reference.offset);
+                let is_own =
+                    matches!(reference.target, Target::Bundle { id, .. } if parts.contains(&id));
+                !is_own && arch.is_jump(reference.kind, before)
+            })
+    };
+    !parts.iter().any(leaves)
 }
 
 /// Whether the running version of a function calls one of these in a loop.
