@@ -18,6 +18,9 @@ use super::watch::{self, Sign};
 
 /// After a fatal line the rest of its trace is still wanted.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A host that is a virtual machine itself may stand still for half a minute, and the guest's clock goes on: that is no stall of the
+/// guest's kernel. What really hangs there, the job's own limit tells.
+const PATIENT: &str = "rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60";
 
 /// A machine to be run.
 #[derive(Debug)]
@@ -166,7 +169,7 @@ impl Machine {
         // panic=-1: reboot at once, which `-no-reboot` turns into QEMU's end. No KASLR: traces can be compared.
         // A busy host makes the emulated timer late, which the kernel would take for a broken one.
         let append = format!(
-            "console={} panic=-1 nokaslr no_timer_check rdinit=/init",
+            "console={} panic=-1 nokaslr no_timer_check rdinit=/init {PATIENT}",
             self.arch.console
         );
         command.args(["-append", &append]);
