@@ -37,6 +37,8 @@ pub(super) struct Running {
     pub(super) binary: Binary,
     pub(super) symbols: SymbolTable,
     pub(super) target: Target,
+    /// What the patched one exports: others can mean that, and nothing else of it.
+    pub(super) exports: BTreeSet<String>,
 }
 
 /// Opens the binaries, each with the debug file that has its build-id.
@@ -115,20 +117,32 @@ impl Binary {
         })
     }
 
-    /// With its symbols, which are in this file.
-    pub(super) fn with_symbols(self, path: &Path) -> Result<Running> {
+    /// With its symbols, which are in this file; `patched` is what the patched tree's build made in its place.
+    pub(super) fn with_symbols(self, path: &Path, patched: &Path) -> Result<Running> {
         let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let target = Target::program(&self.path, path)?;
         Ok(Running {
             symbols: SymbolTable::from_elf(&*data)
                 .with_context(|| format!("the symbols of {}", path.display()))?,
             target,
+            exports: exports(patched)?,
             binary: Self {
                 symbols: Some(path.to_owned()),
                 ..self
             },
         })
     }
+}
+
+fn exports(path: &Path) -> Result<BTreeSet<String>> {
+    let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = object::File::parse(&*data)
+        .with_context(|| format!("{} is no ELF file", path.display()))?;
+    let exported = file
+        .dynamic_symbols()
+        .filter(|symbol| !symbol.is_undefined());
+    let names = exported.filter_map(|symbol| Some(symbol.name().ok()?.to_owned()));
+    Ok(names.collect())
 }
 
 impl Running {

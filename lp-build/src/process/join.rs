@@ -63,20 +63,20 @@ fn of_several(
     folder: &Path,
 ) -> Result<Vec<u8>> {
     let names = objects.iter().map(|(object, bytes)| {
-        let mut binaries = running.iter().map(|running| &running.binary);
-        let binary = binaries.find(|binary| binary.object == *object);
-        Names::of(bytes, |name| {
-            binary.is_some_and(|binary| binary.dynamic.contains(name))
-        })
+        let its = running.iter().find(|it| it.binary.object == *object);
+        Names::of(bytes, its)
     });
     let names = names.collect::<Result<Vec<_>>>()?;
     let mut apart = Vec::new();
     for (at, (object, bytes)) in objects.iter().enumerate() {
         let Some(own) = names.get(at) else { continue };
         let others = || names.iter().enumerate().filter(|(other, _)| *other != at);
-        let wanted = |name: &&String| others().any(|(_, other)| other.wanted.contains(*name));
-        let (shared, own): (Vec<&String>, Vec<&String>) = own.defined.iter().partition(wanted);
-        let twice = |name: &&&String| others().any(|(_, other)| other.defined.contains(**name));
+        let shared = |name: &&String| {
+            let wanted = others().any(|(_, other)| other.wanted.contains(*name));
+            wanted && own.exported.contains(*name)
+        };
+        let (shared, own): (Vec<&String>, Vec<&String>) = own.defined.iter().partition(shared);
+        let twice = |name: &&&String| others().any(|(_, other)| other.exported.contains(**name));
         if let Some(name) = shared.iter().find(twice) {
             bail!(
                 "{name} is new in {object} and in another binary, and a third one uses it: it cannot be told which is meant. \
@@ -90,27 +90,35 @@ fn of_several(
 }
 
 /// The names by which objects find each other.
+#[derive(Default)]
 struct Names {
     defined: BTreeSet<String>,
+    /// Those of them that others can mean.
+    exported: BTreeSet<String>,
     /// Those that it has from nowhere so far: what it has already stays what it is.
     wanted: BTreeSet<String>,
 }
 
 impl Names {
-    fn of(object: &[u8], has: impl Fn(&str) -> bool) -> Result<Self> {
+    /// Those of an object of the patch, which is for this binary.
+    fn of(object: &[u8], running: Option<&Running>) -> Result<Self> {
         let file = object::File::parse(object).context("an object of the patch")?;
         let global = file.symbols().filter(ObjectSymbol::is_global);
-        let mut names = Self {
-            defined: BTreeSet::new(),
-            wanted: BTreeSet::new(),
-        };
+        let has = |name: &str| running.is_some_and(|it| it.binary.dynamic.contains(name));
+        let is_exported = |name: &str| running.is_some_and(|it| it.exports.contains(name));
+        let mut names = Self::default();
         for symbol in global {
             let name = symbol.name()?.to_owned();
-            if !symbol.is_undefined() {
-                names.defined.insert(name);
-            } else if !has(&name) {
-                names.wanted.insert(name);
+            if symbol.is_undefined() {
+                if !has(&name) {
+                    names.wanted.insert(name);
+                }
+                continue;
             }
+            if is_exported(&name) {
+                names.exported.insert(name.clone());
+            }
+            names.defined.insert(name);
         }
         Ok(names)
     }

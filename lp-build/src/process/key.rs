@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Raised when the way a tree is built, or what is written down of it, changes.
-const FORMAT: &str = "livepatch process 3";
+const FORMAT: &str = "livepatch process 4";
 /// What steers builds from outside.
 const VARIABLES: [&str; 15] = [
     "PATH",
@@ -83,9 +83,9 @@ pub(super) fn key(tree: &Path, listing: &Listing, commands: &[String]) -> Result
     Ok(key.as_str().get(..32).unwrap_or_default().to_owned())
 }
 
-/// The key of the same tree's build without sections for each function.
-pub(super) fn plain(key: &str) -> String {
-    let key = blake3::hash(format!("{key} plain").as_bytes()).to_hex();
+/// The key of the same tree's build where something more goes into it.
+pub(super) fn with(key: &str, more: &str) -> String {
+    let key = blake3::hash(format!("{key} {more}").as_bytes()).to_hex();
     key.as_str().get(..32).unwrap_or_default().to_owned()
 }
 

@@ -8,6 +8,7 @@
 //! | `headers` | what a patched source may include |
 //! | `copy` | what of a tree is copied |
 //! | `build` | a copy of a tree, built under the shims |
+//! | `outside` | what it reads beside the tree |
 //! | `reads` | which files a compilation reads |
 //! | `touched` | which files of a tree its build opens at all |
 //! | `rebuild` | the patched tree from what the original's build left, or from scratch |
@@ -40,6 +41,7 @@ mod lent;
 mod link;
 mod names;
 pub mod options;
+mod outside;
 mod pairs;
 mod parts;
 mod programs;

@@ -7,8 +7,8 @@ use super::options::Options;
 use super::pairs::{self, Pair};
 use super::rebuild::{self, Base, Rebuilt};
 use super::record::{Linked, Record};
-use super::{judge, key, parts, symbols};
-use crate::cache::{Cache, Scratch};
+use super::{judge, key, outside, parts, symbols};
+use crate::cache::{Cache, InUse, Scratch};
 use crate::patch::judged::Judged;
 use crate::progress::{Progress, say};
 use crate::report::Report;
@@ -48,10 +48,11 @@ pub(super) fn judge(
     let folder = cache.place(&format!("tree-{key}"))?;
     folder.lend_lock()?;
     let place = Workplace::new(folder.path(), trees.orig)?;
+    let (kept, before, key) = original(&place, trees, commands, (cache, &key), progress)?;
     let plain = match binaries.iter().all(|binary| binary.symbols.is_some()) {
         true => None,
         false => Some(progress.step("building for its symbols", || {
-            cache.prepared(&key::plain(&key), |root| {
+            cache.prepared(&key::with(&key, "plain"), |root| {
                 rebuild::build_kept(&place, trees.orig, root, (commands, How::Plain))
             })
         })?),
@@ -67,12 +68,6 @@ pub(super) fn judge(
         (found, _) => Ok(found.clone().unwrap_or_default()),
     };
     let symbols = binaries.iter().map(lend).collect::<Result<Vec<_>>>()?;
-    let kept = progress.step("building the original tree", || {
-        cache.prepared(&key, |root| {
-            rebuild::build_kept(&place, trees.orig, root, (commands, How::Base))
-        })
-    })?;
-    let before = build::seen(&kept.folder, commands)?;
     let base = Base {
         place: &place,
         folder: &kept.folder,
@@ -93,16 +88,46 @@ pub(super) fn judge(
         (&after, &new),
         place.tree(),
     ));
+    let patched: Vec<&Path> = new.iter().map(|link| link.output.as_path()).collect();
     let mut pairs = Vec::new();
-    for (old, new) in old.into_iter().zip(new) {
+    for (old, new) in old.into_iter().zip(&new) {
         let found = pairs::find((&before, old), (&after, new), place.tree())?;
         report.notes.extend(found.notes);
         report.refusals.extend(found.refusals);
         pairs.push(found.pairs);
     }
     progress.step("comparing with the binary", || {
-        compare(options, binaries, &symbols, &pairs)
+        let files = symbols.iter().map(PathBuf::as_path).zip(patched);
+        compare(options, binaries, files, &pairs)
     })
+}
+
+/// The original's build, what was written down of it, and its key. One that is kept from an earlier run counts if the files beside the tree
+/// are what they were.
+fn original(
+    place: &Workplace,
+    trees: &Trees<'_>,
+    commands: &[String],
+    (cache, key): (&Cache, &str),
+    progress: &Progress,
+) -> Result<(InUse, Record, String)> {
+    let mut key = key.to_owned();
+    loop {
+        let kept = progress.step("building the original tree", || {
+            cache.prepared(&key, |root| {
+                rebuild::build_kept(place, trees.orig, root, (commands, How::Base))
+            })
+        })?;
+        let record = build::seen(&kept.folder, commands)?;
+        match outside::changed(&record).filter(|_| kept.was_there) {
+            None => return Ok((kept, record, key)),
+            Some(path) => say(format_args!(
+                "           {} has changed since it was built",
+                path.display()
+            )),
+        }
+        key = outside::key(&key, &record);
+    }
 }
 
 /// The link that made a binary.
@@ -120,11 +145,11 @@ fn link<'r>(
     parts::link(record, names, given.map(PathBuf::as_path), place.tree())
 }
 
-/// Judges the pairs of each binary, whose symbols are in these files.
-fn compare(
+/// Judges the pairs of each binary, with the files of its symbols and of what the patched tree made in its place.
+fn compare<'f>(
     options: &Options,
     binaries: Vec<Binary>,
-    symbols: &[PathBuf],
+    files: impl Iterator<Item = (&'f Path, &'f Path)>,
     pairs: &[Vec<Pair>],
 ) -> Result<Programs> {
     let several = binaries.len() > 1;
@@ -133,8 +158,8 @@ fn compare(
         judged: Vec::new(),
         changed: Vec::new(),
     };
-    for ((binary, symbols), pairs) in binaries.into_iter().zip(symbols).zip(pairs) {
-        let running = binary.with_symbols(symbols)?;
+    for ((binary, (symbols, patched)), pairs) in binaries.into_iter().zip(files).zip(pairs) {
+        let running = binary.with_symbols(symbols, patched)?;
         let allowed = &options.asked.allow_layout_change;
         let judge = |pair| judge::judge(pair, &running, allowed, several);
         let judged = pairs.par_iter().map(judge).collect::<Result<Vec<_>>>();

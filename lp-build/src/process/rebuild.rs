@@ -8,9 +8,9 @@
 //! dependencies: many a Makefile has none for headers.
 
 use super::build::{How, Workplace};
-use super::copy;
 use super::record::{Compiled, Linked, Record};
 use super::touched::Touched;
+use super::{copy, outside};
 use crate::progress::say;
 use crate::tree::{Change, ChangeKind, walk};
 use anyhow::{Context, Result};
@@ -181,7 +181,7 @@ impl Base<'_> {
             let Some(reads) = &one.reads else {
                 return Some(format!("what {source} includes could not be told"));
             };
-            let is_old = !reads.iter().all(&mut is_same);
+            let is_old = !reads.iter().all(&mut is_same) || !outside::are_same(one);
             is_old.then(|| format!("{source} was not compiled again"))
         })
     }

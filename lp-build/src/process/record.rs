@@ -46,6 +46,9 @@ pub struct Compiled {
     /// The files of the tree that it was made from, without links, if that was asked and could be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<Vec<PathBuf>>,
+    /// Those from outside of it that no package manager answers for, with the hashes of their contents; asked together with `reads`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outside: BTreeMap<PathBuf, String>,
     /// Whether nothing was compiled: it is the object of the original's build.
     #[serde(default)]
     pub taken: bool,

@@ -8,10 +8,10 @@
 //! Who decides that a tree may be built so ([`super::rebuild`]) knows that it has no header that the original has not: one that is found
 //! before another is not among what was read.
 
+use super::outside;
 use super::rebuild::TREE;
 use super::record::{Compiled, object_path};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The variable that, not empty, names the folder of the original's build.
@@ -88,7 +88,7 @@ impl Run<'_> {
             let inside = path.strip_prefix(&place).ok();
             inside.is_some_and(|inside| is_same(&base.join(TREE).join(inside), path, compiled.at))
         };
-        if !compiled.reads.as_ref()?.iter().all(is_same) {
+        if !compiled.reads.as_ref()?.iter().all(is_same) || !outside::are_same(&compiled) {
             return None;
         }
         let object = fs::read(object_path(&base, &compiled.object)).ok()?;
@@ -101,10 +101,7 @@ fn is_same(then: &Path, now: &Path, at: u64) -> bool {
     let Ok(data) = fs::metadata(then) else {
         return false;
     };
-    let nanoseconds = u64::try_from(data.ctime_nsec()).ok();
-    let changed = u64::try_from(data.ctime()).ok().zip(nanoseconds);
-    let changed = changed.and_then(|(s, ns)| s.checked_mul(1_000_000_000)?.checked_add(ns));
-    changed.is_some_and(|changed| changed < at)
+    outside::changed_at(&data).is_some_and(|changed| changed < at)
         && fs::metadata(now).is_ok_and(|now| now.len() == data.len())
         && matches!((fs::read(then), fs::read(now)), (Ok(then), Ok(now)) if then == now)
 }

@@ -6,6 +6,7 @@
 //! done in two steps, or its objects would be gone. The tempting wrong way is to set CFLAGS: each build has its own.
 
 use super::command::{Command, Mode, expand};
+use super::outside::{self, Outside};
 use super::reads;
 use super::record::{self, Compiled, Linked, Step};
 use super::reuse::Run;
@@ -70,6 +71,9 @@ struct Shim {
 
 type Io<T> = std::io::Result<T>;
 
+/// The files of the tree, and those beside it.
+type Reads = (Vec<PathBuf>, Outside);
+
 impl Shim {
     fn new((root, folder): (PathBuf, PathBuf), name: String, args: Vec<String>) -> Self {
         let cwd = std::env::current_dir().unwrap_or_default();
@@ -104,13 +108,14 @@ impl Shim {
         if self.took(args, command)? {
             return Ok(0);
         }
+        let since = now();
         let code = self.real(&with_added(args))?;
         if code != 0 {
             return Ok(code);
         }
         let files = command.sources.iter().chain(&command.inputs);
         let files: Vec<&String> = files.filter_map(|at| args.get(*at)).collect();
-        let reads = self.reads(args, &command.output_at, &files);
+        let reads = self.reads(args, &command.output_at, (&files, since));
         for source in &files {
             let output = match &command.output {
                 Some(output) => output.clone(),
@@ -208,7 +213,7 @@ impl Shim {
                 .collect();
             let object = folder.join(format!("{number}-{}.o", stem(source)));
             let object_text = object.display().to_string();
-            let reads = self.reads(&own, &[], &[source]);
+            let reads = self.reads(&own, &[], (&[source], now()));
             own.extend(["-c".to_owned(), "-o".to_owned(), object_text.clone()]);
             let code = self.real(&with_added(&own))?;
             if code != 0 {
@@ -227,13 +232,13 @@ impl Shim {
         Ok(code)
     }
 
-    /// The files of the tree that a compilation reads, where that is asked and can be told.
+    /// What a compilation of these sources reads that began at that time, where this is asked and can be told.
     fn reads(
         &self,
         args: &[String],
         output_at: &[usize],
-        sources: &[&String],
-    ) -> Option<Vec<PathBuf>> {
+        (sources, since): (&[&String], u64),
+    ) -> Option<Reads> {
         let tree = std::env::var_os(READS).filter(|tree| !tree.is_empty())?;
         let answer = self.root.join("split").join(unique());
         let question = with_added(&reads::question(args, output_at, &answer));
@@ -248,8 +253,10 @@ impl Shim {
             // Assembler that is not preprocessed gets no answer.
             Err(_) => sources.iter().map(ToString::to_string).collect(),
         };
-        let files = reads::inside(&names, &self.cwd, Path::new(&tree))?;
-        (!files.iter().any(|file| reads::reads_more(file))).then_some(files)
+        let inside = reads::inside(&names, &self.cwd, Path::new(&tree))?;
+        let outside = outside::of(&names, &self.cwd, Path::new(&tree), since)?;
+        let mut all = inside.iter().chain(outside.keys());
+        (!all.any(|file| reads::reads_more(file))).then_some((inside, outside))
     }
 
     /// Runs the program whose place this one takes.
@@ -282,7 +289,7 @@ impl Shim {
         command: &Command,
         source: &str,
         (object, place): (&Path, &Path),
-        reads: Option<Vec<PathBuf>>,
+        reads: Option<Reads>,
     ) -> Io<Option<Compiled>> {
         let Ok(bytes) = fs::read(object) else {
             return Ok(None);
@@ -294,6 +301,7 @@ impl Shim {
             fs::write(&new, &bytes)?;
             fs::rename(new, kept)?;
         }
+        let (reads, outside) = reads.unzip();
         let made = Compiled {
             program: self.name.clone(),
             args: self.args.clone(),
@@ -303,6 +311,7 @@ impl Shim {
             object: hash,
             lto: command.lto,
             reads,
+            outside: outside.unwrap_or_default(),
             taken: false,
             at: now(),
         };

@@ -315,3 +315,30 @@ prog: main.o work.o
     assert_eq!(patch.functions(), ["main"]);
     assert_eq!(compiled(&said), "1 of 2 files compiled", "{said}");
 }
+
+/// A header beside the tree, of another project, that changes after the tree was built.
+#[test]
+fn what_is_read_beside_the_tree_may_change_between_two_runs() {
+    let work = "#include \"scale.h\"\nint work(int x) { return x * SCALE; }\n";
+    let fixed = MAIN.replace("LIMIT;", "LIMIT + 7;");
+    let mut lab = lab("", &[("work.c", work)], &[("main.c", &fixed)]);
+    let beside = lab.path("beside");
+    lab.build += &format!(" CC='gcc -I{}'", beside.display());
+    fs::create_dir_all(&beside).expect("a folder");
+    let run = |scale: &str, compiled_of_all: &str| {
+        fs::write(beside.join("scale.h"), scale).expect("a header");
+        let _ = fs::remove_dir_all(lab.path("built"));
+        let done = lab.lp_build(&lab.binary("prog"));
+        let said = said(&done);
+        assert_eq!(done.status.code(), Some(0), "{said}");
+        assert_eq!(compiled(&said), compiled_of_all, "{said}");
+        let patch = Patch::read(&lab.path("fix.lp"), &done);
+        assert_eq!(patch.functions(), ["main"]);
+        said
+    };
+    let told = "scale.h has changed since it was built";
+    assert!(!run("#define SCALE 1000\n", "1 of 2 files compiled").contains(told));
+    assert!(run("#define SCALE 1009\n", "1 of 2 files compiled").contains(told));
+    // With what was there once more, the first build holds.
+    assert!(!run("#define SCALE 1000\n", "1 of 2 files compiled").contains(told));
+}

@@ -162,3 +162,32 @@ libone.so: one.o
     let patch = Lab::new(&files, &[("one.c", moved), ("main.c", &fixed)]).patch("prog");
     assert!(!patch.report.contains("not part of"), "{}", patch.report);
 }
+
+/// A library that defines what the program defines, too, each for itself: the linker's rules are followed, not the names.
+#[test]
+fn what_a_binary_keeps_to_itself_nobody_else_can_mean() {
+    let hidden = ONE_FIXED.replace(
+        "int one_new",
+        "__attribute__((visibility(\"hidden\"), noinline)) int one_new",
+    );
+    let elsewhere = "int one_new(int x) { return x + 40000; }\n";
+    let makefile = MAKEFILE
+        .replace("libone.so prog", "libtwo.so libone.so prog")
+        .replace("-L. -lone", "-L. -lone -ltwo")
+        .replace("prog: ", "prog: libtwo.so ")
+        + "libtwo.so: two.o\n\t$(CC) -shared -Wl,--build-id -Wl,-soname,libtwo.so -o $@ two.o\n";
+    let mut files = FILES.to_vec();
+    files.extend([("Makefile", makefile.as_str()), ("two.c", elsewhere)]);
+    let mut lab = Lab::new(&files, &[("one.c", &hidden), ("main.c", MAIN_FIXED)]);
+    let library = lab.binary("libone.so").display().to_string();
+    lab.options.extend(["--binary".to_owned(), library]);
+    let patch = lab.patch("prog");
+    // The program's is the other library's, which the loader looks up where it runs.
+    let file = patch.file();
+    let named: Vec<bool> = file
+        .symbols()
+        .filter(|it| it.name().is_ok_and(|name| name.contains("one_new")))
+        .map(|it| it.is_undefined())
+        .collect();
+    assert!(named.contains(&true) && named.contains(&false), "{named:?}");
+}

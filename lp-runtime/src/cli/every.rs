@@ -15,6 +15,9 @@ use super::args::Place;
 /// Somebody may fork faster than we come along; then it is said, and nothing is promised.
 const MOST_LOOKS: usize = 1000;
 
+/// So many looks in a row must find none to do anything to, where one of each look had ended before its turn: it may have left a child.
+const QUIET_LOOKS: usize = 3;
+
 /// The processes in turn.
 pub(crate) struct Every<'a> {
     place: &'a Place,
@@ -27,8 +30,10 @@ pub(crate) struct Every<'a> {
 pub(crate) enum Turn {
     /// Something was done to it, or went wrong.
     Taken,
-    /// It was as it should be, or there is no such process any more.
+    /// It was as it should be.
     Needless,
+    /// There is no such process any more.
+    Gone,
 }
 
 impl<'a> Every<'a> {
@@ -46,13 +51,17 @@ impl<'a> Every<'a> {
     /// # Errors
     /// Where there is none, and where they come without an end.
     pub(crate) fn take(mut self, mut turn: impl FnMut(i32, bool) -> Turn) -> Result<()> {
+        let mut quiet = 0;
         loop {
             let is_late = self.looks > 0;
             let new = self.look()?;
-            let mut turns = new.into_iter().map(|pid| turn(pid, is_late));
-            // All of them, also behind one that was taken.
-            let taken = turns.by_ref().filter(|turn| *turn == Turn::Taken).count();
-            if taken == 0 || self.place.all.is_none() {
+            let turns: Vec<Turn> = new.into_iter().map(|pid| turn(pid, is_late)).collect();
+            quiet = match turns.contains(&Turn::Taken) {
+                true => 0,
+                false => quiet + 1,
+            };
+            let is_over = quiet > 0 && (quiet >= QUIET_LOOKS || !turns.contains(&Turn::Gone));
+            if is_over || self.place.all.is_none() {
                 return Ok(());
             }
             ensure!(

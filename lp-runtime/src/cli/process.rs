@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lp_klp::inventory::Inventory;
 use lp_klp::manifest::{Function, Manifest};
 use lp_klp::name::Sympos;
@@ -290,7 +290,10 @@ fn each(
     Every::of(place).take(|pid, is_late| {
         let (one, is_so) = one(pid);
         // Who was forked by one that had its turn has what was done.
-        if is_so && is_late || one.failure.is_some() && place.has_lost(pid) {
+        if one.failure.is_some() && place.has_lost(pid) {
+            return Turn::Gone;
+        }
+        if is_so && is_late {
             return Turn::Needless;
         }
         processes.push(one);
@@ -299,6 +302,10 @@ fn each(
             _ => Turn::Taken,
         }
     })?;
+    ensure!(
+        !processes.is_empty(),
+        "all processes ended before their turn"
+    );
     Ok(Outcome::Processes { processes })
 }
 
