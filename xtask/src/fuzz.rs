@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// How long
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// End after so many executions, if that is sooner
+    #[arg(long, value_name = "N")]
+    runs: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -71,7 +74,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     write_seeds(target, &seeds)?;
     let mut fuzz = tools::cargo();
     fuzz.current_dir(paths::workspace().join(target.package()));
-    // They have no unsafe code: without a sanitizer they are tried ten times as often.
+    // They have no unsafe code: without a sanitizer they are tried ten times as often. Telling the fuzzer of each comparison takes half of
+    // the rest, and finds less in the same time: the mutator knows the format.
     fuzz.env("RUSTUP_TOOLCHAIN", "nightly").args([
         "fuzz",
         "run",
@@ -79,10 +83,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "fuzz",
         "--sanitizer",
         "none",
+        "--no-trace-compares",
     ]);
     fuzz.arg(name).args([&corpus, &seeds]).arg("--");
     fuzz.args(["-rss_limit_mb=2048", "-timeout=10", "-max_len=32768"])
         .arg(format!("-max_total_time={}", args.seconds))
+        .args(args.runs.map(|runs| format!("-runs={runs}")))
         .arg(format!("-artifact_prefix={}/", folder.display()));
     // `cargo run` says which toolchain's cargo it is; the other one must find its own.
     fuzz.env_remove("CARGO");

@@ -5,6 +5,7 @@
 //! is a few bytes longer moves all that follow.
 
 use super::displaced::{self, File, is_code, is_loaded};
+use crate::progress::say;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use object::{Object, ObjectSection};
 use std::fs;
@@ -66,18 +67,25 @@ pub(super) fn lend(binary: &Path, built: &Path, folder: &Path) -> Result<PathBuf
             binary.display()
         );
     }
-    let Some((name, at)) = differing(&ours, &theirs)? else {
+    if !differs(&ours, &theirs)? {
         return Ok(built.to_owned());
-    };
+    }
     let moves = displaced::find(&ours, &theirs).map_err(|why| {
-        tracing::debug!("{} is not the build with data elsewhere: {why}", binary.display());
+        // Said already, where it is code that is longer.
         let size = other_size(&theirs, &ours).unwrap_or_default();
+        let size = if size.ends_with(&why) { "" } else { &size };
         anyhow!(
-            "{} is stripped, and a build of the original tree has other code: {name} differs at +{at:#x}{size}. Use the \
-             source, the commands and the compiler that it was built with; or {way_out}",
+            "{} is stripped, and a build of the original tree is not the same: {why}{size}. Use the source, the commands and the \
+             compiler that it was built with; or {way_out}",
             binary.display(),
         )
     })?;
+    if let Some((ours, theirs)) = &moves.other_text {
+        let (ours, theirs) = (shown(ours), shown(theirs));
+        say(format_args!(
+            "           it says {theirs:?} where the build says {ours:?}, which moves what is behind it"
+        ));
+    }
     let moved = moves.applied(&data);
     let moved = moved.with_context(|| format!("{} is damaged", built.display()))?;
     let path = folder.join("symbols");
@@ -85,22 +93,25 @@ pub(super) fn lend(binary: &Path, built: &Path, folder: &Path) -> Result<PathBuf
     Ok(path)
 }
 
-/// The first section of theirs whose code is another one, and where that begins to differ.
-fn differing(ours: &File<'_>, theirs: &File<'_>) -> Result<Option<(String, usize)>> {
-    for section in theirs.sections().filter(is_code) {
-        let name = section.name()?;
-        let own = ours.section_by_name(name);
-        let (data, address) = (section.data()?, section.address());
-        let is_there = |own: &object::read::elf::ElfSection64<'_, '_, _>| own.address() == address;
-        let own = match own.filter(is_there) {
-            Some(own) if own.data()? == data => continue,
-            Some(own) => own.data()?,
-            None => &[],
-        };
-        let same = data.iter().zip(own).take_while(|(one, other)| one == other);
-        return Ok(Some((name.to_owned(), same.count())));
+/// As much of a text as tells which one it is.
+fn shown(text: &str) -> String {
+    const SHOWN: usize = 50;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text.to_owned(),
     }
-    Ok(None)
+}
+
+/// Whether code of theirs is another one, or elsewhere.
+fn differs(ours: &File<'_>, theirs: &File<'_>) -> Result<bool> {
+    for section in theirs.sections().filter(is_code) {
+        let own = ours.section_by_name(section.name()?);
+        let own = own.filter(|own| own.address() == section.address());
+        if own.is_none_or(|own| own.data() != section.data()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The first section that is not as large as the build's, which has moved what comes behind it: that is where the cause is.
@@ -111,7 +122,7 @@ fn other_size(theirs: &File<'_>, ours: &File<'_>) -> Result<String> {
         if built != section.size() {
             let size = section.size();
             return Ok(format!(
-                " ({name} has {size:#x} bytes, and in the build {built:#x})"
+                "; {name} has {size:#x} bytes, and in the build {built:#x}"
             ));
         }
     }

@@ -42,7 +42,7 @@ fn a_build_that_gives_other_code_does_not() {
     let done = lab.lp_build(&binary);
     assert_eq!(done.status.code(), Some(1));
     assert!(
-        said(&done).contains("other code: .text differs at +0x"),
+        said(&done).contains("is not the same: .text has 0x"),
         "{}",
         said(&done)
     );
@@ -60,7 +60,7 @@ fn what_has_moved_all_that_follows_is_told() {
     run(Command::new("strip").arg(&binary));
     lab.build = "make CFLAGS='-O2 -DSIZE=9000'".to_owned();
     let said = said(&lab.lp_build(&binary));
-    assert!(said.contains("(.data has 0x"), "{said}");
+    assert!(said.contains(".data has 0x"), "{said}");
 }
 
 #[test]
@@ -136,4 +136,85 @@ fn data_may_be_elsewhere_where_a_librarys_variable_is_aligned_otherwise() {
         assert_ne!(places[name], places_here[name], "{name} moved");
         assert_eq!(patch.lent_at("prog", name), Some(places[name]), "{name}");
     }
+}
+
+/// What a program says of its building: where, and with which options.
+const SAYS: &str = "\
+#include <stdio.h>
+int work(int x) { switch (x) { case 1: return puts(\"one\"); case 2: return puts(\"two\"); case 3: return puts(FLAGS);
+  case 4: return puts(\"four\"); case 5: return puts(\"five\"); case 6: return puts(\"six\"); } return x; }
+";
+const HAS: &str = "\
+#include <stdio.h>
+static const int before[6] = {7, 8, 9, 10, 11, 12};
+static const char *const names[] = {\"alpha\", \"beta\", \"gamma\"};
+static const int table[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}; static int used;
+int work(int); int other(int x) { used += x; return before[x % 6] + table[x] + puts(names[x % 3]) + 5 * used; }
+int main(int c, char **v) { return work(c) + other(c); }
+";
+const TELLS: &str = "CFLAGS = -O2\nFLAGS = in $(CURDIR)\nprog: work.o other.o\n\t$(CC) -o $@ $^ $(RUNPATH)\nwork.o: work.c\n\
+\t$(CC) $(CFLAGS) -DFLAGS='\"$(FLAGS)\"' -c -o $@ $<\n";
+
+/// Of a stripped program, built with what `make` is told besides, and where its data are.
+fn told(makefile: &str, source: &str, told: &str) -> (Lab, BTreeMap<String, u64>) {
+    let files = [
+        ("Makefile", makefile),
+        ("work.c", SAYS),
+        ("other.c", source),
+    ];
+    let mut lab = Lab::new(&files, &[("other.c", &source.replace("5 *", "7 *"))]);
+    lab.build = format!("make {told}");
+    let binary = lab.binary("prog");
+    let places = addresses(&binary);
+    run(Command::new("strip").arg(&binary));
+    lab.build = "make".to_owned();
+    (lab, places)
+}
+
+#[test]
+fn a_text_may_say_where_the_program_was_built() {
+    for flags in [
+        "in",
+        "x",
+        "in the folder of somebody else, where everything has a name of its own, with options that nobody has",
+    ] {
+        let (lab, places) = told(TELLS, HAS, &format!("FLAGS='{flags}'"));
+        let patch = lab.patch("prog");
+        assert_eq!(patch.functions(), ["other"]);
+        for name in ["table", "names", "before", "used"] {
+            let place = patch.lent_at("prog", name);
+            assert_eq!(
+                place,
+                Some(places[name]),
+                "{name} where it is built {flags}"
+            );
+        }
+    }
+}
+
+#[test]
+fn libraries_may_be_found_elsewhere() {
+    for pages in [0, 1] {
+        let runpath = format!("RUNPATH=-Wl,-rpath,/{}", "x".repeat(20 + 4096 * pages));
+        let (lab, places) = told(TELLS, HAS, &runpath);
+        let patch = lab.patch("prog");
+        assert_eq!(patch.functions(), ["other"]);
+        for name in ["table", "names", "used", "main"] {
+            assert_eq!(patch.lent_at("prog", name), Some(places[name]), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_longer_table_is_of_another_source() {
+    let source = HAS.replace("before[6] = {", "before[6 + MORE] = {MORE + 0, ");
+    let makefile = TELLS.replace("-O2", "-O2 -DMORE=8");
+    let (lab, _) = told(&makefile, &source, "CFLAGS='-O2 -DMORE=40'");
+    let done = lab.lp_build(&lab.binary("prog"));
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(
+        said(&done).contains("is not the same: .rodata has other data at 0x"),
+        "{}",
+        said(&done)
+    );
 }

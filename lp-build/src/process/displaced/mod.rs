@@ -1,22 +1,26 @@
-//! Two builds of one program that differ in nothing but where data are.
+//! Two builds of one program that differ in nothing but where things are.
 //!
 //! A variable that a program takes over from a library (`stdout`; R_X86_64_COPY) is aligned as that library happened to have it, and what
-//! comes behind it moves with it. So the same source, built where libc is one update older, has the same code, but for the distances
+//! comes behind it moves with it. A text that says where or with which options the program was built is longer or shorter. So is what
+//! says where its libraries are (RUNPATH), which goes with the installation. So the same source, built elsewhere, has the same code, but for the distances
 //! from an instruction to a datum. All of these must tell one story: then the symbols of the one build, moved, are those of the other.
 //!
 //! What no reference tells of is left out. The tempting wrong way is to take any two codes for equal whose distances are masked: a
 //! table that became longer moves data as well, and then the two are not of one source.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction};
+mod references;
+mod sections;
+mod texts;
+
 use object::read::elf::{ElfFile64, FileHeader, SectionHeader, Sym};
 use object::{
     Endianness, Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, RelocationFlags,
     RelocationTarget, SectionFlags, elf,
 };
+use references::Pair;
 use std::collections::BTreeMap;
-
-/// No variable of a library is aligned to more: data move by less.
-const MOST: u64 = 64;
+use std::ops::Range;
+use texts::Contents;
 
 /// An ELF file with this machine's word.
 pub(super) type File<'d> = ElfFile64<'d, Endianness>;
@@ -24,49 +28,77 @@ pub(super) type File<'d> = ElfFile64<'d, Endianness>;
 /// Where the data of the one build are in the other.
 #[derive(Debug)]
 pub(super) struct Moves {
-    /// Of each section that holds data, by index in our file.
+    /// Of each section that is in memory, by index in our file.
     sections: BTreeMap<usize, Section>,
     /// Variables that libraries had first: addresses in both, by name.
     copies: BTreeMap<Vec<u8>, (u64, u64)>,
+    /// A text of ours, and what it is in the other build.
+    pub(super) other_text: Option<(String, String)>,
 }
 
 /// A section of ours.
 #[derive(Debug)]
 struct Section {
-    range: std::ops::Range<u64>,
-    /// From ours to theirs.
+    name: String,
+    range: Range<u64>,
+    /// From the beginning of ours to that of theirs.
     by: i64,
-    /// Whether it holds variables that libraries had first: then parts of it may move by something else.
-    has_copies: bool,
-    /// By how much what code refers to moved, by our addresses.
+    /// The same of their ends.
+    end_by: i64,
+    inside: Inside,
+    /// By how much what is referred to moved, by our addresses.
     told: BTreeMap<u64, i64>,
+    /// Where parts end that moved as a whole, and by how much; by our addresses, where they begin.
+    sure: BTreeMap<u64, (u64, i64)>,
+}
+
+/// What parts of a section may have moved by something else.
+#[derive(Debug)]
+enum Inside {
+    /// None: it moved as a whole.
+    Rigid,
+    /// Those between variables that libraries had first.
+    Copies,
+    /// Those between texts.
+    Texts(Contents),
 }
 
 /// Finds how the data moved; the first place where the code differs in another way, or what does not fit, where it is not that.
 pub(super) fn find(ours: &File<'_>, theirs: &File<'_>) -> Result<Moves, String> {
     let copies = copies(ours, theirs)?;
     let mut moves = Moves {
-        sections: sections(ours, theirs, &copies)?,
+        sections: sections::pair(ours, theirs, &copies)?,
         copies,
+        other_text: None,
     };
     for section in theirs.sections().filter(is_code) {
-        let name = section.name().unwrap_or_default().to_owned();
-        let own = ours.section_by_name(&name);
-        let own = own.filter(|own| own.address() == section.address());
-        let own = own.and_then(|own| own.data().ok()).unwrap_or_default();
-        let data = section.data().unwrap_or_default();
-        let pairs = references((own, data), section.address())
+        let name = section.name().unwrap_or_default();
+        let own = ours.section_by_name(name);
+        let own = own.ok_or_else(|| format!("the build has no {name}"))?;
+        let (address, place) = (own.address(), section.address());
+        let (own, data) = (own.data(), section.data());
+        let own = (own.unwrap_or_default(), address);
+        let pairs = references::of_code(own, (data.unwrap_or_default(), place))
             .map_err(|at| format!("{name} differs at +{at:#x}"))?;
-        for (ours, theirs) in pairs {
-            moves.tell(ours, theirs).map_err(|at| {
-                format!("{name} refers to {at:#x} and to {theirs:#x}, which are not the same")
-            })?;
-        }
+        moves.tell_all(name, pairs)?;
     }
+    let pointers = references::of_pointers(ours, theirs);
+    let pointers = pointers.ok_or("they have not as many pointers")?;
+    moves.tell_all("a pointer", pointers)?;
+    moves.sections.values_mut().try_for_each(Section::settle)?;
     Ok(moves)
 }
 
 impl Moves {
+    fn tell_all(&mut self, who: &str, pairs: Vec<Pair>) -> Result<(), String> {
+        let mut pairs = pairs.into_iter();
+        pairs.try_for_each(|(ours, theirs)| {
+            self.tell(ours, theirs).map_err(|at| {
+                format!("{who} refers to {at:#x} and to {theirs:#x}, which are not the same")
+            })
+        })
+    }
+
     /// Takes a reference for what it says; our address where that cannot be.
     fn tell(&mut self, ours: u64, theirs: u64) -> Result<(), u64> {
         let by = theirs.wrapping_sub(ours).cast_signed();
@@ -80,31 +112,30 @@ impl Moves {
         if sections.peek().is_none() {
             return if by == 0 { Ok(()) } else { Err(ours) };
         }
-        let fits = |section: &&mut Section| match section.has_copies {
-            true => by.wrapping_sub(section.by).unsigned_abs() < MOST,
-            false => by == section.by,
-        };
-        let section = sections.find(fits).ok_or(ours)?;
+        if let Some((text, other)) = sections.peek().and_then(|it| it.texts(ours, theirs)) {
+            if text != other && self.other_text.is_none() {
+                self.other_text = Some((text.to_owned(), other.to_owned()));
+            }
+            return Ok(());
+        }
+        let section = sections
+            .find(|section| section.may_move(ours, by))
+            .ok_or(ours)?;
         match section.told.insert(ours, by) {
             Some(other) if other != by => Err(ours),
             _ => Ok(()),
         }
     }
 
-    /// Where a datum of ours is in the other build; none where nothing tells.
+    /// Where a symbol of ours is in the other build; none where nothing tells.
     fn place(&self, section: usize, name: &[u8], address: u64) -> Option<u64> {
         if let Some((_, place)) = self.copies.get(name).filter(|(at, _)| *at == address) {
             return Some(*place);
         }
-        let Some(section) = self.sections.get(&section) else {
-            return Some(address);
-        };
-        if !section.has_copies {
-            return Some(address.wrapping_add_signed(section.by));
+        match self.sections.get(&section) {
+            Some(section) => section.place(address),
+            None => Some(address),
         }
-        let (_, below) = section.told.range(..=address).next_back()?;
-        let (_, above) = section.told.range(address..).next()?;
-        (below == above).then(|| address.wrapping_add_signed(*below))
     }
 
     /// Our file with its symbols and sections where they are in the other build; symbols of which nothing tells have no place.
@@ -189,88 +220,6 @@ fn taken(file: &File<'_>) -> BTreeMap<Vec<u8>, (u64, u64)> {
             (r_type == elf::R_X86_64_COPY).then(|| (name, (at, symbol.size())))
         });
     copied.collect()
-}
-
-/// The sections of ours that hold data, with what is known of them before any code is read.
-fn sections(
-    ours: &File<'_>,
-    theirs: &File<'_>,
-    copies: &BTreeMap<Vec<u8>, (u64, u64)>,
-) -> Result<BTreeMap<usize, Section>, String> {
-    let mut found = BTreeMap::new();
-    for section in ours
-        .sections()
-        .filter(|section| is_loaded(section) && !is_code(section))
-    {
-        let name = section.name().unwrap_or_default();
-        let range = section.address()..section.address().saturating_add(section.size());
-        let has_copies = copies.values().any(|(at, _)| range.contains(at));
-        let other = theirs.section_by_name(name);
-        let other = other.ok_or_else(|| format!("there is no section {name}"))?;
-        let grown = other.size().wrapping_sub(section.size()).cast_signed();
-        if grown != 0 && (!has_copies || grown.unsigned_abs() >= MOST) {
-            return Err(format!(
-                "{name} has {:#x} bytes, and in the build {:#x}",
-                other.size(),
-                section.size()
-            ));
-        }
-        found.insert(
-            section.index().0,
-            Section {
-                by: other
-                    .address()
-                    .wrapping_sub(section.address())
-                    .cast_signed(),
-                range,
-                has_copies,
-                told: BTreeMap::new(),
-            },
-        );
-    }
-    Ok(found)
-}
-
-/// The addresses that instructions of both codes refer to from where they are; where the two differ in another way.
-fn references((ours, theirs): (&[u8], &[u8]), address: u64) -> Result<Vec<(u64, u64)>, usize> {
-    if ours.len() != theirs.len() {
-        return Err(ours
-            .iter()
-            .zip(theirs)
-            .take_while(|(one, other)| one == other)
-            .count());
-    }
-    let mut decoder = Decoder::with_ip(64, theirs, address, DecoderOptions::NONE);
-    let mut instruction = Instruction::default();
-    let mut found = Vec::new();
-    while decoder.can_decode() {
-        let start = decoder.position();
-        decoder.decode_out(&mut instruction);
-        let range = start..decoder.position();
-        let (own, other) = (
-            ours.get(range.clone()).ok_or(start)?,
-            theirs.get(range).ok_or(start)?,
-        );
-        if !instruction.is_ip_rel_memory_operand() {
-            if own != other {
-                return Err(start);
-            }
-            continue;
-        }
-        let offsets = decoder.get_constant_offsets(&instruction);
-        let field = offsets.displacement_offset()
-            ..offsets.displacement_offset() + offsets.displacement_size();
-        let is_same_around = own.get(..field.start) == other.get(..field.start)
-            && own.get(field.end..) == other.get(field.end..);
-        if !is_same_around || field.len() != 4 {
-            return Err(start);
-        }
-        let distance = own.get(field).and_then(|bytes| bytes.try_into().ok());
-        let distance = i32::from_le_bytes(distance.ok_or(start)?);
-        let target = instruction.next_ip().wrapping_add_signed(distance.into());
-        found.push((target, instruction.ip_rel_memory_address()));
-    }
-    Ok(found)
 }
 
 /// Whether a section is in memory.
