@@ -1,20 +1,22 @@
 //! Builds our own programs: those for this machine, and those for the guest.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::command;
 use crate::paths;
-use crate::vm::arch::Arch;
 
-/// The programs that the guest needs, statically linked.
+/// The programs that the guest needs.
 #[derive(Debug)]
 pub(crate) struct GuestTools {
     pub(crate) init: PathBuf,
     pub(crate) lp_ctl: PathBuf,
+    /// What they are loaded with, which has the same place in the guest.
+    pub(crate) libraries: BTreeSet<PathBuf>,
 }
 
 /// How the tools are built.
@@ -81,30 +83,30 @@ fn tool(name: &str) -> Result<PathBuf> {
     Ok(paths::cargo_output().join(profile.folder()).join(name))
 }
 
-/// Builds the guest's programs.
-pub(crate) fn guest(arch: &Arch) -> Result<GuestTools> {
-    let profile = Profile::set();
-    let mut build = cargo();
-    // The initramfs has no C library. `--target` keeps the flag away from build scripts and macros.
-    build
-        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
-        .args(profile.args());
-    build.args([
-        "--target",
-        arch.rust_target,
-        "--bin",
-        "lp-guest-init",
-        "--bin",
-        "lp-ctl",
-    ]);
-    command::run(&mut build)?;
-    let folder = paths::cargo_output()
-        .join(arch.rust_target)
-        .join(profile.folder());
+/// Builds the guest's programs: those of this machine, with the libraries that they need. Static ones would have to be compiled once more
+/// with all that they use.
+pub(crate) fn guest() -> Result<GuestTools> {
+    let (init, lp_ctl) = (tool("lp-guest-init")?, lp_ctl()?);
+    let mut libraries = libraries(&init)?;
+    libraries.extend(self::libraries(&lp_ctl)?);
     Ok(GuestTools {
-        init: folder.join("lp-guest-init"),
-        lp_ctl: folder.join("lp-ctl"),
+        init,
+        lp_ctl,
+        libraries,
     })
+}
+
+/// The libraries that a program is loaded with, and the loader; the kernel's own (vDSO) is no file.
+fn libraries(program: &Path) -> Result<BTreeSet<PathBuf>> {
+    let told = command::capture(Command::new("ldd").arg(program))?;
+    let paths = told.split_whitespace().filter(|word| word.starts_with('/'));
+    let found: BTreeSet<PathBuf> = paths.map(PathBuf::from).collect();
+    ensure!(
+        !found.is_empty(),
+        "ldd tells of no library of {}: {told}",
+        program.display()
+    );
+    Ok(found)
 }
 
 /// The cargo that runs us, in the workspace.

@@ -65,7 +65,7 @@ pub(crate) fn run(
     args: &Args,
 ) -> Result<Outcome> {
     let arch = Arch::host()?;
-    let guest = tools::guest(&arch)?;
+    let guest = tools::guest()?;
     let folder = paths::output("vm");
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let mut outcome = Outcome::new();
@@ -101,7 +101,7 @@ pub(crate) fn run_differential(
     args: &Args,
 ) -> Result<Outcome> {
     let arch = Arch::host()?;
-    let guest = tools::guest(&arch)?;
+    let guest = tools::guest()?;
     let folder = paths::output("vm");
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let initrd = folder.join(format!("{}.cpio", job.name));
@@ -119,7 +119,7 @@ pub(crate) fn run_differential(
 /// Has a kernel do its own selftests, in one boot.
 pub(crate) fn run_selftests(kernel: &Installed, job: &Selftests, args: &Args) -> Result<Outcome> {
     let arch = Arch::host()?;
-    let guest = tools::guest(&arch)?;
+    let guest = tools::guest()?;
     let folder = paths::output("vm");
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let initrd = folder.join("selftests.cpio");

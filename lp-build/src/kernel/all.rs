@@ -4,6 +4,7 @@
 //! person should not wait for it.
 
 use super::compile::header;
+use super::compile::moved;
 use super::compile::objects::{self, Objects};
 use super::compile::pairs::{self, Pair, Workshop};
 use super::judge;
@@ -123,7 +124,9 @@ fn some(
         )
     });
     report.refusals.extend(refusals);
-    let (pairs, mut targets) = (pairs?, targets?);
+    let (pairs, notes) = moved::join(pairs?, &shop.patched)?;
+    report.notes.extend(notes);
+    let mut targets = targets?;
     let names = pairs.iter().map(|pair| &pair.unit.object).collect();
     let judged = road
         .progress

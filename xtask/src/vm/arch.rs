@@ -13,8 +13,6 @@ pub(crate) struct Arch {
     pub(crate) console: &'static str,
     /// The kernel image's name in `/boot` before the release.
     pub(crate) image_stem: &'static str,
-    /// For the guest's programs.
-    pub(crate) rust_target: &'static str,
 }
 
 impl Arch {
@@ -26,7 +24,6 @@ impl Arch {
                 machine: "pc",
                 console: "ttyS0",
                 image_stem: "vmlinuz",
-                rust_target: "x86_64-unknown-linux-gnu",
             }),
             other => {
                 bail!("no virtual machine is described for {other}; add it in xtask/src/vm/arch.rs")

@@ -82,6 +82,10 @@ impl Image {
         image.copy(&guest.init, "init")?;
         image.copy(&guest.lp_ctl, "bin/lp-ctl")?;
         image.copy(Path::new(BUSYBOX), "bin/busybox")?;
+        for library in &guest.libraries {
+            let place = library.strip_prefix("/").unwrap_or(library);
+            image.copy(library, &place.display().to_string())?;
+        }
         Ok(image)
     }
 

@@ -5,6 +5,7 @@
 //! takes the folder's place.
 
 pub mod header;
+pub mod moved;
 pub mod objects;
 pub mod pairs;
 mod several;
