@@ -9,16 +9,16 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use lp_runtime::process::area::Area;
-use lp_runtime::process::jump::{JUMP_SIZE, jump};
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::memory::{ReadMemory, read_vec};
+use lp_runtime::process::kept::area::Area;
 use lp_runtime::process::per_thread::moved::{Body, Moved};
 use lp_runtime::process::per_thread::trampoline::{Way, trampoline};
-use lp_runtime::process::place::{Want, place};
-use lp_runtime::process::syscall::Gate;
-use lp_runtime::process::threads::with_threads;
-use lp_runtime::process::write::WriteMemory;
+use lp_runtime::process::prepare::place::{Want, place};
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::read::memory::{ReadMemory, read_vec};
+use lp_runtime::process::touch::jump::{JUMP_SIZE, jump};
+use lp_runtime::process::touch::syscall::Gate;
+use lp_runtime::process::touch::threads::with_threads;
+use lp_runtime::process::touch::write::WriteMemory;
 use nix::sys::ptrace;
 use nix::unistd::Pid;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lp_runtime::process::patch_file::PatchFile;
+use lp_runtime::process::prepare::patch_file::PatchFile;
 use lp_runtime::process::{Options, Process};
 
 /// Cycles until everything has been used once.

@@ -12,10 +12,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use lp_runtime::process::jump::JUMP_SIZE;
-use lp_runtime::process::memory::ReadMemory;
-use lp_runtime::process::patch_file::PatchFile;
-use lp_runtime::process::write::{WriteMemory, read_many};
+use lp_runtime::process::prepare::patch_file::PatchFile;
+use lp_runtime::process::read::memory::ReadMemory;
+use lp_runtime::process::touch::jump::JUMP_SIZE;
+use lp_runtime::process::touch::write::{WriteMemory, read_many};
 use lp_runtime::process::{Done, Options, Process};
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};

@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
                 .is_some_and(lp_runtime::error::Error::is_the_kernels)
                 || error
                     .downcast_ref()
-                    .is_some_and(lp_runtime::process::trust::TrustError::is_refusal);
+                    .is_some_and(lp_runtime::process::prepare::trust::TrustError::is_refusal);
             ExitCode::from(if refused { 2 } else { 1 })
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lp_runtime::kernel::PatchName;
-use lp_runtime::process::{self, trust};
+use lp_runtime::process;
+use lp_runtime::process::prepare::trust;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -11,8 +11,8 @@ use lp_klp::inventory::Inventory;
 use lp_klp::manifest::{Function, Manifest};
 use lp_klp::name::Sympos;
 use lp_klp::signature;
-use lp_runtime::process::patch_file::PatchFile;
-use lp_runtime::process::trust::TrustedKeys;
+use lp_runtime::process::prepare::patch_file::PatchFile;
+use lp_runtime::process::prepare::trust::TrustedKeys;
 use lp_runtime::process::{Done, Left, Options, Process, ProcessError, Standing, State};
 use serde::Serialize;
 

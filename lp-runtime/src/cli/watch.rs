@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use lp_runtime::process::journal::Steps;
+use lp_runtime::process::kept::journal::Steps;
 use lp_runtime::process::{Ended, Process, Watched};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};

@@ -6,21 +6,21 @@ use lp_klp::errno::Errno;
 use lp_klp::state::Incompatible;
 use thiserror::Error;
 
-use super::check::BusyThread;
-use super::control::ControlError;
-use super::identity::IdentityError;
-use super::images::ImagesError;
-use super::journal::TransactionError;
-use super::maps::MapsError;
-use super::memory::MemoryError;
-use super::patch_file::PatchError;
 use super::per_thread::moved::MoveRefusal;
-use super::place::NoPlace;
-use super::plan::Refusal;
-use super::syscall::InjectError;
-use super::threads::{SeizeError, StopError};
-use super::watch::WatchError;
-use super::write::WriteError;
+use crate::process::kept::control::ControlError;
+use crate::process::kept::journal::TransactionError;
+use crate::process::late::watch::WatchError;
+use crate::process::prepare::patch_file::PatchError;
+use crate::process::prepare::place::NoPlace;
+use crate::process::prepare::plan::Refusal;
+use crate::process::read::identity::IdentityError;
+use crate::process::read::images::ImagesError;
+use crate::process::read::maps::MapsError;
+use crate::process::read::memory::MemoryError;
+use crate::process::touch::check::BusyThread;
+use crate::process::touch::syscall::InjectError;
+use crate::process::touch::threads::{SeizeError, StopError};
+use crate::process::touch::write::WriteError;
 
 /// Why something was not done to a process.
 #[derive(Debug, Error)]

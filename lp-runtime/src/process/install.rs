@@ -12,17 +12,17 @@ use lp_klp::manifest::Manifest;
 use lp_klp::patch::PatchId;
 use lp_klp::rules::Rules;
 
-use super::check::Checker;
-use super::control::{Contents, Direction, InstalledPatch};
 use super::error::ProcessError;
-use super::journal::{Stops, Transaction};
 use super::live::{Live, Parts};
-use super::mapped::Memory;
-use super::patch_file::PatchFile;
-use super::plan::{Plan, PlannedArea, PlannedUnwind};
-use super::recorded::record;
 use super::session::{View, Work, prepare};
-use super::syscall::Gate;
+use crate::process::kept::control::{Contents, Direction, InstalledPatch};
+use crate::process::kept::journal::{Stops, Transaction};
+use crate::process::kept::mapped::Memory;
+use crate::process::kept::recorded::record;
+use crate::process::prepare::patch_file::PatchFile;
+use crate::process::prepare::plan::{Plan, PlannedArea, PlannedUnwind};
+use crate::process::touch::check::Checker;
+use crate::process::touch::syscall::Gate;
 
 /// The first wait for busy threads; each is twice as long as the one before.
 pub(super) const FIRST_WAIT: Duration = Duration::from_millis(1);

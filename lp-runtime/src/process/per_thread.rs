@@ -27,7 +27,7 @@ pub mod trampoline;
 pub(super) use drive::{load, rehearse};
 pub(super) use session::{leave, refuse_another_transition};
 
-use super::control::{Contents, Direction, Transition};
+use crate::process::kept::control::{Contents, Direction, Transition};
 
 impl Transition {
     /// What is installed when it has ended.

@@ -6,15 +6,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::area::Area;
-use super::check::{Busy, BusyRange, Checker};
-use super::control::{Contents, Direction, InstalledPatch};
 use super::error::ProcessError;
 use super::install::{adopt, wait};
-use super::journal::{Stops, Transaction};
 use super::live::{Live, Parts};
 use super::session::{View, Work};
-use super::syscall::Gate;
+use crate::process::kept::area::Area;
+use crate::process::kept::control::{Contents, Direction, InstalledPatch};
+use crate::process::kept::journal::{Stops, Transaction};
+use crate::process::touch::check::{Busy, BusyRange, Checker};
+use crate::process::touch::syscall::Gate;
 
 /// Takes a patch out; the longest time that all threads stood.
 pub(super) fn remove(

@@ -9,30 +9,30 @@ use std::time::{Duration, Instant};
 use lp_klp::manifest::Manifest;
 use lp_klp::state::incompatibilities;
 
-use super::catch_up::{Happened, catch_up};
-use super::check::Checker;
-use super::control::{Contents, Control, Watching};
-use super::entry::Sites;
 use super::error::ProcessError;
-use super::identity::{About, Identity};
-use super::images::Images;
 use super::install::install;
-use super::journal::{Hands, Steps, recover};
 use super::live::STOP;
-use super::lock::Lock;
-use super::maps::Maps;
-use super::memory::read_vec;
-use super::patch_file::PatchFile;
 use super::per_thread::{self, leave, refuse_another_transition};
-use super::place::{Want, place};
-use super::plan::{Inputs, Plan, Warning};
-use super::presence::{Changes, Standing, standing};
-use super::start;
-use super::syscall::Gate;
-use super::threads::{StopError, Threads, with_threads};
-use super::unwind::UnwindTables;
-use super::watch::{stub, take_out};
-use super::write::WriteMemory;
+use crate::process::kept::control::{Contents, Control, Watching};
+use crate::process::kept::journal::{Hands, Steps, recover};
+use crate::process::kept::lock::Lock;
+use crate::process::late::catch_up::{Happened, catch_up};
+use crate::process::late::presence::{Changes, Standing, standing};
+use crate::process::late::watch::{stub, take_out};
+use crate::process::prepare::entry::Sites;
+use crate::process::prepare::patch_file::PatchFile;
+use crate::process::prepare::place::{Want, place};
+use crate::process::prepare::plan::{Inputs, Plan, Warning};
+use crate::process::read::identity::{About, Identity};
+use crate::process::read::images::Images;
+use crate::process::read::maps::Maps;
+use crate::process::read::memory::read_vec;
+use crate::process::read::start;
+use crate::process::touch::check::Checker;
+use crate::process::touch::syscall::Gate;
+use crate::process::touch::threads::{StopError, Threads, with_threads};
+use crate::process::touch::unwind::UnwindTables;
+use crate::process::touch::write::WriteMemory;
 
 /// A patch's unwind table is not larger.
 const MAX_UNWIND: u64 = 16 << 20;
@@ -503,7 +503,7 @@ fn begin(
         let want = Want {
             object: "the control area".into(),
             near: near.map_or(0..0, |image| image.range.clone()),
-            size: super::control::SIZE,
+            size: crate::process::kept::control::SIZE,
             low: false,
         };
         let address = place(&view.maps, &[want])?.first().copied().unwrap_or(0);

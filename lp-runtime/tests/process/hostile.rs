@@ -8,7 +8,7 @@ mod places;
 
 use crate::patch::{make, manifest, object_of};
 use crate::program::{Folder, Program};
-use lp_runtime::process::patch_file::PatchFile;
+use lp_runtime::process::prepare::patch_file::PatchFile;
 use lp_runtime::process::{Options, Process, ProcessError};
 use std::path::Path;
 use std::time::Duration;

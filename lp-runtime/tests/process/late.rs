@@ -4,7 +4,7 @@ mod support;
 mod watching;
 
 use lp_klp::manifest::Manifest;
-use lp_runtime::process::journal::Steps;
+use lp_runtime::process::kept::journal::Steps;
 use lp_runtime::process::{Happened, Process, ProcessError, State};
 use support::{Host, PLUGIN, both, callbacks, soon};
 

@@ -15,7 +15,7 @@ use lp_klp::rules::Rules;
 use lp_klp::simulated::{Simulated, Task};
 use lp_klp::state::KlpState;
 use lp_klp::target::Callback;
-use lp_runtime::process::patch_file::PatchFile;
+use lp_runtime::process::prepare::patch_file::PatchFile;
 use lp_runtime::process::{Happened, Options, Process, ProcessError};
 use std::collections::BTreeMap;
 use std::time::Duration;

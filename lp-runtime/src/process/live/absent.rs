@@ -9,9 +9,9 @@ use lp_klp::patch::Version;
 use lp_klp::target::Callback;
 
 use super::{Live, Site, range};
-use crate::process::control::{InstalledPatch, ObjectRecord};
-use crate::process::jump::JUMP_SIZE;
-use crate::process::memory::ReadMemory;
+use crate::process::kept::control::{InstalledPatch, ObjectRecord};
+use crate::process::read::memory::ReadMemory;
+use crate::process::touch::jump::JUMP_SIZE;
 
 /// A callback of an object that has gone, which was not run to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use lp_klp::patch::{PatchId, Version};
 use lp_klp::transition::PatchState;
 
 use super::Live;
-use crate::process::check::Busy;
+use crate::process::touch::check::Busy;
 
 /// The wait for busy threads, at first; each is twice as long as the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(1);

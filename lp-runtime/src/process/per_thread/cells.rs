@@ -2,11 +2,11 @@
 
 use nix::errno::Errno;
 
-use crate::process::journal::Hands;
-use crate::process::ptrace;
-use crate::process::registers::Registers;
-use crate::process::syscall::InjectError;
-use crate::process::threads::Tid;
+use crate::process::kept::journal::Hands;
+use crate::process::touch::ptrace;
+use crate::process::touch::registers::Registers;
+use crate::process::touch::syscall::InjectError;
+use crate::process::touch::threads::Tid;
 use lp_klp::transition::PatchState;
 
 /// What is in memory: the cell of the old side, then that of the new one.

@@ -9,14 +9,14 @@ use lp_klp::transition::PatchState;
 
 use super::moved::{Body, MoveRefusal, Moved};
 use super::trampoline::Way;
-use crate::process::control::{Contents, InstalledPatch};
-use crate::process::entry;
 use crate::process::error::{Immovable, ProcessError};
-use crate::process::image::Image;
-use crate::process::jump::{JUMP_SIZE, JumpError, jump};
-use crate::process::memory::{ReadMemory, read_vec};
+use crate::process::kept::control::{Contents, InstalledPatch};
+use crate::process::prepare::entry;
+use crate::process::read::image::Image;
+use crate::process::read::memory::{ReadMemory, read_vec};
 use crate::process::session::View;
-use crate::process::threads::task::Status;
+use crate::process::touch::jump::{JUMP_SIZE, JumpError, jump};
+use crate::process::touch::threads::task::Status;
 
 /// No function is larger (`entry`).
 const LARGEST: u64 = 1 << 26;
@@ -130,7 +130,7 @@ fn functions(patch: &InstalledPatch, manifest: &Manifest) -> Vec<Known> {
     let functions: Vec<_> = objects
         .flat_map(|object| object.functions.iter().map(move |it| (&object.name, it)))
         .collect();
-    let known = |site: &crate::process::control::SiteRecord| {
+    let known = |site: &crate::process::kept::control::SiteRecord| {
         let (object, function) = functions.get(site.number as usize)?;
         Some(Known {
             object: (*object).clone(),

@@ -13,19 +13,19 @@ use lp_klp::transition::PatchState;
 
 use super::changes::changes;
 use super::target::{Before, PerThread};
-use crate::process::check::Checker;
-use crate::process::control::{Contents, Direction, InstalledPatch, Transition};
 use crate::process::error::ProcessError;
 use crate::process::install::{FIRST_WAIT, LONGEST_WAIT, bytes_of};
-use crate::process::journal::{Step, Stops, Transaction};
+use crate::process::kept::control::{Contents, Direction, InstalledPatch, Transition};
+use crate::process::kept::journal::{Step, Stops, Transaction};
+use crate::process::kept::mapped::Memory;
+use crate::process::kept::recorded::record;
 use crate::process::live::{Live, Parts};
-use crate::process::mapped::Memory;
-use crate::process::patch_file::PatchFile;
-use crate::process::plan::Plan;
-use crate::process::recorded::record;
+use crate::process::prepare::patch_file::PatchFile;
+use crate::process::prepare::plan::Plan;
 use crate::process::session::{View, Work, prepare};
-use crate::process::syscall::Gate;
-use crate::process::write::WriteMemory;
+use crate::process::touch::check::Checker;
+use crate::process::touch::syscall::Gate;
+use crate::process::touch::write::WriteMemory;
 
 /// The trampolines are empty in a moment; the operator's time may be up already.
 const SETTLE: Duration = Duration::from_secs(2);

@@ -13,10 +13,10 @@ use iced_x86::{
 };
 use thiserror::Error;
 
-use crate::process::elf::ElfError;
-use crate::process::jump::JUMP_SIZE;
-use crate::process::memory::{MemoryError, ReadMemory};
-use crate::process::symbols::SymbolError;
+use crate::process::read::elf::ElfError;
+use crate::process::read::memory::{MemoryError, ReadMemory};
+use crate::process::read::symbols::SymbolError;
+use crate::process::touch::jump::JUMP_SIZE;
 
 /// Entries of a table that are looked at. A longer `switch` has none that leads back to its function's first bytes.
 const MAX_ENTRIES: usize = 4096;

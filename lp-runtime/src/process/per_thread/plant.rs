@@ -14,20 +14,22 @@ use super::changes::Change;
 use super::moved::MoveRefusal;
 use super::target::{Before, PerThread};
 use super::trampoline::{SIZE, Trampoline, trampoline};
-use crate::process::area::Area;
-use crate::process::check::{Busy, BusyThread, InTheWay};
-use crate::process::control::{AreaRecord, Direction, Journal, Transition, TransitionSite};
 use crate::process::error::{Immovable, ProcessError};
-use crate::process::images::Images;
-use crate::process::journal::{Step, TransactionError};
-use crate::process::jump::{JUMP_SIZE, JumpError, TextChange, change_text, destination, jump};
-use crate::process::layout::PAGE;
-use crate::process::maps::Maps;
-use crate::process::memory::ReadMemory;
-use crate::process::place::{Want, place};
-use crate::process::registers::Registers;
-use crate::process::threads::{StopError, Tid};
-use crate::process::unwind::Frame;
+use crate::process::kept::area::Area;
+use crate::process::kept::control::{AreaRecord, Direction, Journal, Transition, TransitionSite};
+use crate::process::kept::journal::{Step, TransactionError};
+use crate::process::prepare::layout::PAGE;
+use crate::process::prepare::place::{Want, place};
+use crate::process::read::images::Images;
+use crate::process::read::maps::Maps;
+use crate::process::read::memory::ReadMemory;
+use crate::process::touch::check::{Busy, BusyThread, InTheWay};
+use crate::process::touch::jump::{
+    JUMP_SIZE, JumpError, TextChange, change_text, destination, jump,
+};
+use crate::process::touch::registers::Registers;
+use crate::process::touch::threads::{StopError, Tid};
+use crate::process::touch::unwind::Frame;
 
 /// Bytes before the first trampoline of an area: the cells, in their own cache line.
 const HEAD: u64 = 64;

@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::drive::{Wish, disable, resume};
 use super::status::{Underway, status};
-use crate::process::control::Contents;
 use crate::process::error::ProcessError;
-use crate::process::journal::Steps;
-use crate::process::lock::Lock;
-use crate::process::patch_file::PatchFile;
+use crate::process::kept::control::Contents;
+use crate::process::kept::journal::Steps;
+use crate::process::kept::lock::Lock;
+use crate::process::prepare::patch_file::PatchFile;
 use crate::process::remove::remove;
 use crate::process::session::{Consistency, Done, Options, Process, View, Work};
-use crate::process::threads::with_threads;
-use crate::process::write::WriteMemory;
+use crate::process::touch::threads::with_threads;
+use crate::process::touch::write::WriteMemory;
 
 impl Process {
     /// Ends a transition in which threads switch one by one, so that all run the patch: goes on with one towards it, turns back one

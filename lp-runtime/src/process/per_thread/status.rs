@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use super::drive::with_transition;
-use crate::process::check::{BusyThread, InTheWay};
-use crate::process::control::Contents;
 use crate::process::error::ProcessError;
-use crate::process::images::Images;
+use crate::process::kept::control::Contents;
+use crate::process::read::images::Images;
 use crate::process::session::{View, Work};
-use crate::process::threads::{Tid, task};
-use crate::process::unwind::Frame;
+use crate::process::touch::check::{BusyThread, InTheWay};
+use crate::process::touch::threads::{Tid, task};
+use crate::process::touch::unwind::Frame;
 
 /// How many frames are told of a stack.
 const FRAMES: usize = 32;

@@ -19,15 +19,17 @@ use lp_klp::transition::PatchState;
 use super::cells;
 use super::changes::Change;
 use super::plant::move_thread;
-use crate::process::check::{Busy, BusyRange, BusyThread};
-use crate::process::control::{AreaRecord, Direction, InstalledPatch, Transition, TransitionSite};
 use crate::process::error::ProcessError;
-use crate::process::journal::{Hands, Step, Transaction};
-use crate::process::jump::destination;
+use crate::process::kept::control::{
+    AreaRecord, Direction, InstalledPatch, Transition, TransitionSite,
+};
+use crate::process::kept::journal::{Hands, Step, Transaction};
 use crate::process::live::{FIRST_MOMENT, Live, STOP};
-use crate::process::registers::Registers;
-use crate::process::threads::{StopError, Tid, task};
-use crate::process::unwind::Frame;
+use crate::process::touch::check::{Busy, BusyRange, BusyThread};
+use crate::process::touch::jump::destination;
+use crate::process::touch::registers::Registers;
+use crate::process::touch::threads::{StopError, Tid, task};
+use crate::process::touch::unwind::Frame;
 
 /// The longest moment for which threads inside run on while the others are kept.
 const LONGEST_MOMENT: Duration = Duration::from_micros(320);

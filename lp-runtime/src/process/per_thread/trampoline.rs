@@ -112,8 +112,8 @@ fn append(all: &mut Vec<Instruction>, moved: &Moved) -> Result<(), iced_x86::Ice
 #[cfg(test)]
 mod tests {
     use super::{Way, trampoline};
-    use crate::process::memory::{MemoryError, ReadMemory};
     use crate::process::per_thread::moved::{Body, MoveRefusal, Moved};
+    use crate::process::read::memory::{MemoryError, ReadMemory};
     use std::io;
 
     struct Nothing;

@@ -93,7 +93,7 @@ fn a_process_that_is_traced_is_refused_and_can_be_patched_afterwards() {
     let mut program = Program::start(&path);
     let pid = program.pid();
     let patch = fix(&folder, &path);
-    let refused = lp_runtime::process::threads::with_threads(pid, |threads| {
+    let refused = lp_runtime::process::touch::threads::with_threads(pid, |threads| {
         let stopped = threads.stop_all(std::time::Duration::from_secs(5));
         stopped.expect("it stops");
         load(pid, &patch).expect_err("it is traced")

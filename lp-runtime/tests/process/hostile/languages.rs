@@ -3,7 +3,7 @@
 use super::load;
 use crate::patch::{make, manifest, object_of};
 use crate::program::{Folder, Program, run};
-use lp_runtime::process::patch_file::PatchFile;
+use lp_runtime::process::prepare::patch_file::PatchFile;
 use std::process::Command;
 
 /// `middle` is C; `answer` in C++ calls it with a function that throws, and catches.

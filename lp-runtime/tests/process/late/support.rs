@@ -3,8 +3,8 @@
 use crate::patch::{make, manifest, object_of};
 use crate::program::{Folder, Program};
 use lp_klp::manifest::Manifest;
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::patch_file::PatchFile;
+use lp_runtime::process::prepare::patch_file::PatchFile;
+use lp_runtime::process::read::maps::Maps;
 use lp_runtime::process::{Options, Process, State};
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::BOTH;
 use super::support::{Host, both, soon};
 use crate::program::Speaker;
-use lp_runtime::process::journal::Steps;
+use lp_runtime::process::kept::journal::Steps;
 use lp_runtime::process::{Ended, Happened, Process, ProcessError, State, Watched};
 use std::process::Command;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The loader ends anywhere: the program lives, and the next one finishes or undoes.
 
 use super::support::{World, soon, within};
-use lp_runtime::process::journal::{Step, Steps};
+use lp_runtime::process::kept::journal::{Step, Steps};
 use lp_runtime::process::{Options, Process, ProcessError};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

@@ -3,9 +3,9 @@
 use crate::patch::{make, manifest, object_of};
 use crate::program::{Folder, Program};
 use lp_klp::manifest::Manifest;
-use lp_runtime::process::control::Contents;
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::patch_file::PatchFile;
+use lp_runtime::process::kept::control::Contents;
+use lp_runtime::process::prepare::patch_file::PatchFile;
+use lp_runtime::process::read::maps::Maps;
 use lp_runtime::process::{Consistency, Options, Process, ProcessError, Underway};
 use std::path::PathBuf;
 use std::time::Duration;

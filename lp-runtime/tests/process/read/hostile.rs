@@ -1,8 +1,8 @@
 //! A process's files may be anything: damaged ones are errors, or other objects, never a panic.
 
 use crate::program::Folder;
-use lp_runtime::process::dynamic::Dynamic;
-use lp_runtime::process::elf::Elf;
+use lp_runtime::process::read::dynamic::Dynamic;
+use lp_runtime::process::read::elf::Elf;
 use object::elf::PT_DYNAMIC;
 
 #[test]

@@ -2,11 +2,11 @@
 
 use crate::program::{Folder, Program, run};
 use lp_klp::name::{ObjName, Sympos};
-use lp_runtime::process::image::{Image, Origin};
-use lp_runtime::process::images::Images;
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::memory::ProcessMemory;
-use lp_runtime::process::symbols::{Source, SymbolError};
+use lp_runtime::process::read::image::{Image, Origin};
+use lp_runtime::process::read::images::Images;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::read::memory::ProcessMemory;
+use lp_runtime::process::read::symbols::{Source, SymbolError};
 use std::path::Path;
 use std::process::Command;
 
@@ -246,9 +246,10 @@ fn without_its_file_an_object_is_put_together_from_memory() {
     let image = object(&images, "libtold.so.1");
     let memory = ProcessMemory::open(program.pid()).expect("it is ours");
     let header = image.range.start;
-    let loaded = lp_runtime::process::elf::Elf::of_memory(&memory, header).expect("it is whole");
+    let loaded =
+        lp_runtime::process::read::elf::Elf::of_memory(&memory, header).expect("it is whole");
     assert_eq!(loaded.build_id().expect("it is loaded"), image.build_id);
-    let dynamic = lp_runtime::process::dynamic::Dynamic::read(&loaded, image.bias);
+    let dynamic = lp_runtime::process::read::dynamic::Dynamic::read(&loaded, image.bias);
     let dynamic = dynamic.expect("it is whole");
     assert_eq!(dynamic.soname.as_deref(), Some(b"libtold.so.1".as_slice()));
     let told = dynamic.named(b"told").next().expect("it is exported");

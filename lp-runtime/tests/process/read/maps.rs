@@ -1,9 +1,9 @@
 //! Who a process is, and what is mapped in it.
 
 use crate::program::{Folder, Program};
-use lp_runtime::process::identity::{Identity, IdentityError};
-use lp_runtime::process::maps::{Maps, MapsError};
-use lp_runtime::process::memory::{MemoryError, ProcessMemory, ReadMemory, read_vec};
+use lp_runtime::process::read::identity::{Identity, IdentityError};
+use lp_runtime::process::read::maps::{Maps, MapsError};
+use lp_runtime::process::read::memory::{MemoryError, ProcessMemory, ReadMemory, read_vec};
 use std::path::Path;
 
 const ECHO: &str = "void answer(const char *q, char *r) { sprintf(r, \"%p\", (void *)answer); }";

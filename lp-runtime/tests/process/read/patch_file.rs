@@ -4,9 +4,9 @@ use crate::patch::{make, manifest, of_object};
 use crate::program::Folder;
 use lp_klp::manifest::{Callbacks, Function, Manifest, Object, TargetKind};
 use lp_klp::name::{ObjName, Sympos};
-use lp_runtime::process::area::Area;
-use lp_runtime::process::patch_file::{Meaning, PatchError, PatchFile};
-use lp_runtime::process::relocation::Kind;
+use lp_runtime::process::kept::area::Area;
+use lp_runtime::process::prepare::patch_file::{Meaning, PatchError, PatchFile};
+use lp_runtime::process::prepare::relocation::Kind;
 
 const SOURCE: &str = "
     extern int klp$prog$counter$0;

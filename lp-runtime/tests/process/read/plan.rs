@@ -7,13 +7,13 @@ use lp_klp::entry::NoSite;
 use lp_klp::manifest::{Manifest, Object};
 use lp_klp::name::ObjName;
 use lp_klp::target::Callback;
-use lp_runtime::process::area::Area;
-use lp_runtime::process::entry::{EntryRefusal, Sites};
-use lp_runtime::process::images::Images;
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::memory::ProcessMemory;
-use lp_runtime::process::patch_file::PatchFile;
-use lp_runtime::process::plan::{Inputs, Plan, PlannedArea, Refusal, Warning};
+use lp_runtime::process::kept::area::Area;
+use lp_runtime::process::prepare::entry::{EntryRefusal, Sites};
+use lp_runtime::process::prepare::patch_file::PatchFile;
+use lp_runtime::process::prepare::plan::{Inputs, Plan, PlannedArea, Refusal, Warning};
+use lp_runtime::process::read::images::Images;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::read::memory::ProcessMemory;
 use std::collections::BTreeMap;
 
 /// A program that was read.

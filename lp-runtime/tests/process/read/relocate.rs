@@ -4,14 +4,14 @@ use crate::patch::{make, manifest};
 use crate::program::{Folder, run};
 use lp_klp::manifest::{Callbacks, Function, Manifest, Object};
 use lp_klp::name::{ObjName, Sympos};
-use lp_runtime::process::area::Area;
-use lp_runtime::process::layout::{LayoutError, Part, lay_out};
-use lp_runtime::process::patch_file::{PatchFile, SymbolId};
-use lp_runtime::process::relocate::{
+use lp_runtime::process::kept::area::Area;
+use lp_runtime::process::prepare::layout::{LayoutError, Part, lay_out};
+use lp_runtime::process::prepare::patch_file::{PatchFile, SymbolId};
+use lp_runtime::process::prepare::relocate::{
     PlacedArea, Reason, RelocateError, relocate, sections_of, unwind_of,
 };
-use lp_runtime::process::relocation::Kind;
-use lp_runtime::process::resolve::{TlsVariable, Value};
+use lp_runtime::process::prepare::relocation::Kind;
+use lp_runtime::process::prepare::resolve::{TlsVariable, Value};
 use object::read::{Object as _, ObjectSection as _};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

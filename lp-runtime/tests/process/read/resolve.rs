@@ -3,10 +3,10 @@
 use super::images::{images_of, object};
 use crate::program::{Folder, Program};
 use lp_klp::name::KlpSymName;
-use lp_runtime::process::images::Images;
-use lp_runtime::process::memory::ProcessMemory;
-use lp_runtime::process::patch_file::{Meaning, Symbol};
-use lp_runtime::process::resolve::{ResolveError, Resolver, TlsVariable, Value};
+use lp_runtime::process::prepare::patch_file::{Meaning, Symbol};
+use lp_runtime::process::prepare::resolve::{ResolveError, Resolver, TlsVariable, Value};
+use lp_runtime::process::read::images::Images;
+use lp_runtime::process::read::memory::ProcessMemory;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

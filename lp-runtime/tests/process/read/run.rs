@@ -5,8 +5,8 @@ use super::plan::{Seen, patch};
 use crate::patch::object_of;
 use crate::program::{Folder, Program};
 use lp_klp::manifest::Object;
-use lp_runtime::process::patch_file::PatchFile;
-use lp_runtime::process::plan::Plan;
+use lp_runtime::process::prepare::patch_file::PatchFile;
+use lp_runtime::process::prepare::plan::Plan;
 use std::path::{Path, PathBuf};
 
 /// What is replaced by hand is `noipa`: gcc lets callers in the same file keep values in registers that it sees a function not

@@ -2,21 +2,21 @@
 
 use super::support::{free_address, memory_and_gate, read, stopped};
 use crate::program::{Folder, Program};
-use lp_runtime::process::area::Area;
-use lp_runtime::process::check::Checker;
-use lp_runtime::process::control::states::{self, LpState};
-use lp_runtime::process::control::{
+use lp_runtime::process::kept::area::Area;
+use lp_runtime::process::kept::control::states::{self, LpState};
+use lp_runtime::process::kept::control::{
     AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, SIZE, SiteRecord,
 };
-use lp_runtime::process::journal::{
+use lp_runtime::process::kept::journal::{
     Hands, Step, Steps, Stops, Transaction, TransactionError, recover,
 };
-use lp_runtime::process::jump::{JUMP_SIZE, TextChange, jump};
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::memory::{MemoryError, ReadMemory};
-use lp_runtime::process::threads::Threads;
-use lp_runtime::process::unwind::UnwindTables;
-use lp_runtime::process::write::WriteMemory;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::read::memory::{MemoryError, ReadMemory};
+use lp_runtime::process::touch::check::Checker;
+use lp_runtime::process::touch::jump::{JUMP_SIZE, TextChange, jump};
+use lp_runtime::process::touch::threads::Threads;
+use lp_runtime::process::touch::unwind::UnwindTables;
+use lp_runtime::process::touch::write::WriteMemory;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const PROGRAM: &str = r#"
@@ -63,9 +63,11 @@ impl Target {
     /// All mappings but the control area: addresses and what may be done with them.
     fn mappings(&self) -> Vec<String> {
         let control = self.control().map(|it| it.address());
-        let others = |it: &&lp_runtime::process::maps::Mapping| Some(it.range.start) != control;
-        let text =
-            |it: &lp_runtime::process::maps::Mapping| format!("{:x?} {:?}", it.range, it.perms);
+        let others =
+            |it: &&lp_runtime::process::read::maps::Mapping| Some(it.range.start) != control;
+        let text = |it: &lp_runtime::process::read::maps::Mapping| {
+            format!("{:x?} {:?}", it.range, it.perms)
+        };
         self.maps().iter().filter(others).map(text).collect()
     }
 

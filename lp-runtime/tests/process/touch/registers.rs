@@ -2,10 +2,10 @@
 
 use super::support::{free_address, memory_and_gate, stopped};
 use crate::program::{Folder, Program};
-use lp_runtime::process::area::Area;
-use lp_runtime::process::call::{CallSite, Others, STACK_SIZE, STUB};
-use lp_runtime::process::syscall::InjectError;
-use lp_runtime::process::threads::Threads;
+use lp_runtime::process::kept::area::Area;
+use lp_runtime::process::touch::call::{CallSite, Others, STACK_SIZE, STUB};
+use lp_runtime::process::touch::syscall::InjectError;
+use lp_runtime::process::touch::threads::Threads;
 use std::time::Duration;
 
 /// A thread that holds known values in every register that it can, in a loop, and ends with a word when one changes.

@@ -3,8 +3,8 @@
 use super::registers::call_in_each;
 use super::support::{memory_and_gate, stopped};
 use crate::program::{Folder, Program};
-use lp_runtime::process::call::Others;
-use lp_runtime::process::threads::Threads;
+use lp_runtime::process::touch::call::Others;
+use lp_runtime::process::touch::threads::Threads;
 use std::time::Duration;
 
 /// Threads in calls of every way to restart; each says what it got and waited, when it is done.

@@ -2,9 +2,9 @@
 
 use super::support::{PATIENCE, states, stopped};
 use crate::program::{Folder, Program};
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::threads::{SeizeError, StopError, with_threads};
-use lp_runtime::process::write::WriteMemory;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::touch::threads::{SeizeError, StopError, with_threads};
+use lp_runtime::process::touch::write::WriteMemory;
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! What the tests that touch a process share.
 
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::memory::ReadMemory;
-use lp_runtime::process::syscall::Gate;
-use lp_runtime::process::threads::{StopError, Threads, with_threads};
-use lp_runtime::process::write::WriteMemory;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::read::memory::ReadMemory;
+use lp_runtime::process::touch::syscall::Gate;
+use lp_runtime::process::touch::threads::{StopError, Threads, with_threads};
+use lp_runtime::process::touch::write::WriteMemory;
 use std::time::{Duration, Instant};
 
 /// Longer than any stop takes on a machine that is busy.

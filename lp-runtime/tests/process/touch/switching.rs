@@ -2,11 +2,13 @@
 
 use super::support::{read, stopped};
 use crate::program::{Folder, Program};
-use lp_runtime::process::check::{Busy, BusyRange, BusyThread, Checker, InTheWay};
-use lp_runtime::process::jump::{JUMP_SIZE, JumpError, TextChange, change_text, destination, jump};
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::unwind::UnwindTables;
-use lp_runtime::process::write::WriteMemory;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::touch::check::{Busy, BusyRange, BusyThread, Checker, InTheWay};
+use lp_runtime::process::touch::jump::{
+    JUMP_SIZE, JumpError, TextChange, change_text, destination, jump,
+};
+use lp_runtime::process::touch::unwind::UnwindTables;
+use lp_runtime::process::touch::write::WriteMemory;
 
 /// Threads that call `old`, whose answers are counted.
 const CALLERS: &str = r#"

@@ -2,9 +2,9 @@
 
 use super::support::{free_address, memory_and_gate, read, stopped};
 use crate::program::{Folder, Program};
-use lp_runtime::process::area::Area;
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::syscall::InjectError;
+use lp_runtime::process::kept::area::Area;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::touch::syscall::InjectError;
 
 const ECHO: &str = "void answer(const char *q, char *r) { strcpy(r, q); }";
 

@@ -2,11 +2,11 @@
 
 use super::support::{PATIENCE, stopped};
 use crate::program::{Folder, Program};
-use lp_runtime::process::maps::Maps;
-use lp_runtime::process::registers::Registers;
-use lp_runtime::process::threads::Tid;
-use lp_runtime::process::unwind::{Frame, Stack, Unreliable, UnwindTables, Unwinder, Why};
-use lp_runtime::process::write::WriteMemory;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::touch::registers::Registers;
+use lp_runtime::process::touch::threads::Tid;
+use lp_runtime::process::touch::unwind::{Frame, Stack, Unreliable, UnwindTables, Unwinder, Why};
+use lp_runtime::process::touch::write::WriteMemory;
 use std::path::Path;
 
 /// The functions of a program, for names of frames.
@@ -385,7 +385,7 @@ void answer(const char *q, char *r) { ((void (*)(void))dlsym(dlopen("libspin.so"
     assert_eq!(program.line(), "spin");
     let after = UnwindTables::read(pid, &Maps::read(pid).expect("maps"), &memory);
     assert!(after.len() > before.len());
-    let done = lp_runtime::process::threads::with_threads(pid, |threads| {
+    let done = lp_runtime::process::touch::threads::with_threads(pid, |threads| {
         threads.stop_all(PATIENCE).expect("it stops");
         let unreliable = unwind(&before, &memory, pid).expect_err("it was not there");
         assert_eq!(unreliable.why, Why::NoInformation);
