@@ -314,7 +314,8 @@ fn of_each<T>(place: &Place, ask: impl Fn(i32) -> Result<T>) -> Result<Vec<T>> {
     let mut answers = Vec::new();
     Every::of(place).take(|pid, _| {
         let answer = ask(pid);
-        if answer.is_ok() || !place.has_lost(pid) {
+        // One that ended meanwhile has nothing mapped any more, and so nothing installed: that is no answer.
+        if !place.has_lost(pid) {
             answers.push(answer);
         }
         // Who is asked is not changed by it: what comes later is none of this answer.

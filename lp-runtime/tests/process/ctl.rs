@@ -262,7 +262,7 @@ fn what_is_no_patch_is_refused_before_the_process_is_touched() {
     says(&world.ctl(&["list"]), 0, "no livepatch is installed");
 }
 
-/// Forks a child every few milliseconds that lives for a third of a second.
+/// Forks a child every few milliseconds that lives for a second.
 const FORKS: &str = r#"
     #include <pthread.h>
     #include <signal.h>
@@ -271,8 +271,8 @@ const FORKS: &str = r#"
     __attribute__((noipa)) int one(int x) { return x + 1; }
     static void *work(void *none) {
         for (;;) {
-            if (fork() == 0) { usleep(300000); _exit(one(0)); }
-            usleep(5000);
+            if (fork() == 0) { usleep(1000000); _exit(one(0)); }
+            usleep(10000);
         }
     }
     __attribute__((constructor)) static void start(void) {
