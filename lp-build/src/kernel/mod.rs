@@ -262,7 +262,7 @@ fn check_generated(
     let refusals = progress.step("checking what is made from the headers", || {
         generated::check(&sources.headers, inputs, changed, prepared, &products)
     });
-    report.refusals.extend(refusals);
+    report.refusals.extend(refusals?);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ const TREE: [(&str, &str); 13] = [
     ),
     (
         "net/Makefile",
-        "obj-$(CONFIG_W) += w.o\nw-y := sub/deep.o\nw-$(CONFIG_WEXT) += wext.o $(w-more) $(way-y)\nw-more = more.o\nway-$(CONFIG_WAY) += way.o\n",
+        "obj-$(CONFIG_W) += w.o\nw-y := sub/deep.o\nw-$(CONFIG_WEXT) += wext.o $(w-more) $(way-y)\nw-more = more.o\nway-$(CONFIG_WAY) += way.o\nw-y += $(addprefix sub/, \\\n\tone.o $(addsuffix .o, two three) \\\n\t)\n",
     ),
     ("net/stray-Makefile", "obj-y += not.o\n"),
     (
@@ -68,6 +68,9 @@ fn what_make_knows_or_cannot_reach_is_absent() {
         "net/more.c",
         "net/way.c",
         "net/sub/deep.c",
+        "net/sub/one.c",
+        "net/sub/two.c",
+        "net/sub/three.c",
         "gone/x.c",
         "gone/deep/x.c",
         "drivers/off/core/x.c",

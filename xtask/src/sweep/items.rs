@@ -102,7 +102,10 @@ fn pieces(lines: &[String], code: &[String], within: Range<usize>) -> Vec<Range<
             if lines.get(at).is_some_and(|line| line.starts_with('}')) {
                 depth = depth.min(0);
             }
-            is_open = depth > 0 || !text.ends_with([';', '}']);
+            let is_next_empty = code.get(end).is_none_or(|line| line.trim().is_empty());
+            is_open = depth > 0
+                || !text.ends_with([';', '}'])
+                    && !(is_next_empty && is_macro_alone(code.get(start..end).unwrap_or_default()));
             if !is_open {
                 (depth, start) = (0, {
                     found.push(start..end);
@@ -116,6 +119,21 @@ fn pieces(lines: &[String], code: &[String], within: Range<usize>) -> Vec<Range<
         found.push(start..within.end);
     }
     found
+}
+
+/// Whether all of it is a macro and what that is given: what it makes needs no semicolon.
+fn is_macro_alone(code: &[String]) -> bool {
+    let mut lines = code.iter().map(|line| line.trim());
+    let Some((name, _)) = lines
+        .find(|line| !line.is_empty())
+        .and_then(|line| line.split_once('('))
+    else {
+        return false;
+    };
+    let is_macro = |sign: char| sign.is_ascii_uppercase() || sign.is_ascii_digit() || sign == '_';
+    !name.is_empty()
+        && name.chars().all(is_macro)
+        && code.last().is_some_and(|line| line.trim().ends_with(')'))
 }
 
 fn balance(text: &str) -> i64 {
@@ -367,6 +385,15 @@ mod tests {
             .map(|(kind, lines, names)| (*kind, *lines, names.as_str()))
             .collect();
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_macro_without_a_semicolon_is_a_piece() {
+        let found = read(
+            "DEFINE_GUARD(one, two,\n\tint a)\n\nstatic int f(void)\n{\n}\nSYSCALL_DEFINE1(g, int, a)\n{\n}",
+        );
+        let lines: Vec<usize> = found.iter().map(|(_, lines, _)| *lines).collect();
+        assert_eq!(lines, [2, 4, 3], "{found:?}");
     }
 
     #[test]

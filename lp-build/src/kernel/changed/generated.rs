@@ -14,6 +14,7 @@ use crate::kernel::kbuild::prepare::Prepared;
 use crate::report::RefusalReport;
 use crate::tree::walk::{Kind, Listing};
 use crate::tree::{Change, ChangeKind};
+use anyhow::{Result, bail};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub fn check(
     changed: &Changed,
     prepared: &Prepared,
     products: &Path,
-) -> Vec<RefusalReport> {
+) -> Result<Vec<RefusalReport>> {
     let paths: BTreeSet<&str> = headers.iter().map(|change| change.path.as_str()).collect();
     let mut refusals: Vec<RefusalReport> = headers
         .iter()
@@ -36,12 +37,12 @@ pub fn check(
         .collect();
     refusals.extend(prerequisites(&paths, inputs, &changed.listing));
     let roots = (inputs.orig.root.as_path(), changed.patched.as_path());
-    let made: Vec<RefusalReport> = records(&prepared.folder)
+    let made = records(&prepared.folder)
         .par_iter()
-        .filter_map(|record| record.check(&paths, roots, &prepared.folder, products))
-        .collect();
-    refusals.extend(made);
-    refusals
+        .map(|record| record.check(&paths, roots, &prepared.folder, products))
+        .collect::<Result<Vec<_>>>()?;
+    refusals.extend(made.into_iter().flatten());
+    Ok(refusals)
 }
 
 fn refusal(place: &str, message: String) -> RefusalReport {
@@ -201,19 +202,24 @@ impl Record {
         (orig, patched): (&Path, &Path),
         build: &Path,
         products: &Path,
-    ) -> Option<RefusalReport> {
-        let root = orig.to_str()?;
+    ) -> Result<Option<RefusalReport>> {
         let reads = |path: &String| {
-            let inside = path.strip_prefix(root)?.strip_prefix('/')?;
+            let inside = Path::new(path).strip_prefix(orig).ok()?.to_str()?;
             headers.get(normal("", inside).as_str()).copied()
         };
         // One that read nothing of the tree by its record can not be asked.
-        let header = self.read.iter().find_map(reads)?;
+        let Some(header) = self.read.iter().find_map(reads) else {
+            return Ok(None);
+        };
         let ours = self.make(orig, orig, build, &products.join("orig"));
         let theirs = self.make(orig, patched, build, &products.join("new"));
-        match (ours, theirs) {
-            (Some(ours), Some(theirs)) if ours == theirs => None,
-            (Some(_), Some(_)) => Some(refusal(
+        Ok(match (ours, theirs) {
+            (Some(Ok(ours)), Some(Ok(theirs))) if ours == theirs => None,
+            (Some(Ok(_)), Some(Err(said))) => bail!(
+                "{} is made from {header}, and that does not compile in the patched tree: does it need another file of the fix?\n{said}",
+                self.target
+            ),
+            (Some(Ok(_)), Some(Ok(_))) => Some(refusal(
                 header,
                 format!(
                     "it changes {}, from which assembler code or tools of the build know the kernel's layout: that cannot \
@@ -228,11 +234,17 @@ impl Record {
                     self.file.display()
                 ),
             )),
-        }
+        })
     }
 
-    /// What the command makes of a tree; none where it is not one plain compile command.
-    fn make(&self, orig: &Path, tree: &Path, build: &Path, products: &Path) -> Option<Vec<u8>> {
+    /// What the command makes of a tree, or what the compiler says; none where it is not one plain compile command.
+    fn make(
+        &self,
+        orig: &Path,
+        tree: &Path,
+        build: &Path,
+        products: &Path,
+    ) -> Option<Result<Vec<u8>, String>> {
         std::fs::create_dir_all(products).ok()?;
         let product = products.join(self.target.replace('/', "."));
         let words = shlex::split(&self.command)?;
@@ -258,16 +270,17 @@ impl Record {
             .output()
             .ok()?;
         if !output.status.success() {
-            return None;
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Some(Err(said.replace(&format!("{to}/"), "")));
         }
         let made = std::fs::read(&product).ok()?;
         if !self.target.ends_with(".s") {
-            return Some(made);
+            return Some(Ok(made));
         }
         let lines = made.split(|byte| *byte == b'\n');
         let kept: Vec<&[u8]> = lines
             .filter(|line| memchr::memmem::find(line, b"->").is_some())
             .collect();
-        Some(kept.join(&b'\n'))
+        Some(Ok(kept.join(&b'\n')))
     }
 }

@@ -255,13 +255,48 @@ pub fn parse(text: &str) -> Vec<Assignment> {
             let (variable, value) = line.split_at_checked(operator(line)?)?;
             let variable = variable.trim_end_matches(['+', ':', '?']).trim();
             let variable = variable.strip_prefix("export ").unwrap_or(variable);
-            let words = value.trim_start_matches('=').split_ascii_whitespace();
             Some(Assignment {
                 variable: variable.to_owned(),
-                words: words.map(str::to_owned).collect(),
+                words: words(value.trim_start_matches('=')),
             })
         })
         .collect()
+}
+
+/// The words of a value; those that `$(addprefix ..)` and `$(addsuffix ..)` are given are as these make them.
+fn words(value: &str) -> Vec<String> {
+    let call = ["$(addprefix ", "$(addsuffix "].map(|name| Some((value.find(name)?, name)));
+    let Some((start, name)) = call.into_iter().flatten().min() else {
+        return value.split_ascii_whitespace().map(str::to_owned).collect();
+    };
+    let (before, call) = value.split_at(start);
+    let inside = call.get(name.len()..).unwrap_or_default();
+    let (inside, after) = inside.split_at(closing(inside).unwrap_or(inside.len()));
+    let (affix, given) = inside.split_once(',').unwrap_or(("", inside));
+    let affix = affix.trim();
+    let made = words(given).into_iter().map(|word| match name {
+        "$(addprefix " => format!("{affix}{word}"),
+        _ => format!("{word}{affix}"),
+    });
+    let mut all = words(before);
+    all.extend(made);
+    all.extend(words(after.strip_prefix(')').unwrap_or(after)));
+    all
+}
+
+/// Where the bracket closes that was opened before this text.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_i32;
+    let mut signs = text.char_indices();
+    let (at, _) = signs.find(|(_, sign)| {
+        depth += match sign {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        depth < 0
+    })?;
+    Some(at)
 }
 
 /// Where the `=` of an assignment is; those inside `$(..)` are none.
