@@ -72,6 +72,65 @@ fn a_type_that_comes_is_used_by_its_name() {
 }
 
 #[test]
+fn a_member_that_is_called_otherwise_is_used_by_both_names() {
+    let with = |member: &str| {
+        format!("struct s {{\n union {{ int x; struct {{ int y; }}; }};\n {member}\n}};\n")
+    };
+    let changed = |before: &str, after: &str| {
+        let names = names(&[(with(before), with(after))]);
+        names.map(|names| names.into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(
+        changed("long one:1; int a;", "long two:1; int a;"),
+        by(&["one", "two"])
+    );
+    assert_eq!(
+        changed("struct t *one[2];", "struct t *two[2];"),
+        by(&["one", "two"])
+    );
+    for (before, after) in [
+        ("long one:1;", "long two:2;"),
+        ("int one;", "long one;"),
+        ("int one[2];", "int two[3];"),
+        ("int a one;", "int b two;"),
+        ("int one __packed;", "int one __aligned;"),
+        ("DECLARE(one, 3);", "DECLARE(two, 3);"),
+        ("int one, a;", "int two, a;"),
+        ("one;", "two;"),
+    ] {
+        assert_eq!(changed(before, after), None, "{before} {after}");
+    }
+}
+
+#[test]
+fn an_enumerator_is_used_by_its_name() {
+    let with =
+        |list: &str| HEADER.replace("int stays", &format!("enum two {{ {list} }};\nint stays"));
+    let changed = |before: &str, after: &str| {
+        let names = names(&[(with(before), with(after))]);
+        names.map(|names| names.into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(changed("A, B", "A, B, C,"), by(&["C"]));
+    assert_eq!(changed("A, B = 4, C", "A, NEW, B = 4, C"), by(&["NEW"]));
+    assert_eq!(
+        changed("A, B, C = 4", "A, NEW, B, C = 4"),
+        by(&["B", "NEW"])
+    );
+    assert_eq!(
+        changed("A, B, C = 4, D", "B, C = 0x5, D"),
+        by(&["A", "B", "C", "D"])
+    );
+    // It may be wider than an int, or another thing altogether.
+    assert_eq!(changed("A, B", "A, B, C = 0x80000000"), None);
+    assert_eq!(changed("A, B", "A, B, C = -1"), None);
+    assert_eq!(changed("A, B", "A, B, C = 1 << 31"), None);
+    assert_eq!(changed("A, B", "A, B, C = OTHER"), None);
+    // What stays and says it has no name of its own.
+    let sized = |list: &str| format!("{}struct s {{ int a[LAST]; }};\n", with(list));
+    assert_eq!(names(&[(sized("A, LAST"), sized("A, B, LAST"))]), None);
+}
+
+#[test]
 fn a_member_that_stays_a_pointer_to_a_function_is_used_by_its_name() {
     let with = |ops: &str, rest: &str| format!("struct ops {{\n int a;\n {ops}\n}};\n{rest}\n");
     let of = |before: &str, after: &str, rest: &str| {

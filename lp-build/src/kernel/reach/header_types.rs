@@ -1,9 +1,10 @@
 //! By which names a changed type can be used at all.
 //!
-//! Most changes of a type reach who never says any of its names: a member moves those behind it. Two do not. A type that came or went
+//! Most changes of a type reach who never says any of its names: a member moves those behind it. Some do not. A type that came or went
 //! is used by its own name, or its enumerators'. A pointer to a function that takes other parameters is as large as before, so
-//! nobody's code changes who does not say the member's name: with an initializer in order, too, the same pointer is put there. The
-//! tempting wrong way would be any pointer: what it points to may have members of equal names.
+//! nobody's code changes who does not say the member's name: with an initializer in order, too, the same pointer is put there. An enumerator that
+//! came, went or has another value is used by its name, as long as all are as wide as an `int`. A member that is merely called otherwise is used
+//! by either name. The tempting wrong way would be any pointer: what it points to may have members of equal names.
 
 use super::header_names::bare;
 use super::unaffected::is_identifier;
@@ -50,7 +51,10 @@ pub(super) fn names<'t>(types: &[&[&'t str]]) -> Option<Used<'t>> {
     for versions in by_head.into_values() {
         match *versions.as_slice() {
             [only] => used.tags.extend(own_names(only)?),
-            [before, after] => used.members.extend(changed_pointers(before, after)?),
+            [before, after] if before.first() == Some(&"enum") => {
+                used.tags.extend(changed_enumerators(before, after)?);
+            }
+            [before, after] => used.members.extend(changed_members(before, after)?),
             _ => return None,
         }
     }
@@ -104,23 +108,86 @@ fn own_names<'t>(item: &[&'t str]) -> Option<Vec<&'t str>> {
     all_named.then_some(names)
 }
 
-/// The members that differ, where each is a pointer to a function in both.
-fn changed_pointers<'t>(before: &[&'t str], after: &[&'t str]) -> Option<Vec<&'t str>> {
+/// The enumerators that only one version has, or that have another value in it.
+fn changed_enumerators<'t>(before: &[&'t str], after: &[&'t str]) -> Option<BTreeSet<&'t str>> {
     let ((_, before, tail), (_, after, other_tail)) = (parts(before)?, parts(after)?);
-    if tail != other_tail || before.contains(&"{") || after.contains(&"{") {
+    if tail != other_tail {
         return None;
     }
+    let (before, after) = (enumerators(before)?, enumerators(after)?);
+    let is_other = |name: &&&str| before.get(**name) != after.get(**name);
+    let names = before.keys().chain(after.keys());
+    Some(names.filter(is_other).copied().collect())
+}
+
+/// Each enumerator with its value, as it is written and how many more; none where that may not be an `int`.
+fn enumerators<'a, 't>(body: &'a [&'t str]) -> Option<BTreeMap<&'t str, (Option<&'t str>, usize)>> {
+    let mut found = BTreeMap::new();
+    let (mut from, mut more) = (None, 0);
+    for enumerator in body.split(|word| *word == ",") {
+        let name = match enumerator {
+            // Behind the last comma.
+            [] => continue,
+            [name] => name,
+            [name, "=", value] if is_small(value) => {
+                (from, more) = (Some(*value), 0);
+                name
+            }
+            _ => return None,
+        };
+        let is_new = is_identifier(name) && found.insert(*name, (from, more)).is_none();
+        is_new.then_some(())?;
+        more += 1;
+    }
+    Some(found)
+}
+
+/// Whether it is a number of at most seven digits, whatever they are: as many more still make an `int`.
+fn is_small(value: &str) -> bool {
+    let digits = value.strip_prefix("0x").unwrap_or(value);
+    (1..=7).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+/// The members that differ, where each is a pointer to a function in both, or has another name and is otherwise the same.
+fn changed_members<'t>(before: &[&'t str], after: &[&'t str]) -> Option<BTreeSet<&'t str>> {
+    let ((_, before, tail), (_, after, other_tail)) = (parts(before)?, parts(after)?);
     let (before, after) = (members(before), members(after));
-    if before.len() != after.len() {
+    if tail != other_tail || before.len() != after.len() {
         return None;
     }
-    let differing = before.iter().zip(&after).filter(|(one, two)| one != two);
-    differing
-        .map(|(one, two)| {
-            let name = function_pointer(one)?;
-            (function_pointer(two)? == name).then_some(name)
-        })
-        .collect()
+    let mut names = BTreeSet::new();
+    for (one, two) in before.iter().zip(&after).filter(|(one, two)| one != two) {
+        match (function_pointer(one), function_pointer(two)) {
+            (Some(name), Some(other)) if name == other => drop(names.insert(name)),
+            _ => names.extend(renamed(one, two)?),
+        }
+    }
+    Some(names)
+}
+
+/// Both names of a member that is otherwise the same.
+fn renamed<'t>(one: &[&'t str], two: &[&'t str]) -> Option<[&'t str; 2]> {
+    let at = plain_name(one)?;
+    let is_same = one.len() == two.len()
+        && plain_name(two) == Some(at)
+        && one.get(..at) == two.get(..at)
+        && one.get(at + 1..) == two.get(at + 1..);
+    is_same.then_some([*one.get(at)?, *two.get(at)?])
+}
+
+/// Where the name of a member stands that is one variable: behind its type, before the size of an array or of a field.
+fn plain_name(member: &[&str]) -> Option<usize> {
+    let end = member.iter().position(|word| ["[", ":"].contains(word));
+    let at = end.unwrap_or(member.len()).checked_sub(1)?;
+    let is_type = |word: &&str| is_identifier(word) || word.bytes().all(|sign| sign == b'*');
+    let is_lower = |word: &&str| !word.contains(|sign: char| sign.is_ascii_uppercase());
+    let name = member
+        .get(at)
+        .filter(|word| is_identifier(word) && is_lower(word))?;
+    let before = member.get(..at)?;
+    // An attribute stands where a name does: `int a __aligned`.
+    let is_plain = at > 0 && before.iter().all(is_type) && !name.starts_with("__");
+    is_plain.then_some(at)
 }
 
 fn members<'a, 't>(body: &'a [&'t str]) -> Vec<&'a [&'t str]> {
