@@ -150,6 +150,7 @@ fn machine(
     Machine {
         arch: arch.clone(),
         kernel: kernel.sysroot.join("boot").join(image),
+        release: kernel.release.clone(),
         initrd,
         console_log,
         show_console: args.console,
