@@ -103,9 +103,9 @@ fn pieces(lines: &[String], code: &[String], within: Range<usize>) -> Vec<Range<
                 depth = depth.min(0);
             }
             let is_next_empty = code.get(end).is_none_or(|line| line.trim().is_empty());
-            is_open = depth > 0
-                || !text.ends_with([';', '}'])
-                    && !(is_next_empty && is_macro_alone(code.get(start..end).unwrap_or_default()));
+            let is_macro =
+                is_next_empty && is_macro_alone(code.get(start..end).unwrap_or_default());
+            is_open = depth > 0 || !(text.ends_with([';', '}']) || is_macro);
             if !is_open {
                 (depth, start) = (0, {
                     found.push(start..end);
