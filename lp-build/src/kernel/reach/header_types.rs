@@ -121,7 +121,7 @@ fn changed_enumerators<'t>(before: &[&'t str], after: &[&'t str]) -> Option<BTre
 }
 
 /// Each enumerator with its value, as it is written and how many more; none where that may not be an `int`.
-fn enumerators<'a, 't>(body: &'a [&'t str]) -> Option<BTreeMap<&'t str, (Option<&'t str>, usize)>> {
+fn enumerators<'t>(body: &[&'t str]) -> Option<BTreeMap<&'t str, (Option<&'t str>, usize)>> {
     let mut found = BTreeMap::new();
     let (mut from, mut more) = (None, 0);
     for enumerator in body.split(|word| *word == ",") {
