@@ -24,7 +24,8 @@ const PATIENT: &str = "rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60";
 
 /// Since this one a transition changes every `cond_resched()` of the kernel while it runs (`klp_cond_resched_enable()`). An emulator
 /// of several threads before QEMU 8.1 translates code without its page's lock, so that one may go on with the breakpoint that another
-/// has taken away: `Oops: int3` in functions that no patch has touched. One thread for all processors does not.
+/// has taken away: `Oops: int3` in functions that no patch has touched. One thread for two processors does not, but takes a minute for a
+/// transition, in which each waits for the other some thousand times.
 const POKES_HOT_CODE: (u64, u64) = (6, 3);
 
 /// A machine to be run.
@@ -131,7 +132,7 @@ impl Machine {
             (Clock::Jumping, _) => ("tcg,thread=single", "max,-cx16,-erms,-fsrm", "1"),
             (Clock::Wall, true) => ("kvm", "max", "2"),
             (Clock::Wall, false) if pokes_hot_code(&self.release) => {
-                ("tcg,thread=single", "max,-cx16", "2")
+                ("tcg,thread=single", "max,-cx16", "1")
             }
             (Clock::Wall, false) => ("tcg,thread=multi", "max,-cx16", "2"),
         };
