@@ -273,6 +273,7 @@ impl<'s, 'd> Emitter<'s, 'd> {
                 bias: jump.len() as u8 - field,
                 resolved: false,
                 by_section: false,
+                named: None,
                 target: stub.target,
             };
             self.relocate_one(&reference, spot, start, Some(id));
@@ -364,18 +365,21 @@ impl<'s, 'd> Emitter<'s, 'd> {
     fn symbol_for(&mut self, reference: &Ref, in_entry: bool) -> Result<(OutSymbol, i64), Refusal> {
         let view = self.source.view;
         match reference.target {
+            Target::Bundle { id, offset } if self.source.resolver.is_open_alias(id, reference) => {
+                self.outside(id, offset, reference)
+            }
             Target::Bundle { id, offset } => match self.spots.get(&id) {
                 // A changed function is reached through the target: whatever patch is on top of it there then
                 // answers, and an address that outlives the patch stays valid. Its own labels are in here.
                 Some(_) if !in_entry && self.is_entry_of_changed(id, offset) => {
-                    self.outside(id, offset)
+                    self.outside(id, offset, reference)
                 }
                 Some(spot) if reference.by_section && self.is_in_the_middle(id, offset) => Ok((
                     self.section_symbols[spot.pool],
                     offset.wrapping_add_unsigned(spot.offset),
                 )),
                 Some(spot) => Ok(self.inside(id, *spot, offset)),
-                None => self.outside(id, offset),
+                None => self.outside(id, offset, reference),
             },
             Target::Symbol { id, offset } => {
                 let symbol = view.object.symbol(id);
@@ -466,8 +470,13 @@ impl<'s, 'd> Emitter<'s, 'd> {
         }
     }
 
-    fn outside(&mut self, id: BundleId, offset: i64) -> Result<(OutSymbol, i64), Refusal> {
-        let (reach, value) = self.source.resolver.bundle(id)?;
+    fn outside(
+        &mut self,
+        id: BundleId,
+        offset: i64,
+        reference: &Ref,
+    ) -> Result<(OutSymbol, i64), Refusal> {
+        let (reach, value) = self.source.resolver.bundle_by(id, reference)?;
         let section = self.source.view.bundles.get(id).section;
         let is_tls = is_thread_local(self.source.view.object.section(section));
         Ok((self.outer(reach, is_tls), offset.wrapping_sub(value)))

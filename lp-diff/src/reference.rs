@@ -51,6 +51,8 @@ pub struct Ref {
     pub resolved: bool,
     /// Whether it is spelt as section + offset, so that the end of one thing and the start of the next look alike.
     pub by_section: bool,
+    /// The symbol that it is spelt with, where that is defined here: one of several names, perhaps.
+    pub named: Option<SymbolId>,
     /// What it refers to.
     pub target: Target,
 }
@@ -391,6 +393,7 @@ fn resolve(
         bias,
         resolved: false,
         by_section: symbol.is_section(),
+        named: (!symbol.is_section()).then_some(reloc.symbol),
         target,
     }
 }
@@ -447,6 +450,7 @@ fn local_branches(
                 bias: branch.to_end,
                 resolved: true,
                 by_section: false,
+                named: None,
                 target: Target::Bundle { id: target, offset },
             });
         }

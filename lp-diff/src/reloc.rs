@@ -12,7 +12,7 @@ use crate::exports::Exports;
 use crate::name::canonical;
 use crate::object::{Object, Place, SymbolId};
 use crate::process::Flavour;
-use crate::reference::{Target, View};
+use crate::reference::{Ref, Target, View};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::source_file::{FileIndex, SourceFiles};
 use crate::symbols::{FileId, SymbolTable, TargetSymbol};
@@ -139,6 +139,48 @@ impl<'r, 'd> Resolver<'r, 'd> {
         let value = self.patched.object.symbol(owner).value as i64
             - self.patched.bundles.get(id).start as i64;
         Ok((self.orig_symbol(twin)?, value))
+    }
+
+    /// The same for a reference, which may be spelt with another of several names: one that the dynamic linker resolves, or one that
+    /// means the object's own, whatever else defines the first.
+    pub fn bundle_by(&self, id: BundleId, reference: &Ref) -> Result<(Reach, i64), Refusal> {
+        let (reach, value) = self.bundle(id)?;
+        let open = reference.named.filter(|named| self.is_open(*named));
+        match (open, reach) {
+            (Some(open), _) => {
+                let symbol = self.patched.object.symbol(open);
+                let reach = self.global(symbol.name(), symbol.bind == object::elf::STB_WEAK.0)?;
+                let start = self.patched.bundles.get(id).start as i64;
+                Ok((reach, symbol.value as i64 - start))
+            }
+            // A compiler spells it so for a name that is hidden or local.
+            (None, Reach::Export { name, .. }) if self.is_interposed(&name) => {
+                let own = self.defined(&name).ok_or_else(|| self.missing(&name))?;
+                Ok((Reach::Klp(self.klp(&own)), value))
+            }
+            (None, reach) => Ok((reach, value)),
+        }
+    }
+
+    /// Whether a reference to what the target has is spelt with a name that the dynamic linker resolves, and that is not the one it goes
+    /// by here.
+    pub fn is_open_alias(&self, id: BundleId, reference: &Ref) -> bool {
+        let is_alias = |named: &SymbolId| self.patched.bundles.get(id).owner != Some(*named);
+        let named = reference.named.filter(is_alias);
+        named.is_some_and(|named| self.is_open(named)) && self.twins.orig(id).is_some()
+    }
+
+    /// Whether what a symbol of the patched object means is found where the program runs.
+    fn is_open(&self, id: SymbolId) -> bool {
+        let symbol = self.patched.object.symbol(id);
+        !symbol.is_local() && self.is_interposed(symbol.name())
+    }
+
+    fn is_interposed(&self, name: &str) -> bool {
+        match self.flavour {
+            Flavour::Process { interposed } => interposed.contains(name),
+            Flavour::Kernel => false,
+        }
     }
 
     /// How to reach a symbol that the original object defines.

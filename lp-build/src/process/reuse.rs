@@ -21,7 +21,7 @@ pub(super) const PLACE: &str = "LP_BUILD_PLACE";
 /// In the folder of a build: what was compiled, by the command.
 const COMMANDS: &str = "commands";
 /// Options by which a compiler writes more than an object, or does what nothing was written down of.
-const MORE_THAN_AN_OBJECT: [&str; 20] = [
+const MORE_THAN_AN_OBJECT: [&str; 18] = [
     "-save-temps",
     "--save-temps",
     "-gsplit-dwarf",
@@ -40,9 +40,9 @@ const MORE_THAN_AN_OBJECT: [&str; 20] = [
     "-wrapper",
     "-aux-info",
     "-MJ",
-    "-Wa,",
-    "-Wp,",
 ];
+/// The same of what is handed on to the assembler (`-Wa,`) and the preprocessor (`-Wp,`).
+const MORE_OF_TOOLS: [&str; 6] = ["-a", "-M", "--MD", "-d", "-o", "@"];
 
 /// A compiler's run.
 pub(super) struct Run<'a> {
@@ -77,8 +77,7 @@ impl Run<'_> {
     /// What came of it in the original's build, with the object's bytes, if it would come out the same now.
     pub(super) fn known(&self) -> Option<(Compiled, Vec<u8>)> {
         let base = variable(BASE)?;
-        let more = |arg: &String| MORE_THAN_AN_OBJECT.iter().any(|more| arg.starts_with(more));
-        if self.args.iter().any(more) {
+        if self.args.iter().any(|arg| makes_more(arg)) {
             return None;
         }
         let text = fs::read(base.join(COMMANDS).join(self.key())).ok()?;
@@ -94,6 +93,17 @@ impl Run<'_> {
         let object = fs::read(object_path(&base, &compiled.object)).ok()?;
         object.starts_with(b"\x7fELF").then_some((compiled, object))
     }
+}
+
+/// Whether an option makes a compiler write more than an object.
+fn makes_more(arg: &str) -> bool {
+    let begins =
+        |word: &str, options: &[&str]| options.iter().any(|option| word.starts_with(option));
+    let handed = arg
+        .strip_prefix("-Wa,")
+        .or_else(|| arg.strip_prefix("-Wp,"));
+    handed.is_some_and(|words| words.split(',').any(|word| begins(word, &MORE_OF_TOOLS)))
+        || begins(arg, &MORE_THAN_AN_OBJECT)
 }
 
 /// Whether a file is now what the original's build had when it compiled: nothing was done to that since then.

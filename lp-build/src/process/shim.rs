@@ -61,6 +61,9 @@ pub fn entered() -> Option<ExitCode> {
     })
 }
 
+/// What has the linker look for archives alone.
+const STATIC: [&str; 5] = ["-static", "-Bstatic", "-dn", "-non_shared", "-static-pie"];
+
 struct Shim {
     root: PathBuf,
     folder: PathBuf,
@@ -326,13 +329,22 @@ impl Shim {
         };
         let words = command.inputs.iter().filter_map(|at| args.get(*at));
         let mut files: Vec<PathBuf> = words.map(|word| self.whole(word)).collect();
+        // Where only some are to be static, more is taken for a part than is: it is known by its objects.
+        let is_static = args.iter().any(|arg| {
+            let words = arg.strip_prefix("-Wl,").unwrap_or(arg).split(',');
+            words.into_iter().any(|word| STATIC.contains(&word))
+        });
         for library in &command.libraries {
             let name = match library.strip_prefix(':') {
                 Some(name) => name.to_owned(),
                 None => format!("lib{library}.a"),
             };
-            let folders = command.folders.iter();
-            files.extend(folders.map(|folder| self.whole(folder).join(&name)));
+            let shared = format!("lib{library}.so");
+            let folders = command.folders.iter().map(|folder| self.whole(folder));
+            // What the linker takes, folder by folder: the shared library, of which nothing becomes a part.
+            let takes_shared = |folder: &PathBuf| !is_static && folder.join(&shared).exists();
+            let archives = folders.take_while(|folder| !takes_shared(folder));
+            files.extend(archives.map(|folder| folder.join(&name)));
         }
         let mut inputs = Vec::new();
         for file in files {

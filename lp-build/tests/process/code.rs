@@ -186,3 +186,23 @@ int main(int c, char **v) {{ if (c == 2) serve(c); if (c == 3) choose(c); if (c 
     let names = ["serve", "choose", "fail", "last", "work"].map(warned);
     assert_eq!(names, [true, true, false, false, false], "{}", patch.report);
 }
+
+/// A library's function with a name that others may define and one that is its own, and a datum with two names that others may define.
+const TWO_NAMES: &str = "\
+__attribute__((noinline)) int over(int x) { for (int i = 0; i < 3; i++) x += i; return x; }
+extern __typeof(over) own_over __attribute__((visibility(\"hidden\"), alias(\"over\")));
+int level = 5;
+extern int level_too __attribute__((alias(\"level\")));
+__attribute__((noinline)) int get(int x) { return over(x) * 10 + own_over(x) + level * 3 + level_too; }
+";
+
+#[test]
+fn each_of_several_names_means_what_it_says() {
+    let makefile = "libx.so: lib.o\n\t$(CC) -shared -Wl,-soname,libx.so -o $@ lib.o\nlib.o: lib.c\n\t$(CC) -O2 -fPIC -c -o $@ lib.c\n";
+    let fixed = TWO_NAMES.replace("* 10", "* 11");
+    let files = [("Makefile", makefile), ("lib.c", TWO_NAMES)];
+    let patch = Lab::new(&files, &[("lib.c", &fixed)]).patch("libx.so");
+    assert_eq!(patch.functions(), ["get"]);
+    let outer = [".klp.sym.libx_so.over,0", "level", "level_too", "over"];
+    assert_eq!(patch.outer(), outer);
+}

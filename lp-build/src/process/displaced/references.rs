@@ -1,7 +1,7 @@
 //! What code and pointers refer to in both builds, pair by pair.
 
 use super::File;
-use iced_x86::{Decoder, DecoderOptions, Instruction};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Register};
 use object::{Object, RelocationFlags, elf};
 
 /// An address of ours, and the same one of theirs.
@@ -28,7 +28,9 @@ pub(super) fn of_code(
             ours.get(range.clone()).ok_or(start)?,
             theirs.get(range).ok_or(start)?,
         );
-        if !instruction.is_ip_rel_memory_operand() {
+        // Nobody refers to data by 32 bits of the address: that is no code, but data among it.
+        let is_short = instruction.memory_base() == Register::EIP;
+        if !instruction.is_ip_rel_memory_operand() || is_short {
             if own != other {
                 return Err(start);
             }
