@@ -101,7 +101,7 @@ pub(super) fn new_imports(patch: &[u8], running: &[Running]) -> Result<Vec<Strin
             || running.iter().any(|running| has(running, name));
         if !known {
             notes.push(format!(
-                "the patch uses {name}, which {files} does not use so far: it must be in the executable or in a library that \
+                "the patch uses {name}, which nothing in {files} uses so far: it must be in the executable or in a library that \
                  the process has loaded"
             ));
         }

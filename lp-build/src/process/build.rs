@@ -169,9 +169,8 @@ impl Workplace {
         let lines: Vec<&str> = text.lines().collect();
         let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
         bail!(
-            "the build failed ({status}): {command}\n{shown}\nIt ran in a copy of {}: try it in one of yours. What configures \
-             the tree goes to --configure, and files beside the tree must be named by whole paths",
-            self.named.display()
+            "the build failed ({status}): {command}\n{shown}\nIt ran in a copy of the tree: try it in one of yours. What configures \
+             the tree goes to --configure, and files beside the tree must be named by whole paths"
         );
     }
 }

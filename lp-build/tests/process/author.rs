@@ -76,7 +76,9 @@ fn the_example_has_callbacks_states_and_shadow_variables() {
     }
     assert_eq!(second.manifest().states[0].version, 2);
     assert!(
-        !second.report.contains("which server does not use so far"),
+        !second
+            .report
+            .contains("which nothing in server uses so far"),
         "{}",
         second.report
     );

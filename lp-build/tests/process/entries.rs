@@ -96,9 +96,5 @@ fn what_is_copied_from_a_library_is_nothing_new() {
     let before = "#include <stdio.h>\nint work(int x) { fputs(\"one\", stderr); return x; }\nint next(int x) { return x; }\n";
     let after = before.replace("one", "two");
     let patch = project("", before, &after).patch("prog");
-    assert!(
-        !patch.report.contains("does not use so far"),
-        "{}",
-        patch.report
-    );
+    assert!(!patch.report.contains("uses so far"), "{}", patch.report);
 }
