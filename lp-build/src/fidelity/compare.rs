@@ -298,13 +298,13 @@ impl Pair<'_> {
                 },
                 Found::Place(place),
             ) => {
-                let offset = i64::try_from(base).ok()?.checked_add(offset)?;
+                let (offset, theirs) = self.orig.referred(section, (base, offset), place)?;
                 return self.local(
                     Reference {
                         at: insn.offset,
                         section,
                         offset,
-                        theirs: place,
+                        theirs,
                     },
                     references,
                 );

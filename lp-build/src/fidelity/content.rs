@@ -97,13 +97,10 @@ fn is_same(
             target.symbols.named_at(name, place.minus(addend)).is_some()
         }
         Referent::Absolute(value) => place.offset == value.wrapping_add(addend as u64),
-        Referent::Local { section, offset } => is_local(
-            orig,
-            target,
-            section,
-            i64::try_from(offset).ok()?.checked_add(addend)?,
-            place,
-        ),
+        Referent::Local { section, offset } => {
+            let (offset, place) = orig.referred(section, (offset, addend), place)?;
+            is_local(orig, target, section, offset, place)
+        }
     };
     same.then_some(())
 }

@@ -4,6 +4,7 @@
 //! local thing as symbol or as section and offset, as it likes. The tempting wrong way is to look at the addend
 //! alone: for PC-relative fields it counts from the field, not from the instruction's end (see `insn`).
 
+use super::symbols::Place;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader as _, Rela as _, SectionHeader as _, SectionTable, Sym as _};
 use object::{LittleEndian, SectionIndex, SymbolIndex};
@@ -154,6 +155,23 @@ impl<'data> Orig<'data> {
                 rest.get(..usize::try_from(size - u64::try_from(offset).ok()? % size).ok()?)
             }
             Kind::Place | Kind::Constant | Kind::NotLoaded => None,
+        }
+    }
+
+    /// Where a reference to a place of ours leads, and where that is in theirs: of what the linker merges it is the symbol that is moved, and
+    /// a distance from it that leads out of it (a loop that counts before it reads) stays a distance.
+    pub(super) fn referred(
+        &self,
+        section: usize,
+        (base, addend): (u64, i64),
+        theirs: Place,
+    ) -> Option<(i64, Place)> {
+        let base = i64::try_from(base).ok()?;
+        let kind = self.sections.get(section).map(|section| section.kind);
+        let is_merged = matches!(kind, Some(Kind::Strings | Kind::Entries(_)));
+        match is_merged && addend < 0 {
+            true => Some((base, theirs.minus(addend))),
+            false => Some((base.checked_add(addend)?, theirs)),
         }
     }
 

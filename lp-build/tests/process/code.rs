@@ -206,3 +206,20 @@ fn each_of_several_names_means_what_it_says() {
     let outer = [".klp.sym.libx_so.over,0", "level", "level_too", "over"];
     assert_eq!(patch.outer(), outer);
 }
+
+/// A loop from the end counts before it reads, so the compiler writes the place before the text.
+#[test]
+fn a_text_may_be_referred_to_by_the_place_before_it() {
+    let before = "#include <string.h>\n\
+        static inline int same(const char *a, size_t n, const char *b, size_t m)\n\
+        { if (n != m) return 0; while (n) { if (a[n - 1] != b[n - 1]) return 0; n--; } return 1; }\n\
+        int work(int x) { return x; }\n\
+        int kind(const char *s, size_t n) { if (same(s, n, \"host\", 4)) return 1; if (same(s, n, \"connection\", 10)) return 2; return 0; }\n";
+    let patch = project(before, &before.replace("return 2", "return 20")).patch("prog");
+    assert_eq!(patch.functions(), ["kind"]);
+    assert!(
+        patch.report.contains("fidelity: 1 of 1") || patch.report.contains("fidelity: 2 of 2"),
+        "{}",
+        patch.report
+    );
+}
