@@ -58,7 +58,7 @@ fn same_at_start((ours, theirs): (&[u8], &[u8]), address: u64, by: i64) -> usize
     let mut at = 0;
     loop {
         let (own, other) = (&ours[at..], &theirs[at..]);
-        let is_aligned = (address + at as u64).is_multiple_of(4);
+        let is_aligned = address.wrapping_add(at as u64).is_multiple_of(4);
         at += match (own.first_chunk(), other.first_chunk()) {
             (Some(own), Some(other)) if is_aligned && is_distance(*own, *other, by) => 4,
             _ if !own.is_empty() && own.first() == other.first() => 1,
@@ -72,7 +72,7 @@ fn same_at_end((ours, theirs): (&[u8], &[u8]), address: u64, by: i64) -> usize {
     let mut end = 0;
     loop {
         let (own, other) = (&ours[..ours.len() - end], &theirs[..theirs.len() - end]);
-        let is_aligned = (address - end as u64).is_multiple_of(4);
+        let is_aligned = address.wrapping_sub(end as u64).is_multiple_of(4);
         end += match (own.last_chunk(), other.last_chunk()) {
             (Some(own), Some(other)) if is_aligned && is_distance(*own, *other, by) => 4,
             _ if !own.is_empty() && own.last() == other.last() => 1,
