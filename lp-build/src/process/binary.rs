@@ -37,7 +37,7 @@ pub(super) struct Running {
     pub(super) binary: Binary,
     pub(super) symbols: SymbolTable,
     pub(super) target: Target,
-    /// What the patched one exports: others can mean that, and nothing else of it.
+    /// What the patched one exports, where there are others: they can mean that, and nothing else of it.
     pub(super) exports: BTreeSet<String>,
 }
 
@@ -117,15 +117,15 @@ impl Binary {
         })
     }
 
-    /// With its symbols, which are in this file; `patched` is what the patched tree's build made in its place.
-    pub(super) fn with_symbols(self, path: &Path, patched: &Path) -> Result<Running> {
+    /// With its symbols, which are in this file; `patched` is what the patched tree's build made in its place, where others may use it.
+    pub(super) fn with_symbols(self, path: &Path, patched: Option<&Path>) -> Result<Running> {
         let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let target = Target::program(&self.path, path)?;
         Ok(Running {
             symbols: SymbolTable::from_elf(&*data)
                 .with_context(|| format!("the symbols of {}", path.display()))?,
             target,
-            exports: exports(patched)?,
+            exports: patched.map_or_else(|| Ok(BTreeSet::new()), exports)?,
             binary: Self {
                 symbols: Some(path.to_owned()),
                 ..self

@@ -159,7 +159,8 @@ fn compare<'f>(
         changed: Vec::new(),
     };
     for ((binary, (symbols, patched)), pairs) in binaries.into_iter().zip(files).zip(pairs) {
-        let running = binary.with_symbols(symbols, patched)?;
+        // A build may have moved it away, which matters to nobody where it is the only one.
+        let running = binary.with_symbols(symbols, several.then_some(patched))?;
         let allowed = &options.asked.allow_layout_change;
         let judge = |pair| judge::judge(pair, &running, allowed, several);
         let judged = pairs.par_iter().map(judge).collect::<Result<Vec<_>>>();

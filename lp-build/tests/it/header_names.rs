@@ -125,6 +125,8 @@ fn an_enumerator_is_used_by_its_name() {
     assert_eq!(changed("A, B", "A, B, C = -1"), None);
     assert_eq!(changed("A, B", "A, B, C = 1 << 31"), None);
     assert_eq!(changed("A, B", "A, B, C = OTHER"), None);
+    let packed = |list: &str| with(list).replace(" };", " } __packed;");
+    assert_eq!(names(&[(packed("A"), packed("A, B = 0x100"))]), None);
     // What stays and says it has no name of its own.
     let sized = |list: &str| format!("{}struct s {{ int a[LAST]; }};\n", with(list));
     assert_eq!(names(&[(sized("A, LAST"), sized("A, B, LAST"))]), None);

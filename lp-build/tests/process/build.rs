@@ -252,3 +252,14 @@ fn one_source_compiled_alike_for_two_programs() {
     );
     assert_eq!(lab.patch("prog").functions(), ["work"]);
 }
+
+/// The program is linked under a name that is gone when the build ends.
+#[test]
+fn what_was_linked_may_have_been_moved_away() {
+    let makefile = "prog: main.o\n\t$(CC) -o prog.tmp main.o\n\tmv prog.tmp prog\nmain.o: main.c\n\t$(CC) -O2 -c -o $@ $<\n";
+    let main = "int main(int argc, char **argv) { return argc * 3; }\n";
+    let files = [("Makefile", makefile), ("main.c", main)];
+    let mut lab = Lab::new(&files, &[("main.c", &main.replace("* 3", "* 1007"))]);
+    lab.options = vec!["--built".to_owned(), "prog.tmp".to_owned()];
+    assert_eq!(lab.patch("prog").functions(), ["main"]);
+}

@@ -111,7 +111,8 @@ fn own_names<'t>(item: &[&'t str]) -> Option<Vec<&'t str>> {
 /// The enumerators that only one version has, or that have another value in it.
 fn changed_enumerators<'t>(before: &[&'t str], after: &[&'t str]) -> Option<BTreeSet<&'t str>> {
     let ((_, before, tail), (_, after, other_tail)) = (parts(before)?, parts(after)?);
-    if tail != other_tail {
+    // A packed one is as wide as its largest value.
+    if tail != other_tail || tail.iter().any(|word| *word != ";") {
         return None;
     }
     let (before, after) = (enumerators(before)?, enumerators(after)?);
