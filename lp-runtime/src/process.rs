@@ -10,7 +10,8 @@
 //! | [`per_thread`] | each thread switches when its own stack allows it |
 //!
 //! Over all of them: `live` is a process as lp-klp's target, whose threads switch together; `install` and `remove` are a patch on its way in
-//! and out; [`session`] is what users of the library see.
+//! and out; `suspended` finds who may come back to code that goes, and `staying` is what had to stay therefore; [`session`] is what users
+//! of the library see.
 
 pub mod kept;
 pub mod late;
@@ -24,6 +25,8 @@ mod live;
 pub mod per_thread;
 mod remove;
 pub mod session;
+mod staying;
+mod suspended;
 
 pub use error::ProcessError;
 pub use late::catch_up::Happened;

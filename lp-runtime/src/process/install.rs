@@ -4,6 +4,7 @@
 //! by the journal, as if the loader had been killed.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use lp_klp::core::Klp;
@@ -15,28 +16,52 @@ use lp_klp::rules::Rules;
 use super::error::ProcessError;
 use super::live::{Live, Parts};
 use super::session::{View, Work, prepare};
+use super::suspended::{Search, behind_calls};
 use crate::process::kept::control::{Contents, Direction, InstalledPatch};
 use crate::process::kept::journal::{Stops, Transaction};
 use crate::process::kept::mapped::Memory;
 use crate::process::kept::recorded::record;
 use crate::process::prepare::patch_file::PatchFile;
-use crate::process::prepare::plan::{Plan, PlannedArea, PlannedUnwind};
-use crate::process::touch::check::Checker;
+use crate::process::prepare::plan::{Plan, PlannedArea, PlannedUnwind, Warning};
+use crate::process::read::memory::read_vec;
+use crate::process::touch::check::{Busy, Checker};
+use crate::process::touch::jump::JUMP_SIZE;
 use crate::process::touch::syscall::Gate;
 
 /// The first wait for busy threads; each is twice as long as the one before.
 pub(super) const FIRST_WAIT: Duration = Duration::from_millis(1);
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
-/// Puts a planned patch in; the longest time that all threads stood.
+/// No function is larger.
+const MAX_CODE: u64 = 16 << 20;
+
+/// What there is to say of a patch that is in.
+pub(in crate::process) struct Installed {
+    /// The longest time that all threads stood.
+    pub(in crate::process) window: Duration,
+    /// Who goes on in the code that was left.
+    pub(in crate::process) suspended: Option<Warning>,
+}
+
+impl Installed {
+    /// That much is known where threads have switched one by one.
+    pub(in crate::process) fn at(window: Duration) -> Self {
+        Self {
+            window,
+            suspended: None,
+        }
+    }
+}
+
+/// Puts a planned patch in.
 pub(super) fn install(
     mut work: Work<'_, '_>,
     view: &mut View,
     patch: &PatchFile,
     plan: &Plan,
-) -> Result<Duration, ProcessError> {
+) -> Result<Installed, ProcessError> {
     let failure = match try_install(&mut work, view, patch, plan) {
-        Ok(window) => return Ok(window),
+        Ok(installed) => return Ok(installed),
         Err(failure) => failure,
     };
     // As after a killed loader.
@@ -58,7 +83,7 @@ fn try_install(
     view: &mut View,
     patch: &PatchFile,
     plan: &Plan,
-) -> Result<Duration, ProcessError> {
+) -> Result<Installed, ProcessError> {
     let pid = work.threads.pid();
     let gate = Gate::find(pid, &view.maps, work.memory)?;
     let mut tables = view.tables(pid, work.memory);
@@ -113,10 +138,50 @@ fn try_install(
         .map(|of| of.id)
         .collect();
     let live = klp.target;
+    let suspended = suspended(&live)?;
     live.at
         .transaction
         .install(work.memory, record, &replaced)?;
-    Ok(live.window.max(stood))
+    Ok(Installed {
+        window: live.window.max(stood),
+        suspended,
+    })
+}
+
+/// Who goes on in code that has just been left, as far as it is known: such stacks are no thread's, so nobody waited for them.
+fn suspended(live: &Live<'_, '_>) -> Result<Option<Warning>, ProcessError> {
+    /// So many are told of.
+    const MOST: usize = 16;
+    let left = live.busy(&live.leaving);
+    let code: Vec<_> = left.iter().map(|it| it.range.clone()).collect();
+    let read = |range: &Range<u64>| {
+        let size = range.end.saturating_sub(range.start);
+        let mut bytes = read_vec(live.at.memory, range.start, size, MAX_CODE).ok()?;
+        // The jump is there by now.
+        if let (Some(site), Some(entry)) = (
+            live.sites.get(&range.start),
+            bytes.first_chunk_mut::<JUMP_SIZE>(),
+        ) {
+            *entry = site.original;
+        }
+        Some(behind_calls(range.start, &bytes))
+    };
+    let search = Search {
+        pid: live.at.threads.pid(),
+        memory: live.at.memory,
+        tables: live.at.checker.tables(),
+        threads: live.at.checker.stacks(),
+        code: &code,
+        places: Some(&code.iter().filter_map(read).flatten().collect()),
+        except: &[],
+    };
+    let words = search.suspended(MOST)?;
+    let busy = Busy::new(left);
+    let named = words.iter().filter_map(|it| busy.function_at(it.pc));
+    let functions: BTreeSet<String> = named.map(str::to_owned).collect();
+    Ok((!functions.is_empty()).then(|| Warning::Suspended {
+        functions: functions.into_iter().collect(),
+    }))
 }
 
 /// The core, with what is installed.

@@ -121,7 +121,7 @@ pub(super) struct Live<'a, 's> {
     /// Whether all threads stand, to be switched.
     stopped: bool,
     /// What is left by the switch.
-    leaving: Vec<(u64, Version)>,
+    pub(super) leaving: Vec<(u64, Version)>,
     /// Who kept it from switching the last time.
     pub(super) in_the_way: Vec<BusyThread>,
     /// What the core has no word for.

@@ -2,7 +2,8 @@
 //!
 //! One that was replaced runs no more; only its memory is left. In both cases no thread may be in any of its text, new functions
 //! and those that no one replaced included: a thread that called one from a patched function may have returned past that by a
-//! jump. The tempting wrong way is to look for the replaced functions alone.
+//! jump. The tempting wrong way is to look for the replaced functions alone. Where someone may be in it who is on no thread's stack
+//! (`suspended`), the patch is out and its memory stays.
 
 use std::time::{Duration, Instant};
 
@@ -10,18 +11,27 @@ use super::error::ProcessError;
 use super::install::{adopt, wait};
 use super::live::{Live, Parts};
 use super::session::{View, Work};
-use crate::process::kept::area::Area;
-use crate::process::kept::control::{Contents, Direction, InstalledPatch};
+use super::suspended::Suspended;
+use crate::process::kept::control::{Contents, Direction, InstalledPatch, Stays};
 use crate::process::kept::journal::{Stops, Transaction};
-use crate::process::touch::check::{Busy, BusyRange, Checker};
+use crate::process::prepare::plan::Warning;
+use crate::process::touch::check::Checker;
 use crate::process::touch::syscall::Gate;
 
-/// Takes a patch out; the longest time that all threads stood.
+/// What became of it.
+pub(super) struct Removed {
+    /// The longest time that all threads stood.
+    pub(super) window: Duration,
+    /// What of it had to stay.
+    pub(super) stays: Option<Warning>,
+}
+
+/// Takes a patch out.
 pub(super) fn remove(
     work: Work<'_, '_>,
     view: &mut View,
     name: &str,
-) -> Result<Duration, ProcessError> {
+) -> Result<Removed, ProcessError> {
     let pid = work.threads.pid();
     let gate = Gate::find(pid, &view.maps, work.memory)?;
     let tables = view.tables(pid, work.memory);
@@ -37,7 +47,7 @@ pub(super) fn remove(
     let Some(control) = &mut view.control else {
         return Err(not_there());
     };
-    let states_at = control.states();
+    let (states_at, control_at) = (control.states(), control.address());
     let transaction =
         Transaction::begin(control, work.memory, work.steps, name, Direction::Unload)?;
     let mut live = Live::new(Parts {
@@ -52,7 +62,7 @@ pub(super) fn remove(
     if patch.enabled {
         live = disable(live, &before, name, work.timeout)?;
     }
-    unmap(live, patch, work.timeout)
+    unmap(live, patch, control_at, work.timeout)
 }
 
 fn disable<'a, 's>(
@@ -96,33 +106,73 @@ fn forget(live: &mut Live<'_, '_>) {
 fn unmap(
     mut live: Live<'_, '_>,
     patch: &InstalledPatch,
+    control_at: u64,
     timeout: Duration,
-) -> Result<Duration, ProcessError> {
-    let text = patch
-        .areas
-        .iter()
-        .filter(|area| area.protection == Area::Text);
-    let busy = Busy::new(text.map(|area| BusyRange {
-        range: area.address..area.address.saturating_add(area.size),
-        function: format!("patch {}", patch.name),
-    }));
-    let start = Instant::now();
+) -> Result<Removed, ProcessError> {
+    let stays = Stays::of(patch);
+    let deadline = Instant::now() + timeout;
+    outside(&mut live, &stays, timeout, deadline)?;
+    // Nothing leads there any more: who is outside stays outside, and comes back only from where it is suspended.
+    let at = (live.at.threads.pid(), live.at.memory, control_at);
+    if let Some(suspended) = stays.suspended(&live.at.checker, at)? {
+        let warning = warning(patch, suspended);
+        live.at.transaction.leave(live.at.memory, patch.id, stays)?;
+        return Ok(Removed {
+            window: live.window,
+            stays: Some(warning),
+        });
+    }
+    // One that was suspended when we began to look may run now.
+    outside(&mut live, &stays, timeout, deadline)?;
+    let mut stops = Stops::new(live.at.threads, live.at.gate, live.at.memory);
+    live.at.transaction.remove(&mut stops, patch.id)?;
+    Ok(Removed {
+        window: live.window.max(stops.longest()),
+        stays: None,
+    })
+}
+
+/// Waits until no thread is inside; they run again then.
+fn outside(
+    live: &mut Live<'_, '_>,
+    stays: &Stays,
+    timeout: Duration,
+    deadline: Instant,
+) -> Result<(), ProcessError> {
+    let busy = stays.busy();
     while !live.is_free(&busy) {
         if let Some(fault) = live.fault.take() {
             return Err(fault);
         }
-        if start.elapsed() >= timeout {
+        if Instant::now() >= deadline {
             return Err(ProcessError::StillInside {
-                name: patch.name.clone(),
-                after: start.elapsed(),
+                name: stays.patch.clone(),
+                after: timeout,
                 threads: std::mem::take(&mut live.in_the_way),
             });
         }
         live.wait(Duration::from_millis(10))?;
     }
-    // Nothing leads there any more: what is outside stays outside.
     live.go_on();
-    let mut stops = Stops::new(live.at.threads, live.at.gate, live.at.memory);
-    live.at.transaction.remove(&mut stops, patch.id)?;
-    Ok(live.window.max(stops.longest()))
+    Ok(())
+}
+
+fn warning(patch: &InstalledPatch, suspended: Suspended) -> Warning {
+    let has = |address: u64, size: u64| {
+        let end = address.saturating_add(size);
+        (address..end).contains(&suspended.pc)
+    };
+    let mut sites = patch.sites.iter();
+    let number = sites
+        .find(|it| has(it.new_address, it.new_size))
+        .map(|it| it.number as usize);
+    let described = patch.described();
+    let functions = described.iter().flat_map(|it| &it.objects);
+    let mut functions = functions.flat_map(|it| &it.functions);
+    let function = number.and_then(|number| functions.nth(number));
+    Warning::Stays {
+        size: patch.areas.iter().map(|area| area.size).sum(),
+        at: suspended.at,
+        function: function.map(|it| it.name.clone()),
+    }
 }

@@ -10,11 +10,13 @@ use lp_klp::manifest::Manifest;
 use lp_klp::state::incompatibilities;
 
 use super::error::ProcessError;
-use super::install::install;
+use super::install::{Installed, install};
 use super::live::STOP;
 use super::per_thread::{self, leave, refuse_another_transition};
+use super::remove::Removed;
+use super::staying;
 use crate::process::kept::control::{Contents, Control, Watching};
-use crate::process::kept::journal::{Hands, Steps, recover};
+use crate::process::kept::journal::{Afterwards, Hands, Steps, recover};
 use crate::process::kept::lock::Lock;
 use crate::process::late::catch_up::{Happened, catch_up};
 use crate::process::late::presence::{Changes, Standing, standing};
@@ -143,6 +145,7 @@ impl View {
         // Objects wait for the end of a transition.
         contents.journal.is_some()
             || contents.watch.as_ref().is_some_and(stale)
+            || !contents.stays.is_empty()
             || (contents.transition.is_none() && behind())
     }
 
@@ -220,6 +223,8 @@ impl View {
                 }
             }
         }
+        let read = |address, size| read_vec(memory, address, size, MAX_UNWIND).ok();
+        staying::add_tables(&mut tables, &self.contents().stays, read);
         if let Some(watching) = self.contents().watch {
             let address = watching.text.address;
             tables.add("livepatch", address, stub::unwind_table(address));
@@ -323,18 +328,24 @@ impl Process {
             };
             match consistency {
                 Consistency::AllAtOnce => install(work, &mut view, patch, &plan),
-                Consistency::PerThread => per_thread::load(work, &mut view, patch, &plan),
+                Consistency::PerThread => {
+                    let window = per_thread::load(work, &mut view, patch, &plan);
+                    window.map(Installed::at)
+                }
             }
         })?;
+        let Installed { window, suspended } = done?;
+        plan.warnings.extend(suspended);
         Ok(Done {
             warnings: plan.warnings,
-            window: done?,
+            window,
             took: start.elapsed(),
             happened,
         })
     }
 
-    /// Takes a patch out, and its memory away.
+    /// Takes a patch out, and its memory away; where something suspended may come back to its code, that stays for now, and
+    /// [`Warning::Stays`] says so.
     ///
     /// # Errors
     /// Where it cannot; it is then as it was.
@@ -367,9 +378,10 @@ impl Process {
             };
             leave(work, &mut view, name, consistency)
         })?;
+        let Removed { window, stays } = done?;
         Ok(Done {
-            warnings: Vec::new(),
-            window: done?,
+            warnings: stays.into_iter().collect(),
+            window,
             took: start.elapsed(),
             happened,
         })
@@ -428,6 +440,9 @@ impl Process {
                 steps,
                 timeout: timeout.min(CATCHING_UP),
             };
+            if !view.contents().stays.is_empty() {
+                staying::reclaim(&mut work, view)?;
+            }
             let watch = view.contents().watch;
             if watch.is_some_and(|it| !it.is_live(self.about.identity)) {
                 // It does no harm where it is.
@@ -516,10 +531,12 @@ fn begin(
         hands.create_control(address)?;
         return Ok(());
     };
+    let mut afterwards = Afterwards::Unmapped;
     if let Some(journal) = &control.contents().journal {
         let in_the_way = if journal.is_untouched(memory) {
             journal.entered(threads)?
         } else {
+            afterwards = Afterwards::Stays;
             let busy = journal.busy(control.contents());
             let mut checker = Checker::new(threads.pid(), &view.maps, memory, tables);
             let in_the_way = checker.in_the_way(threads, &busy);
@@ -539,5 +556,5 @@ fn begin(
         gate,
         memory,
     };
-    Ok(recover(control, &mut hands, steps)?)
+    Ok(recover(control, &mut hands, steps, afterwards)?)
 }

@@ -11,4 +11,5 @@ mod late;
 mod read;
 mod scenarios;
 mod session;
+mod suspended;
 mod touch;

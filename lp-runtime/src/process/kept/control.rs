@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use contents::{
-    AreaRecord, Contents, Direction, InstalledPatch, Journal, SiteRecord, Transition,
+    AreaRecord, Contents, Direction, InstalledPatch, Journal, SiteRecord, Stays, Transition,
     TransitionSite,
 };
 pub use objects::{KeptFile, ObjectRecord, ObjectState};

@@ -15,7 +15,8 @@ use thiserror::Error;
 
 use crate::process::kept::area::Area;
 use crate::process::kept::control::{
-    AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, Journal, Watching,
+    AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, Journal, Stays,
+    Watching,
 };
 use crate::process::touch::check::{Busy, BusyRange};
 use crate::process::touch::jump::{JumpError, TextChange, change_text};
@@ -23,7 +24,7 @@ use crate::process::touch::syscall::{Gate, InjectError};
 use crate::process::touch::threads::{Threads, Tid};
 use crate::process::touch::write::{WriteError, WriteMemory};
 
-pub use recover::recover;
+pub use recover::{Afterwards, recover};
 pub use stops::Stops;
 
 /// Something that has just been done to a process or to its control area.
@@ -292,6 +293,40 @@ impl<'a, 's> Transaction<'a, 's> {
             journal.areas.extend(patch.areas);
         }
         journal.changes.clear();
+        contents.journal = Some(journal);
+        self.control.commit(stops.memory(), contents)?;
+        self.steps.done(Step::Removed);
+        recover::unmap_areas(self.control, stops, self.steps)
+    }
+
+    /// Ends it with the patch gone from those that are installed; its memory stays.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn leave(
+        self,
+        memory: &WriteMemory,
+        id: u64,
+        stays: Stays,
+    ) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        contents.patches.retain(|it| it.id != id);
+        contents.stays.push(stays);
+        contents.journal = None;
+        self.control.commit(memory, contents)?;
+        self.steps.done(Step::Removed);
+        Ok(())
+    }
+
+    /// Ends it with memory unmapped that had to stay. No thread may be inside it, or come there.
+    ///
+    /// # Errors
+    /// Where it cannot be unmapped, or that cannot be written.
+    pub fn reclaim(self, stops: &mut Stops<'_>, stays: &Stays) -> Result<(), TransactionError> {
+        let mut contents = self.control.contents().clone();
+        contents.stays.retain(|it| it != stays);
+        let mut journal = self.journal;
+        journal.areas.extend(&stays.areas);
         contents.journal = Some(journal);
         self.control.commit(stops.memory(), contents)?;
         self.steps.done(Step::Removed);

@@ -9,7 +9,7 @@ use crate::process::kept::control::Contents;
 use crate::process::kept::journal::Steps;
 use crate::process::kept::lock::Lock;
 use crate::process::prepare::patch_file::PatchFile;
-use crate::process::remove::remove;
+use crate::process::remove::{Removed, remove};
 use crate::process::session::{Consistency, Done, Options, Process, View, Work};
 use crate::process::touch::threads::with_threads;
 use crate::process::touch::write::WriteMemory;
@@ -132,7 +132,7 @@ pub(in crate::process) fn leave(
     view: &mut View,
     name: &str,
     consistency: Consistency,
-) -> Result<Duration, ProcessError> {
+) -> Result<Removed, ProcessError> {
     let mut window = Duration::ZERO;
     if view.contents().transition.is_some() {
         window = resume(work.again(), view, Wish::Unpatched)?;
@@ -143,7 +143,9 @@ pub(in crate::process) fn leave(
         window = window.max(disable(work.again(), view, name)?);
         *view = View::read(work.threads.pid(), work.memory)?;
     }
-    Ok(remove(work, view, name)?.max(window))
+    let mut removed = remove(work, view, name)?;
+    removed.window = removed.window.max(window);
+    Ok(removed)
 }
 
 /// Only one transition at a time.

@@ -125,6 +125,19 @@ impl fmt::Display for BusyThread {
     }
 }
 
+/// A thread's stack when it was last looked at.
+#[derive(Debug, Clone)]
+pub struct ThreadStack {
+    /// Whose.
+    pub tid: Tid,
+    /// Its stack pointer.
+    pub sp: u64,
+    /// Its `fs`: where the C library keeps what it knows of the thread.
+    pub thread_pointer: u64,
+    /// What is known of its frames.
+    pub frames: Vec<Frame>,
+}
+
 /// Looks at stacks; made before the threads are stopped.
 pub struct Checker<'a> {
     pid: i32,
@@ -132,6 +145,8 @@ pub struct Checker<'a> {
     memory: &'a dyn ReadMemory,
     tables: &'a UnwindTables,
     unwinder: Unwinder<'a>,
+    /// All of them, when all were last looked at and none was in the way.
+    stacks: Vec<ThreadStack>,
 }
 
 impl<'a> Checker<'a> {
@@ -148,7 +163,18 @@ impl<'a> Checker<'a> {
             memory,
             tables,
             unwinder: Unwinder::new(tables),
+            stacks: Vec::new(),
         }
+    }
+
+    /// The stacks of all threads as they were when those were last looked at and none was in the way.
+    pub fn stacks(&self) -> &[ThreadStack] {
+        &self.stacks
+    }
+
+    /// The tables that it unwinds by.
+    pub fn tables(&self) -> &'a UnwindTables {
+        self.tables
     }
 
     /// All threads that are in the way, of those that are there. None: all may switch.
@@ -183,13 +209,21 @@ impl<'a> Checker<'a> {
         });
         let registers: Vec<_> = registers.collect::<Result<_, _>>()?;
         let mut in_the_way = Vec::new();
+        self.stacks.clear();
         for batch in registers.chunks(BATCH) {
             let windows: Vec<_> = batch.iter().map(|it| self.window(&it.1)).collect();
             let stacks = read_many(self.pid, &windows);
             for (((tid, registers), (start, _)), bytes) in batch.iter().zip(windows).zip(stacks) {
                 let stack = Stack::new(self.memory, start, bytes);
-                let why = self.look(registers, stack, &inside);
-                in_the_way.extend(why.map(|why| BusyThread { tid: *tid, why }));
+                match self.look(registers, stack, &inside) {
+                    Ok(frames) => self.stacks.push(ThreadStack {
+                        tid: *tid,
+                        sp: registers.sp(),
+                        thread_pointer: registers.thread_pointer(),
+                        frames,
+                    }),
+                    Err(why) => in_the_way.push(BusyThread { tid: *tid, why }),
+                }
             }
         }
         Ok(in_the_way)
@@ -217,20 +251,23 @@ impl<'a> Checker<'a> {
         registers: &Registers,
         mut stack: Stack<'_>,
         inside: &impl Fn(&Frame) -> Option<&'b str>,
-    ) -> Option<InTheWay> {
+    ) -> Result<Vec<Frame>, InTheWay> {
         let (frames, unreliable) = match self.unwinder.unwind(registers, &mut stack) {
             Ok(frames) => (frames, None),
             Err(stack) => (stack.frames, Some(stack.why)),
         };
         let inside = |(at, frame): (usize, &Frame)| Some((at, inside(frame)?));
         if let Some((frame, function)) = frames.iter().enumerate().find_map(inside) {
-            return Some(InTheWay::Inside {
+            return Err(InTheWay::Inside {
                 function: function.to_owned(),
                 frame,
                 frames,
             });
         }
-        unreliable.map(|why| self.unreliable(frames, why))
+        match unreliable {
+            Some(why) => Err(self.unreliable(frames, why)),
+            None => Ok(frames),
+        }
     }
 
     fn unreliable(&self, frames: Vec<Frame>, why: Why) -> InTheWay {

@@ -53,6 +53,11 @@ impl Registers {
         ptrace::set_registers(tid, &self.0)
     }
 
+    /// Where its `fs` points: to what the C library keeps of the thread.
+    pub fn thread_pointer(&self) -> u64 {
+        self.0.fs_base
+    }
+
     /// Where its `gs` points.
     pub(crate) fn gs_base(&self) -> u64 {
         self.0.gs_base

@@ -116,9 +116,33 @@ impl<'a> Unwinder<'a> {
         registers: &Registers,
         stack: &mut Stack<'_>,
     ) -> Result<Vec<Frame>, Unreliable> {
-        let mut known: Known = std::array::from_fn(|it| registers.dwarf(it as u16));
+        let known = std::array::from_fn(|it| registers.dwarf(it as u16));
+        self.walk(known, true, stack)
+    }
+
+    /// The frames from one on that a call returns to, of which only the stack pointer is known.
+    ///
+    /// # Errors
+    /// As [`Self::unwind`].
+    pub fn unwind_from(
+        &mut self,
+        returns_to: u64,
+        sp: u64,
+        stack: &mut Stack<'_>,
+    ) -> Result<Vec<Frame>, Unreliable> {
+        let mut known: Known = [None; REGISTERS];
+        known[RETURN_ADDRESS] = Some(returns_to);
+        known[RSP] = Some(sp);
+        self.walk(known, false, stack)
+    }
+
+    fn walk(
+        &mut self,
+        mut known: Known,
+        mut exact: bool,
+        stack: &mut Stack<'_>,
+    ) -> Result<Vec<Frame>, Unreliable> {
         let mut frames = Vec::new();
-        let mut exact = true;
         loop {
             let pc = known[RETURN_ADDRESS].unwrap_or_default();
             frames.push(Frame { pc, exact, cfa: 0 });

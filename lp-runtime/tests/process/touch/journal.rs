@@ -8,7 +8,7 @@ use lp_runtime::process::kept::control::{
     AreaRecord, Contents, Control, ControlError, Direction, InstalledPatch, SIZE, SiteRecord,
 };
 use lp_runtime::process::kept::journal::{
-    Hands, Step, Steps, Stops, Transaction, TransactionError, recover,
+    Afterwards, Hands, Step, Steps, Stops, Transaction, TransactionError, recover,
 };
 use lp_runtime::process::read::maps::Maps;
 use lp_runtime::process::read::memory::{MemoryError, ReadMemory};
@@ -195,7 +195,12 @@ fn recover_now(target: &Target, hook: &mut (dyn FnMut(Step) + Send)) {
             let in_the_way = checker.in_the_way(hands.threads, &busy);
             assert_eq!(in_the_way.expect("all are stopped"), []);
         }
-        recover(&mut control, hands, &mut Steps::told_to(hook))
+        recover(
+            &mut control,
+            hands,
+            &mut Steps::told_to(hook),
+            Afterwards::Unmapped,
+        )
     });
     recovered.expect("it is recovered");
     assert_eq!(

@@ -23,6 +23,9 @@ pub struct Contents {
     /// Who patches objects before they run, and what that takes in the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watching>,
+    /// Memory of patches that are out of use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<Stays>,
     /// The transition that is under way: some threads run old, some new code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transition: Option<Transition>,
@@ -73,6 +76,18 @@ pub struct InstalledPatch {
     /// Whether its memory must stay for ever: a transition away from it was forced, and some thread may be inside.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
+}
+
+/// What a patch that was taken out had to leave in memory: something suspended may come back to its code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stays {
+    /// The patch's name; another of this name may be installed.
+    pub patch: String,
+    /// What was mapped for it.
+    pub areas: Vec<AreaRecord>,
+    /// Its unwind tables: addresses and bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unwind: Vec<(u64, u64)>,
 }
 
 /// Memory that was mapped in the process.

@@ -1,9 +1,18 @@
 //! Ends what a loader that was killed has begun.
 
 use super::{Hands, Step, Steps, Stops, TransactionError, evidence};
-use crate::process::kept::control::{Control, Direction, Journal};
+use crate::process::kept::control::{Control, Direction, Journal, Stays};
 use crate::process::read::memory::ReadMemory;
 use crate::process::touch::jump::{JUMP_SIZE, JumpError, TextChange};
+
+/// What becomes of a patch's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It is unmapped: nobody was ever in its code.
+    Unmapped,
+    /// It stays for now ([`Stays`]): someone suspended may come back to its code.
+    Stays,
+}
 
 /// Takes the patch out that the journal is about; without a journal does nothing. All threads must be stopped and none inside
 /// [`Journal::busy`].
@@ -14,6 +23,7 @@ pub fn recover(
     control: &mut Control,
     hands: &mut Hands<'_>,
     steps: &mut Steps<'_>,
+    afterwards: Afterwards,
 ) -> Result<(), TransactionError> {
     let mut contents = control.contents().clone();
     let Some(journal) = &mut contents.journal else {
@@ -37,13 +47,27 @@ pub fn recover(
         .retain(|area| evidence::is_ours(pid, area, hands.memory));
     let watch = journal.takes_watch_out();
     journal.changes.clear();
+    let mut stays = Vec::new();
     if journal.direction == Direction::Unload && !text.is_empty() {
         let name = journal.patch.clone();
         if let Some(at) = contents.patches.iter().position(|it| it.name == name) {
             let patch = contents.patches.remove(at);
-            journal.areas.extend(patch.areas);
+            if afterwards == Afterwards::Stays {
+                stays.push(Stays::of(&patch));
+            } else {
+                journal.areas.extend(patch.areas);
+            }
         }
     }
+    let comes = matches!(journal.direction, Direction::Load | Direction::Coming);
+    if comes && afterwards == Afterwards::Stays {
+        stays.push(Stays {
+            patch: journal.patch.clone(),
+            areas: std::mem::take(&mut journal.areas),
+            unwind: Vec::new(),
+        });
+    }
+    contents.stays.extend(stays);
     if watch {
         contents.unwatch();
     }

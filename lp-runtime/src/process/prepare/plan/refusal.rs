@@ -162,6 +162,20 @@ pub enum Warning {
         /// The other names.
         others: Vec<String>,
     },
+    /// Something suspended goes on in code that was replaced: a coroutine, or another stack that no thread is on.
+    Suspended {
+        /// The functions that it is inside of.
+        functions: Vec<String>,
+    },
+    /// The patch is out, but its memory had to stay: something suspended may come back to its code.
+    Stays {
+        /// Bytes of it.
+        size: u64,
+        /// Where the word is that leads there.
+        at: u64,
+        /// The function that it leads to, where that is known.
+        function: Option<String>,
+    },
 }
 
 impl Refusal {
@@ -187,6 +201,21 @@ impl fmt::Display for Warning {
                 "{object}: '{name}' is also called {}: these are replaced, too",
                 others.join(", ")
             ),
+            Self::Suspended { functions } => write!(
+                f,
+                "a coroutine or another stack that no thread is on seems to be inside of {}: it goes on in the old code until it returns \
+                 from there",
+                functions.join(", ")
+            ),
+            Self::Stays { size, at, function } => {
+                let inside = function.as_deref().unwrap_or("its code");
+                write!(
+                    f,
+                    "{} KiB of it stay in memory: what is at {at:#x} leads into {inside}, so a coroutine or another stack that no thread \
+                     is on may come back there. The next load or unload looks again",
+                    size.div_ceil(1024)
+                )
+            }
         }
     }
 }

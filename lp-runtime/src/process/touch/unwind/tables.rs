@@ -94,6 +94,11 @@ impl UnwindTables {
         Some(&module.name)
     }
 
+    /// Whether a function of which there is something known begins at an address.
+    pub fn begins_at(&self, address: u64) -> bool {
+        self.find(address).is_some_and(|it| it.start == address)
+    }
+
     pub(super) fn find(&self, address: u64) -> Option<Entry> {
         let after = self.entries.partition_point(|it| it.start <= address);
         let entry = self.entries.get(after.checked_sub(1)?)?;

@@ -1,0 +1,183 @@
+//! Code that a stack returns to which no thread is on: of a coroutine, a fiber, or a thread that runs on another stack for now.
+//!
+//! Nobody keeps a list of such stacks (`swapcontext`, `setjmp`, a library's own instructions), so all memory that the program can write
+//! is searched for words that lead into the code. It is done while the program runs, after a stop at which no thread was
+//! inside the code and nothing led there any more: who is inside then is suspended, and the word by which it comes back stays where it is
+//! for as long as it is inside, save that it runs on meanwhile and calls something else.
+//!
+//! A word is no proof. What a call has left behind on a thread's own stack is dead, and that is where most of them are: it is told
+//! by the stack pointers of that stop, and where a thread has ended, by what glibc leaves of it. For all others the doubt counts:
+//! the code stays. So does code that a pointer to a function leads to. The tempting wrong way is to look for threads alone, as the kernel
+//! does: it has no coroutines.
+
+mod words;
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use iced_x86::{Decoder, DecoderOptions, FlowControl};
+
+use super::read::maps::{Maps, MapsError};
+use super::touch::check::ThreadStack;
+use super::touch::unwind::{Frame, Stack, UnwindTables, Unwinder, Why};
+use super::touch::write::WriteMemory;
+use words::{Found, search};
+
+/// More words than this are looked at by nobody: the code stays.
+const MAX_WORDS: usize = 1 << 14;
+
+/// A word that leads into the code, and no thread's stack explains it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Suspended {
+    /// Where it is.
+    pub(super) at: u64,
+    /// Where it leads.
+    pub(super) pc: u64,
+}
+
+/// What is searched.
+pub(super) struct Search<'a> {
+    pub(super) pid: i32,
+    pub(super) memory: &'a WriteMemory,
+    pub(super) tables: &'a UnwindTables,
+    /// The threads, as they were when none was inside the code.
+    pub(super) threads: &'a [ThreadStack],
+    /// The code.
+    pub(super) code: &'a [Range<u64>],
+    /// Only words that lead there count; none: all do.
+    pub(super) places: Option<&'a HashSet<u64>>,
+    /// Memory that does not count: the patch's own, and what is said of it.
+    pub(super) except: &'a [Range<u64>],
+}
+
+impl Search<'_> {
+    /// The words that something suspended may come back by, no more than so many.
+    ///
+    /// # Errors
+    /// Where the process's mappings cannot be read.
+    pub(super) fn suspended(&self, most: usize) -> Result<Vec<Suspended>, MapsError> {
+        let maps = Maps::read(self.pid)?;
+        let Found { words, own } = search(self, &maps, MAX_WORDS);
+        let mut judge = Judge {
+            search: self,
+            stacks: self.own_stacks(&maps),
+            ended: self.ended(&own),
+            maps: &maps,
+            unwinder: Unwinder::new(self.tables),
+        };
+        let judged = words.iter().take(MAX_WORDS).copied();
+        let live = judged.filter(|it| judge.may_be_live(it));
+        let unjudged = words.get(MAX_WORDS).copied();
+        Ok(live.chain(unjudged).take(most).collect())
+    }
+
+    /// The stacks that threads were given: that of the first by its name, the others where what the C library keeps of a
+    /// thread is, above its stack.
+    fn own_stacks<'t>(&'t self, maps: &Maps) -> Vec<OwnStack<'t>> {
+        let own = |thread: &'t ThreadStack| {
+            let range = if thread.tid == self.pid {
+                let named = maps.iter().find(|it| it.path.as_os_str() == "[stack]")?;
+                named.range.clone()
+            } else {
+                let mapping = maps.at(thread.thread_pointer)?;
+                mapping.range.start..thread.thread_pointer
+            };
+            let tops = thread.frames.iter().map(|frame| frame.cfa);
+            let known = std::iter::once(thread.sp).chain(tops);
+            let low = known.filter(|at| range.contains(at)).min()?;
+            Some(OwnStack { range, low, thread })
+        };
+        self.threads.iter().filter_map(own).collect()
+    }
+
+    /// What glibc keeps of threads that have ended, at the upper end of a stack that waits for the next one. Who began after the
+    /// stop was never inside.
+    fn ended(&self, own: &[u64]) -> Vec<u64> {
+        let alive = |at: &u64| self.threads.iter().any(|it| it.thread_pointer == *at);
+        let mut ended: Vec<u64> = own.iter().copied().filter(|at| !alive(at)).collect();
+        ended.sort_unstable();
+        ended
+    }
+}
+
+/// A stack that a thread was given, and was on.
+struct OwnStack<'t> {
+    range: Range<u64>,
+    /// Below, nothing was in use.
+    low: u64,
+    thread: &'t ThreadStack,
+}
+
+struct Judge<'a> {
+    search: &'a Search<'a>,
+    stacks: Vec<OwnStack<'a>>,
+    ended: Vec<u64>,
+    maps: &'a Maps,
+    unwinder: Unwinder<'a>,
+}
+
+impl Judge<'_> {
+    fn may_be_live(&mut self, word: &Suspended) -> bool {
+        let own = self.stacks.iter().find(|it| it.range.contains(&word.at));
+        if let Some(own) = own {
+            // The thread's frames are known, and none is in the code. Who is there nevertheless is on a stack that the program
+            // has put into one of them, and ends elsewhere.
+            let (low, frames) = (own.low, &own.thread.frames);
+            return word.at >= low
+                && self
+                    .frames_from(word)
+                    .is_some_and(|found| !joins(&found, frames));
+        }
+        if self.is_of_ended_thread(word.at) {
+            return false;
+        }
+        let Some(found) = self.frames_from(word) else {
+            return true;
+        };
+        let threads = &self.search.threads;
+        !threads.iter().any(|it| joins(&found, &it.frames))
+    }
+
+    /// The frames from a word on that a call returns by, where they are known to their end. Contexts (`makecontext`) end with a return
+    /// to where a function begins, before which there is none.
+    fn frames_from(&mut self, word: &Suspended) -> Option<Vec<Frame>> {
+        let sp = word.at.checked_add(8)?;
+        let mut stack = Stack::new(self.search.memory, word.at, Vec::new());
+        match self.unwinder.unwind_from(word.pc, sp, &mut stack) {
+            Ok(frames) => Some(frames),
+            Err(stack) if stack.why == Why::NoInformation => {
+                let last = stack.frames.last()?.pc;
+                let begins = self.search.tables.begins_at(last);
+                begins.then_some(stack.frames)
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Whether it is on a stack whose thread has ended: what is kept of that is the first above it, in the same mapping.
+    fn is_of_ended_thread(&self, at: u64) -> bool {
+        let above = self.ended.partition_point(|ended| *ended <= at);
+        let same = |ended: &&u64| self.maps.at(at).is_some_and(|it| it.range.contains(*ended));
+        let Some(ended) = self.ended.get(above).filter(same) else {
+            return false;
+        };
+        let mut threads = self.search.threads.iter().map(|it| it.thread_pointer);
+        !threads.any(|other| (at..*ended).contains(&other))
+    }
+}
+
+/// The places behind the calls in a piece of code, which begins at an address.
+pub(super) fn behind_calls(address: u64, code: &[u8]) -> Vec<u64> {
+    let decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let calls = decoder.into_iter().filter(|it| {
+        let control = it.flow_control();
+        matches!(control, FlowControl::Call | FlowControl::IndirectCall)
+    });
+    calls.map(|it| it.next_ip()).collect()
+}
+
+/// Whether the callers of a frame are those of a thread: then what was called by them has returned.
+fn joins(found: &[Frame], thread: &[Frame]) -> bool {
+    let same = |it: &Frame| thread.iter().any(|of| of.cfa == it.cfa && of.cfa != 0);
+    found.iter().any(same)
+}

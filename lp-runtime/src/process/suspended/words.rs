@@ -1,0 +1,190 @@
+//! The search of a process's memory for words that lead into code.
+//!
+//! Only pages that are there are read (`/proc/PID/pagemap`, `Documentation/admin-guide/mm/pagemap.rst`): a program may have reserved far
+//! more than it uses. What vanishes meanwhile held nothing.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use super::{Search, Suspended};
+use crate::process::read::maps::{Mapping, Maps};
+use crate::process::read::memory::{ReadMemory, read_u64};
+
+const PAGE: u64 = 4096;
+/// Bytes that are read at once.
+const CHUNK: u64 = 1 << 20;
+const WORD: usize = 8;
+/// Bytes that are looked at together.
+const BLOCK: usize = 32 * WORD;
+
+/// Of an entry of pagemap: the page is in memory, or swapped out.
+const PRESENT: u64 = 1 << 63 | 1 << 62;
+
+/// Where glibc keeps what it mangles pointers with, and a second pointer to itself, from the thread pointer (`tcbhead_t`,
+/// `sysdeps/x86_64/nptl/tls.h`).
+const POINTER_GUARD: u64 = 0x30;
+const SELF: u64 = 0x10;
+/// How far it turns them to the left afterwards (`PTR_MANGLE`).
+const MANGLED_BY: u32 = 17;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The words, mangled ones as they were before.
+    pub(super) words: Vec<Suspended>,
+    /// Places that hold their own address, as what glibc keeps of a thread does.
+    pub(super) own: Vec<u64>,
+}
+
+/// Searches all that the process can write, until more than `most` words have been found.
+pub(super) fn search(search: &Search<'_>, maps: &Maps, most: usize) -> Found {
+    let mut found = Found::default();
+    let Some(matcher) = Matcher::new(search) else {
+        return found;
+    };
+    let pages = File::open(format!("/proc/{}/pagemap", search.pid)).ok();
+    let mut buffer = vec![0; CHUNK as usize];
+    for mapping in maps.iter().filter(|it| it.perms.write) {
+        for range in there(mapping, pages.as_ref()) {
+            for start in (range.start..range.end).step_by(CHUNK as usize) {
+                let end = range.end.min(start + CHUNK);
+                let Some(bytes) = buffer.get_mut(..(end - start) as usize) else {
+                    continue;
+                };
+                if search.memory.read(start, bytes).is_ok() {
+                    matcher.look(start, bytes, &mut found);
+                } else {
+                    page_by_page(search, &matcher, start..end, &mut found);
+                }
+                if found.words.len() > most {
+                    return found;
+                }
+            }
+        }
+    }
+    found.own.retain(|at| {
+        let again = at.checked_add(SELF);
+        again.and_then(|it| read_u64(search.memory, it).ok()) == Some(*at)
+    });
+    found
+}
+
+/// Some of it cannot be read.
+fn page_by_page(search: &Search<'_>, matcher: &Matcher<'_>, range: Range<u64>, found: &mut Found) {
+    let mut page = [0; PAGE as usize];
+    for start in range.step_by(PAGE as usize) {
+        if search.memory.read(start, &mut page).is_ok() {
+            matcher.look(start, &page, found);
+        }
+    }
+}
+
+/// What of a mapping is there; all of it, where the kernel does not say.
+fn there(mapping: &Mapping, pages: Option<&File>) -> Vec<Range<u64>> {
+    let whole = mapping.range.clone();
+    let Some(pages) = pages else {
+        return vec![whole];
+    };
+    let mut there: Vec<Range<u64>> = Vec::new();
+    let mut entries = vec![0; CHUNK as usize];
+    let mut next = whole.start;
+    while next < whole.end {
+        let count = ((whole.end - next) / PAGE).min(CHUNK / WORD as u64) as usize;
+        let entries = &mut entries[..count * WORD];
+        if count == 0
+            || pages
+                .read_exact_at(entries, next / PAGE * WORD as u64)
+                .is_err()
+        {
+            there.push(next..whole.end);
+            break;
+        }
+        let (entries, _) = entries.as_chunks::<WORD>();
+        for entry in entries {
+            let page = next..next + PAGE;
+            next = page.end;
+            if u64::from_le_bytes(*entry) & PRESENT == 0 {
+                continue;
+            }
+            match there.last_mut() {
+                Some(last) if last.end == page.start => last.end = page.end,
+                _ => there.push(page),
+            }
+        }
+    }
+    there
+}
+
+/// Says of words whether they lead into the code.
+struct Matcher<'a> {
+    search: &'a Search<'a>,
+    /// From the first of the code to the last.
+    start: u64,
+    size: u64,
+    guard: u64,
+}
+
+impl<'a> Matcher<'a> {
+    fn new(search: &'a Search<'a>) -> Option<Self> {
+        let start = search.code.iter().map(|it| it.start).min()?;
+        let end = search.code.iter().map(|it| it.end).max()?;
+        let guard = search.threads.iter().find_map(|thread| {
+            let at = thread.thread_pointer.checked_add(POINTER_GUARD)?;
+            read_u64(search.memory, at).ok()
+        });
+        Some(Self {
+            search,
+            start,
+            size: end.saturating_sub(start),
+            guard: guard.unwrap_or_default(),
+        })
+    }
+
+    fn look(&self, base: u64, bytes: &[u8], found: &mut Found) {
+        // Hardly any block has one, and without branches the processor looks at several words at once.
+        let blocks = (base..).step_by(BLOCK).zip(bytes.chunks(BLOCK));
+        for (base, block) in blocks {
+            let (words, _) = block.as_chunks::<WORD>();
+            let words = words.iter().map(|word| u64::from_le_bytes(*word));
+            let places = (base..).step_by(WORD);
+            let of_interest = |(at, word): (u64, u64)| {
+                self.is_near(word) | self.is_near(self.demangled(word)) | (word == at)
+            };
+            let all = places.zip(words);
+            if all.clone().fold(false, |any, one| any | of_interest(one)) {
+                all.for_each(|(at, word)| self.look_at(at, word, found));
+            }
+        }
+    }
+
+    fn look_at(&self, at: u64, word: u64, found: &mut Found) {
+        let plain = self.demangled(word);
+        if self.is_near(word) {
+            self.keep(at, word, found);
+        } else if self.is_near(plain) {
+            self.keep(at, plain, found);
+        } else if word == at {
+            found.own.push(at);
+        }
+    }
+
+    fn demangled(&self, word: u64) -> u64 {
+        word.rotate_right(MANGLED_BY) ^ self.guard
+    }
+
+    fn is_near(&self, word: u64) -> bool {
+        word.wrapping_sub(self.start) < self.size
+    }
+
+    fn keep(&self, at: u64, pc: u64, found: &mut Found) {
+        let within = |ranges: &[Range<u64>], it| ranges.iter().any(|range| range.contains(&it));
+        let leads = match self.search.places {
+            Some(places) => places.contains(&pc),
+            None => within(self.search.code, pc),
+        };
+        if leads && !within(self.search.except, at) {
+            found.words.push(Suspended { at, pc });
+        }
+    }
+}

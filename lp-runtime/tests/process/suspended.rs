@@ -1,0 +1,218 @@
+//! Stacks that no thread is on: what is suspended inside a patch comes back to code that is still there.
+
+use crate::patch::{make, manifest, object_of};
+use crate::program::{Folder, Program};
+use lp_runtime::process::prepare::patch_file::PatchFile;
+use lp_runtime::process::prepare::plan::Warning;
+use lp_runtime::process::read::maps::Maps;
+use lp_runtime::process::{Done, Options, Process};
+use std::time::Duration;
+
+/// `work` is suspended in its middle and goes on when the next question is asked. SWITCH switches between two stacks.
+const PROGRAM: &str = r#"
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <pthread.h>
+    static int at; static char *last;
+    void yield_(void);
+    __attribute__((noipa)) int work(int x) { int before = x * 10; yield_(); return before + 1; }
+    static void body(void) { for (;; at++) { int result = work(at); sprintf(last, "%d", result); yield_(); } }
+    void resume(void);
+    void answer(const char *q, char *r) { last = r; resume(); }
+"#;
+
+const UCONTEXT: &str = r#"
+    #include <ucontext.h>
+    static ucontext_t outer, inner;
+    __attribute__((noipa)) void yield_(void) { swapcontext(&inner, &outer); }
+    void resume(void) {
+        if (!inner.uc_stack.ss_sp) {
+            getcontext(&inner); inner.uc_stack.ss_sp = malloc(65536); inner.uc_stack.ss_size = 65536;
+            makecontext(&inner, body, 0);
+        }
+        swapcontext(&outer, &inner);
+    }
+"#;
+
+/// As libraries do it that have instructions of their own: registers are pushed, the stack pointer is kept.
+const ASSEMBLY: &str = r#"
+    static void *outer, *inner;
+    void switch_to(void **from, void *to);
+    asm("switch_to: push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15; mov %rsp, (%rdi); mov %rsi, %rsp;"
+        "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp; ret");
+    __attribute__((noipa)) void yield_(void) { switch_to(&inner, outer); }
+    void resume(void) {
+        if (!inner) {
+            void **top = (void **)((char *)malloc(65536) + 65536);
+            top -= 2; top[0] = body; top[1] = 0; inner = top - 6;
+        }
+        switch_to(&outer, inner);
+    }
+"#;
+
+const PATCH: &str =
+    "void yield_(void); int work(int x) { int before = x * 10; yield_(); return before + 2; }";
+
+/// A context in the frame of the function that uses it, and one that `sigsetjmp` keeps, whose addresses glibc mangles.
+const IN_A_FRAME: &str = r#"
+    #include <setjmp.h>
+    #include <ucontext.h>
+    static ucontext_t outer, inner;
+    static jmp_buf outside, inside;
+    static int begun;
+    __attribute__((noipa)) void yield_(void) { if (!_setjmp(inside)) _longjmp(outside, 1); }
+    __attribute__((noipa)) void step(void) { if (!_setjmp(outside)) { if (begun++) _longjmp(inside, 1); swapcontext(&outer, &inner); } }
+    static char *stack;
+    void resume(void) {
+        if (!stack) {
+            char in_this_frame[65536]; char question[512];
+            stack = in_this_frame;
+            getcontext(&inner); inner.uc_stack.ss_sp = stack; inner.uc_stack.ss_size = sizeof in_this_frame;
+            makecontext(&inner, body, 0);
+            step();
+            do {
+                puts(last); fflush(stdout);
+                if (!fgets(question, sizeof question, stdin)) exit(0);
+                strcpy(last, "?");
+                step();
+            } while (1);
+        }
+    }
+"#;
+
+struct World {
+    program: Program,
+    process: Process,
+    patch: PatchFile,
+    _folder: Folder,
+}
+
+impl World {
+    fn start(source: &str, patch: &str) -> Self {
+        let folder = Folder::new();
+        let path = folder.server("prog", source, &["-pthread"]);
+        let mut manifest = manifest("fix");
+        manifest.objects.push(object_of(&path, &["work"]));
+        let bytes = make(&folder, patch, &[], &manifest);
+        let program = Program::start(&path);
+        Self {
+            process: Process::attach(program.pid()).expect("it is ours"),
+            patch: PatchFile::parse(&bytes).expect("a patch"),
+            program,
+            _folder: folder,
+        }
+    }
+
+    fn load(&self) -> Done {
+        self.process.load(&self.patch, soon()).expect("it goes in")
+    }
+
+    fn unload(&self) -> Done {
+        self.process.unload("fix", soon()).expect("it goes out")
+    }
+
+    fn mappings(&self) -> usize {
+        let maps = Maps::read(self.program.pid());
+        maps.expect("its maps").iter().count()
+    }
+}
+
+fn soon() -> Options<'static> {
+    Options {
+        timeout: Duration::from_millis(200),
+        ..Options::default()
+    }
+}
+
+fn what_is_suspended_comes_back(switch: &str) {
+    let mut world = World::start(&format!("{PROGRAM}{switch}"), PATCH);
+    // Each two questions are a call of `work`: the first suspends it.
+    world.program.ask("");
+    let functions = vec!["work".to_owned()];
+    assert_eq!(world.load().warnings, [Warning::Suspended { functions }]);
+    assert_eq!(world.unload().warnings, []);
+    assert_eq!(world.program.ask(""), "1", "the old code was suspended");
+    let mappings = world.mappings();
+    assert_eq!(world.load().warnings, []);
+    world.program.ask("");
+    let done = world.unload();
+    let [Warning::Stays { function, size, .. }] = &done.warnings[..] else {
+        panic!("{:?}", done.warnings);
+    };
+    assert_eq!(function.as_deref(), Some("work"));
+    assert!(*size >= 4096, "{size}");
+    assert!(
+        world
+            .process
+            .contents()
+            .expect("a control area")
+            .patches
+            .is_empty()
+    );
+    assert_eq!(world.program.ask(""), "12", "it comes back to the new code");
+    world.program.ask("");
+    assert_eq!(world.program.ask(""), "21", "and then calls the old one");
+    // What stayed goes when nobody is in it any more, which the next one sees.
+    world.load();
+    assert_eq!(world.process.contents().expect("a control area").stays, []);
+    assert!(world.unload().warnings.is_empty());
+    assert_eq!(world.mappings(), mappings);
+}
+
+#[test]
+fn a_suspended_context_comes_back() {
+    what_is_suspended_comes_back(UCONTEXT);
+}
+
+#[test]
+fn a_stack_that_was_switched_away_from_by_hand_comes_back() {
+    what_is_suspended_comes_back(ASSEMBLY);
+}
+
+#[test]
+fn a_stack_in_another_ones_frame_comes_back() {
+    what_is_suspended_comes_back(IN_A_FRAME);
+}
+
+/// What calls leave behind: on the stack of a thread that waits, in a frame of it that has room, on stacks of threads that have
+/// ended and wait to be used again.
+const REMAINS: &str = r#"
+    #include <pthread.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <unistd.h>
+    __attribute__((noipa)) int helper(int x) { return x; }
+    __attribute__((noipa)) int work(int x) { return helper(x) + 1; }
+    __attribute__((noipa)) int deep(int n) { char room[512]; room[n] = 1; return n ? deep(n - 1) + room[n] : work(0); }
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static void *ends(void *x) { deep(20); return x; }
+    static void *waits(void *x) { deep(20); pthread_mutex_lock(&mutex); return x; }
+    __attribute__((noipa)) static void *waits_above(void *x) { deep(2); char room[8192]; asm volatile("" :: "r"(room)); pthread_mutex_lock(&mutex); return x; }
+    static void *calls(void *x) { deep(2); return waits_above(x); }
+    void answer(const char *q, char *r)
+    {
+        pthread_t threads[4];
+        static int begun;
+        if (!begun++) {
+            pthread_mutex_lock(&mutex);
+        }
+        for (int i = 0; i < 4; i++) pthread_create(&threads[i], 0, ends, 0);
+        for (int i = 0; i < 4; i++) pthread_join(threads[i], 0);
+        pthread_create(&threads[0], 0, waits, 0);
+        pthread_create(&threads[0], 0, calls, 0);
+        usleep(20000);
+        sprintf(r, "%d", deep(10));
+    }
+"#;
+
+#[test]
+fn what_calls_have_left_behind_keeps_nothing() {
+    let source = "int helper(int x); int work(int x) { return helper(x) + 2; }";
+    let mut world = World::start(REMAINS, source);
+    world.program.ask("");
+    assert_eq!(world.load().warnings, []);
+    assert_eq!(world.program.ask(""), "12");
+    assert_eq!(world.unload().warnings, []);
+    assert_eq!(world.program.ask(""), "11");
+}
