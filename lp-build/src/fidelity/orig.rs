@@ -117,7 +117,7 @@ impl<'data> Orig<'data> {
         };
         orig.sections = read_sections(&headers, data).map_err(damaged)?;
         for (index, symbol) in symbols.enumerate().skip(1) {
-            let name = symbols.symbol_name(ENDIAN, symbol).map_err(damaged)?;
+            let name = unversioned(symbols.symbol_name(ENDIAN, symbol).map_err(damaged)?);
             let section = symbols
                 .symbol_section(ENDIAN, symbol, index)
                 .map_err(damaged)?;
@@ -304,6 +304,16 @@ fn kind(header: &elf::SectionHeader64<LittleEndian>) -> Kind {
     }
 }
 
+/// A name without the version that `.symver` gave it: of the running binary's symbols it is left out, too, and several versions of a
+/// function are told by their code.
+fn unversioned(name: &[u8]) -> &[u8] {
+    let end = name.iter().position(|&byte| byte == b'@');
+    match end {
+        Some(end @ 1..) => &name[..end],
+        _ => name,
+    }
+}
+
 fn read_relocations<'data>(
     headers: &Headers<'data>,
     symbols: &Symbols<'data>,
@@ -395,7 +405,7 @@ fn referent<'data>(
     if symbol.st_bind() != elf::STB_LOCAL {
         let weak = symbol.st_bind() == elf::STB_WEAK && symbol.st_shndx(ENDIAN) == elf::SHN_UNDEF;
         return Ok(Referent::Global {
-            name: symbols.symbol_name(ENDIAN, symbol)?,
+            name: unversioned(symbols.symbol_name(ENDIAN, symbol)?),
             weak,
         });
     }

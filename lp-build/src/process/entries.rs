@@ -53,6 +53,8 @@ fn aliases(object: &[u8]) -> BTreeMap<String, BTreeSet<String>> {
         if let (Some(section), Ok(name)) = (symbol.section_index(), symbol.name()) {
             let names = at_place.entry((section.0, symbol.address())).or_default();
             names.insert(name.to_owned());
+            // The running binary's symbols are read without what `.symver` put behind them.
+            names.extend(name.split_once('@').map(|(name, _)| name.to_owned()));
         }
     }
     let named = at_place.into_values();

@@ -223,3 +223,28 @@ fn a_text_may_be_referred_to_by_the_place_before_it() {
         patch.report
     );
 }
+
+/// A function in two versions, which callers choose between when they are linked.
+const VERSIONS: &str = "\
+int helper_v1(int x) { for (int i = 0; i < 3; i++) x ^= x << 1; return x & 7; }\n\
+__asm__(\".symver helper_v1,helper@V1\");\n\
+int helper_v2(int x) { for (int i = 0; i < 4; i++) x ^= x << 2; return x & 15; }\n\
+__asm__(\".symver helper_v2,helper@@V2\");\n";
+
+#[test]
+fn a_function_may_have_versions() {
+    let makefile = "libx.so: lib.o map\n\t$(CC) -shared -Wl,--version-script=map -Wl,-soname,libx.so -o $@ lib.o\n\
+        lib.o: lib.c\n\t$(CC) -O2 -fPIC -c -o $@ lib.c\n";
+    let map = "V1 { global: helper; local: *; };\nV2 { global: helper; } V1;\n";
+    for (kind, name) in [("& 7", "helper_v1"), ("& 15", "helper_v2")] {
+        let fixed = VERSIONS.replace(kind, "& 31");
+        let files = [("Makefile", makefile), ("map", map), ("lib.c", VERSIONS)];
+        let patch = Lab::new(&files, &[("lib.c", &fixed)]).patch("libx.so");
+        assert_eq!(patch.functions(), [name]);
+        assert!(
+            patch.report.contains("fidelity: 4 of 4"),
+            "{}",
+            patch.report
+        );
+    }
+}
