@@ -12,15 +12,15 @@ use crate::name::{canonical, is_part, source_function};
 use crate::reference::{Target, View};
 use crate::special::table::is_init;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
 type Side<'a, 'v, 'd> = (&'v View<'d>, &'a Scopes<'v, 'd>);
 
-/// Pairs functions and data of both objects by their names.
+/// Pairs functions and data of both objects by their names, but for those whose names say nothing.
 pub(super) fn correlate<'d>(
-    orig: Side<'_, '_, 'd>,
-    patched: Side<'_, '_, 'd>,
+    (orig, patched): (Side<'_, '_, 'd>, Side<'_, '_, 'd>),
+    without: &[BTreeSet<BundleId>; 2],
     arch: &dyn Arch,
     twins: &mut Twins,
 ) {
@@ -32,8 +32,8 @@ pub(super) fn correlate<'d>(
     };
     let (their_scope, our_scope) = (|id| orig.1.scope(id), |id| patched.1.scope(id));
     let groups = Groups::of(
-        (orig.0, &their_scope, &|_| true),
-        (patched.0, &our_scope, &|_| true),
+        (orig.0, &their_scope, &|id| !without[0].contains(&id)),
+        (patched.0, &our_scope, &|id| !without[1].contains(&id)),
     );
     groups.each(|theirs, ours| pairing.pair_group(theirs, ours));
     pairing.across_scopes(orig, patched);
@@ -52,7 +52,7 @@ struct Pairing<'t, 'v, 'd> {
 impl<'v, 'd> Pairing<'_, 'v, 'd> {
     fn pair_group(&mut self, mut theirs: Vec<BundleId>, mut ours: Vec<BundleId>) {
         let (orig, patched) = (self.orig, self.patched);
-        let state = ours.iter().any(|id| self.is_state(*id));
+        let state = ours.iter().any(|id| is_state(patched, *id));
         if theirs.len() > 1 || ours.len() > 1 {
             let same_count = theirs.len() == ours.len();
             if !state {
@@ -105,12 +105,6 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
             found.is_none()
         });
         theirs.retain(|their| self.twins.patched(*their).is_none());
-    }
-
-    /// Data that running code writes to: another one of equal content would not do.
-    fn is_state(&self, id: BundleId) -> bool {
-        let bundle = self.patched.bundles.get(id);
-        bundle.kind == Kind::Data && self.patched.object.section(bundle.section).is_writable()
     }
 
     /// What was global and is static now, or was static and is global, is still the same; so is what is left of a
@@ -212,6 +206,12 @@ impl<'v, 'd> Pairing<'_, 'v, 'd> {
             }
         }
     }
+}
+
+/// Data that running code writes to: another one of equal content would not do.
+pub(super) fn is_state(view: &View<'_>, id: BundleId) -> bool {
+    let bundle = view.bundles.get(id);
+    bundle.kind == Kind::Data && view.object.section(bundle.section).is_writable()
 }
 
 /// All whole versions of each source function that only its file sees.

@@ -1,12 +1,13 @@
 //! Finds for each bundle of the patched object its twin in the original.
 //!
-//! Names decide where they can ([`by_name`]), each in its scope ([`scope`]): once the compiler's numbers are off, a
-//! function or datum has the twin that shares its name, if just one on each side does. Cold parts go with their
+//! Names decide where they can ([`by_name`]), each in its scope ([`scope`]): once the compiler's numbers are off, and those of lines
+//! ([`by_line`]), a function or datum has the twin that shares its name, if just one on each side does. Cold parts go with their
 //! functions, static locals by who declares or uses them ([`static_local`]). What has no twin is new: its users then differ too,
 //! and take their own copy with them. That makes a missed twin of code safe and a wrong one too: whoever refers to it
 //! then differs. Of data neither is: which of several is meant must be known, or is refused where it matters. The
 //! tempting wrong way is to pair off the rest in order.
 
+mod by_line;
 mod by_name;
 mod group;
 mod scope;
@@ -45,20 +46,22 @@ impl Twins {
             patched_of: Column::of(orig.bundles.len()),
             ambiguous: BTreeSet::new(),
         };
-        let (theirs, ours) = scope::Scopes::of(orig, patched);
-        by_name::correlate((orig, &theirs), (patched, &ours), arch, &mut twins);
+        let (their_scopes, our_scopes) = scope::Scopes::of(orig, patched);
         let theirs = static_local::Side {
             view: orig,
             entries: orig_entries,
-            scopes: &theirs,
+            scopes: &their_scopes,
             debug: orig_debug,
         };
         let ours = static_local::Side {
             view: patched,
             entries: patched_entries,
-            scopes: &ours,
+            scopes: &our_scopes,
             debug: patched_debug,
         };
+        let known = by_line::correlate(theirs, ours, &mut twins);
+        let both = ((orig, &their_scopes), (patched, &our_scopes));
+        by_name::correlate(both, &known, arch, &mut twins);
         static_local::correlate(theirs, ours, &mut twins);
         twins
     }
