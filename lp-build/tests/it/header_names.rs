@@ -133,6 +133,35 @@ fn an_enumerator_is_used_by_its_name() {
 }
 
 #[test]
+fn a_member_may_stand_between_conditions() {
+    let changed = |before: &str, after: &str| {
+        let found = names(&[(before.to_owned(), after.to_owned())]);
+        found.map(|names| names.into_iter().collect::<Vec<_>>())
+    };
+    let with = |member: &str, other: &str| {
+        format!(
+            "struct s {{\n int first;\n#ifdef A\n int a;\n#else\n {other}\n#endif\n int b; {member} int c;\n#ifdef B\n int d;\n#endif\n}};\n\
+             static inline int get(struct s *s) {{ return s->b; }}\n"
+        )
+    };
+    let old = with("long one:1;", "int e;");
+    assert_eq!(
+        changed(&old, &with("long two:1;", "int e;")),
+        by(&["one", "two"])
+    );
+    assert_eq!(
+        changed(&old, &with("long one:1;", "int g;")),
+        by(&["e", "g"])
+    );
+    assert_eq!(changed(&old, &with("long two:2;", "int e;")), None);
+    assert_eq!(changed(&old, &with("long one:1; int x;", "int e;")), None);
+    let function = |text: &str| {
+        format!("int f(void)\n{{\n#ifdef A\n g();\n#endif\n {text}\n#ifdef B\n h();\n#endif\n}}\n")
+    };
+    assert_eq!(changed(&function("int a;"), &function("int b;")), None);
+}
+
+#[test]
 fn a_member_that_stays_a_pointer_to_a_function_is_used_by_its_name() {
     let with = |ops: &str, rest: &str| format!("struct ops {{\n int a;\n {ops}\n}};\n{rest}\n");
     let of = |before: &str, after: &str, rest: &str| {
@@ -294,7 +323,10 @@ const FILES: [(&str, &str); 9] = [
     ("pastes.h", "#define CALL(x) \\\n\tdo_##x(1)\n"),
     ("pasted.c", "int f(void) { return CALL(the_thing); }"),
     ("apart.c", "int f(void) { return the_; }"),
-    ("both.c", "int f(void) { return PASTE(do_the_, thing); }"),
+    (
+        "both.c",
+        "#define PASTE(a, b) a##b\nint f(void) { return PASTE(do_the_, thing); }",
+    ),
     (
         "comment.c",
         "/* do_the_thing is not used here */ // nor do_the_thing",
@@ -318,8 +350,8 @@ fn made(files: &[(&str, &str)], fresh: &BTreeSet<String>) -> Vec<String> {
 fn a_source_pastes_for_itself_and_for_who_includes_it() {
     let files = [
         ("a.c", "#define GLUE(a) do_the_##a\n"),
-        ("thing.c", "int thing;"),
-        ("own.c", "#define GLUE(a) do_the_##a\nint thing;"),
+        ("thing.c", "int x = GLUE(thing);"),
+        ("own.c", "#define GLUE(a) do_the_##a\nint x = GLUE(thing);"),
     ];
     let made = |files: &[_]| made(files, &BTreeSet::new());
     assert_eq!(made(&files), ["own.c"]);
@@ -330,7 +362,7 @@ fn a_source_pastes_for_itself_and_for_who_includes_it() {
 #[test]
 fn a_macro_brings_what_stands_beside_its_signs_and_no_parameter() {
     let made = |define: &str| {
-        let files = [("a.h", define), ("thing.c", "int thing;")];
+        let files = [("a.h", define), ("thing.c", "int f(A(thing));")];
         made(&files, &BTreeSet::new())
     };
     assert_eq!(made("#define A(x) do_the_##x"), ["thing.c"]);
@@ -350,7 +382,7 @@ fn a_macro_brings_what_it_hands_to_one_that_pastes_by_itself_or_by_others() {
                 "#define GLUE_(a, b) a##b\n#define GLUE(a, b) GLUE_(a, b)",
             ),
             ("a.h", define),
-            ("thing.c", "int thing;"),
+            ("thing.c", "int f(int a) { return A(thing); }"),
         ];
         made(&files, &BTreeSet::new())
     };
@@ -361,6 +393,45 @@ fn a_macro_brings_what_it_hands_to_one_that_pastes_by_itself_or_by_others() {
     );
     assert_eq!(made("#define A(x) OTHER(do_the_, x)"), [""; 0]);
     assert_eq!(made("#define A(x) GLUE(a, x) + OTHER(do_the_)"), [""; 0]);
+    assert_eq!(made("#define A(x) f(x)\n#define B(x) do_the_##x"), [""; 0]);
+    assert_eq!(made("#define A B\n#define B(x) do_the_##x"), ["thing.c"]);
+    assert_eq!(
+        made("#define EACH(M) M(do_the_)\n#define A(x) GLUE(x, 1)"),
+        ["thing.c"]
+    );
+}
+
+#[test]
+fn each_parameter_is_pasted_or_not() {
+    let made = |define: &str| {
+        let files = [("a.h", define), ("thing.c", "int x = A(1, 2, 3, thing);")];
+        made(&files, &BTreeSet::new())
+    };
+    let glue = "#define GLUE(a, b) do_the_##b\n";
+    assert_eq!(made("#define A(a, b, c, d) do_the_##d"), ["thing.c"]);
+    assert_eq!(made("#define A(a, b, c, d) do_the_##c + d"), [""; 0]);
+    assert_eq!(made("#define A(a, ...) do_the_##__VA_ARGS__"), ["thing.c"]);
+    assert_eq!(made("#define A(a, rest...) do_the_##rest"), ["thing.c"]);
+    let calls = |call: &str| format!("{glue}#define A(a, b, c, d) {call}\n");
+    assert_eq!(made(&calls("GLUE(a, d)")), ["thing.c"]);
+    assert_eq!(made(&calls("GLUE(a, f(b, d))")), ["thing.c"]);
+    assert_eq!(made(&calls("GLUE(d, a)")), [""; 0]);
+}
+
+#[test]
+fn what_is_given_to_a_macro_may_stand_on_another_line() {
+    let made = |code: &str| {
+        let files = [("a.h", "#define A(x, y) do_the_##y\n"), ("thing.c", code)];
+        made(&files, &BTreeSet::new())
+    };
+    assert_eq!(made("int x = A\n(1,\n\tthing);"), ["thing.c"]);
+    assert_eq!(made("int x = A(1, 2) + thing;"), [""; 0]);
+    assert_eq!(made("int x = A(thing, f(1, 2));"), [""; 0], "not pasted");
+    assert_eq!(
+        made("int x = A(0,\n#ifdef B\n 1)\n#else\n thing)\n#endif\n;"),
+        ["thing.c"]
+    );
+    assert_eq!(made("int x = A(\")\", thing);"), ["thing.c"]);
 }
 
 #[test]

@@ -16,8 +16,6 @@ use std::collections::BTreeSet;
 const MOST: usize = 64;
 /// Conditions with more words than this, all that hold at one place together, are not followed: each item has a copy of them.
 const MOST_CONDITIONS: usize = 1000;
-/// Stands before an item that is not whole, or not at the top level: no item of its own begins so.
-const OPEN: &str = "#open";
 /// Stands between the conditions under which an item is there and the item.
 const WHEN: &str = "#when";
 
@@ -229,6 +227,8 @@ fn top_level(text: &str) -> Option<Vec<Vec<&str>>> {
     let mut found = Vec::new();
     let mut conditions = Conditions::default();
     let mut depth = 0_i64;
+    // The type that the code before is a part of.
+    let mut inside: Vec<&str> = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let (code, directive, after) = next_directive(rest);
@@ -238,11 +238,21 @@ fn top_level(text: &str) -> Option<Vec<Vec<&str>>> {
         let ends = words.last().is_none_or(|last| [";", "}"].contains(last));
         let code = items(words);
         let last = code.len();
-        let inner = Some(inner).filter(|inner| !inner.is_empty()).map(open);
-        found.extend(inner.map(|inner| conditions.before(inner)));
+        if !inner.is_empty() {
+            found.push(conditions.before(header_types::open(&inside, inner)));
+        }
+        if depth == 0 || !words.is_empty() {
+            inside.clear();
+        }
         for (at, item) in code.into_iter().enumerate() {
             let is_cut = at + 1 == last && (depth != 0 || !ends);
-            let item = if is_cut { open(item) } else { item.to_vec() };
+            if is_cut {
+                inside = header_types::head(item).to_vec();
+            }
+            let item = match is_cut {
+                true => header_types::open(&inside, item),
+                false => item.to_vec(),
+            };
             found.push(conditions.before(item));
         }
         let directive = tokens(directive);
@@ -286,10 +296,6 @@ impl<'t> Conditions<'t> {
         let conditions = self.0.iter().flatten().copied();
         conditions.chain([WHEN]).chain(item).collect()
     }
-}
-
-fn open<'t>(item: &[&'t str]) -> Vec<&'t str> {
-    [OPEN].into_iter().chain(item.iter().copied()).collect()
 }
 
 /// How many words still belong to what began before a directive, so many brackets deep: all where it does not end, or where more

@@ -4,7 +4,7 @@
 //! is used by its own name, or its enumerators'. A pointer to a function that takes other parameters is as large as before, so
 //! nobody's code changes who does not say the member's name: with an initializer in order, too, the same pointer is put there. An enumerator that
 //! came, went or has another value is used by its name, as long as all are as wide as an `int`. A member that is merely called otherwise is used
-//! by either name. The tempting wrong way would be any pointer: what it points to may have members of equal names.
+//! by either name, also where conditions cut the type in parts. The tempting wrong way would be any pointer: what it points to may have members of equal names.
 
 use super::header_names::bare;
 use super::unaffected::is_identifier;
@@ -20,6 +20,11 @@ const ASKS: [&str; 6] = [
     "__builtin_offsetof",
 ];
 
+/// Stands before an item that is not whole, or not at the top level, and before what it is a part of: no item of its own begins so.
+const OPEN: &str = "#open";
+/// Stands behind what it is a part of.
+const PART: &str = "#part";
+
 /// The names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Used<'t> {
@@ -32,21 +37,55 @@ pub(super) struct Used<'t> {
 /// The items that are no types, and those that are one.
 #[allow(clippy::type_complexity, reason = "two lists of items")]
 pub(super) fn apart<'a, 't>(items: Vec<&'a [&'t str]>) -> (Vec<&'a [&'t str]>, Vec<&'a [&'t str]>) {
-    items
-        .into_iter()
-        .partition(|item| parts(bare(item)).is_none())
+    items.into_iter().partition(|item| {
+        let item = bare(item);
+        parts(item).is_none() && part_of_type(item).is_none()
+    })
+}
+
+/// `struct s` where an item begins like one.
+pub(super) fn head<'a, 't>(item: &'a [&'t str]) -> &'a [&'t str] {
+    match item {
+        ["struct" | "union", name, "{", ..] if is_identifier(name) => &item[..2],
+        _ => &[],
+    }
+}
+
+/// A part of an item that directives cut through.
+pub(super) fn open<'t>(of: &[&'t str], part: &[&'t str]) -> Vec<&'t str> {
+    let words = of.iter().chain([&PART]).chain(part);
+    [OPEN].into_iter().chain(words.copied()).collect()
+}
+
+/// Of which type this is a part, and what it is.
+fn part_of_type<'a, 't>(item: &'a [&'t str]) -> Option<(&'a [&'t str], &'a [&'t str])> {
+    let words = item.strip_prefix(&[OPEN])?;
+    let at = words.iter().position(|word| *word == PART)?;
+    (at > 0).then_some((words.get(..at)?, words.get(at + 1..)?))
 }
 
 /// The names by which these types, of both versions, can be used; none where one changed in another way.
 pub(super) fn names<'t>(types: &[&[&'t str]]) -> Option<Used<'t>> {
     // Under other conditions it is another one.
     let mut by_head: BTreeMap<_, Vec<&[&'t str]>> = BTreeMap::new();
+    let mut parts_of_types: BTreeMap<_, Vec<&[&'t str]>> = BTreeMap::new();
     let mut used = Used::default();
     for item in types {
         let what = bare(item);
         let when = item.get(..item.len() - what.len());
+        if let Some((of, _)) = part_of_type(what) {
+            parts_of_types.entry((when, of)).or_default().push(what);
+            continue;
+        }
         let versions = by_head.entry((when, parts(what)?.0)).or_default();
         versions.push(what);
+    }
+    for versions in parts_of_types.into_values() {
+        let [before, after] = *versions.as_slice() else {
+            return None;
+        };
+        let (before, after) = (part_of_type(before)?.1, part_of_type(after)?.1);
+        used.members.extend(differing(before, after)?);
     }
     for versions in by_head.into_values() {
         match *versions.as_slice() {
@@ -152,8 +191,14 @@ fn is_small(value: &str) -> bool {
 /// The members that differ, where each is a pointer to a function in both, or has another name and is otherwise the same.
 fn changed_members<'t>(before: &[&'t str], after: &[&'t str]) -> Option<BTreeSet<&'t str>> {
     let ((_, before, tail), (_, after, other_tail)) = (parts(before)?, parts(after)?);
+    (tail == other_tail)
+        .then(|| differing(before, after))
+        .flatten()
+}
+
+fn differing<'t>(before: &[&'t str], after: &[&'t str]) -> Option<BTreeSet<&'t str>> {
     let (before, after) = (members(before), members(after));
-    if tail != other_tail || before.len() != after.len() {
+    if before.len() != after.len() {
         return None;
     }
     let mut names = BTreeSet::new();

@@ -1,14 +1,15 @@
 //! Which files say one of some names, or can put one together.
 //!
 //! A name is also said where a macro pastes it (`##`) from pieces: those in the macro, and those where it is used. So a file
-//! counts where the name can be made of at most four words that are its own or that macros of headers bring ([`super::pasting`]).
-//! That errs on the side of too many: words of strings count. The tempting wrong way is to search for the name alone.
+//! counts where the name can be made of at most four words that macros of headers bring ([`super::pasting`]), or its own macros, or
+//! that it hands to a macro which pastes them, and one of them is its own. That errs on the side of too many: any macro of any
+//! header counts. The tempting wrong way is to search for the name alone.
 //!
 //! A name that only one of the two trees has, and that no other file says, cannot be one that others paste: what is pasted
 //! is declared somewhere, and if that is pasted, too, it would clash with the header's.
 
 use super::comments::without_comments;
-use super::pasting::{Macro, Pasting, pasters};
+use super::pasting::{ANY, Given, Pasting, Slot, pasters};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
@@ -52,9 +53,11 @@ pub fn mention(
     };
     let shared = || all().filter(|(path, _)| is_shared(path));
     let shared = || shared().map(|(_, said)| said);
+    // A source may define what nobody else uses, and use it.
+    let direct = all().flat_map(|(_, said)| &said.pasters).copied();
     let pasters = pasters(
-        shared().flat_map(|said| &said.pasters).copied(),
-        shared().flat_map(|said| &said.passes_on).copied(),
+        direct.chain([ANY]),
+        all().flat_map(|(_, said)| &said.passes_on).copied(),
     );
     let handed = shared().flat_map(|said| &said.handed);
     let handed = handed.filter(|(callee, _)| pasters.contains(callee));
@@ -64,7 +67,11 @@ pub fn mention(
         .map(|word| wanted.piece(*word))
         .collect();
     let mentions = |said: &Said<'_>| {
-        let own: FxHashSet<&[u8]> = said.pieces.iter().map(|word| wanted.piece(*word)).collect();
+        let given = said.given.iter().chain(&said.handed);
+        let given = given.filter(|(callee, _)| pasters.contains(callee));
+        let own = said.beside.iter().chain(&said.stands_for);
+        let own = own.chain(given.map(|(_, word)| word));
+        let own: FxHashSet<&[u8]> = own.map(|word| wanted.piece(*word)).collect();
         !said.whole.is_empty()
             || !own.is_empty()
                 && pasted
@@ -96,13 +103,16 @@ enum Word<'n> {
 #[derive(Default)]
 struct Said<'n> {
     whole: FxHashSet<&'n str>,
-    pieces: FxHashSet<u32>,
-    /// The macros that paste, and those that hand on what they are given, with who gets it.
-    pasters: Vec<Macro>,
-    passes_on: Vec<(Macro, Macro)>,
+    /// The pieces that its macros stand for.
+    stands_for: FxHashSet<u32>,
+    /// The pieces that its code says, with who is given them.
+    given: FxHashSet<(Slot, u32)>,
+    /// The parameters that are pasted, and those that are handed on, with who gets them.
+    pasters: Vec<Slot>,
+    passes_on: Vec<(Slot, Slot)>,
     /// The pieces beside a `##` of a macro, and those that a macro hands to another.
     beside: FxHashSet<u32>,
-    handed: FxHashSet<(Macro, u32)>,
+    handed: FxHashSet<(Slot, u32)>,
     /// The names of sources that it includes.
     sources: Vec<String>,
 }
@@ -159,18 +169,22 @@ impl<'n> Wanted<'n> {
 
     fn said(&self, text: &[u8]) -> Said<'n> {
         let mut said = Said::default();
+        let mut given = Given::default();
         for line in logical_lines(text) {
             said.sources.extend(included_source(line));
             if let Some(pasting) = Pasting::of(line) {
                 self.add_pasting(&mut said, pasting);
             }
             for word in words(line) {
-                match self.get(word) {
-                    None => {}
-                    Some(Word::Whole(name)) => drop(said.whole.insert(name)),
-                    Some(Word::Piece(id)) => drop(said.pieces.insert(id)),
+                if let Some(Word::Whole(name)) = self.get(word) {
+                    said.whole.insert(name);
                 }
             }
+            given.read(line, |callee, word| {
+                if let Some(Word::Piece(id)) = self.get(word) {
+                    said.given.insert((callee, id));
+                }
+            });
         }
         said
     }
@@ -180,11 +194,9 @@ impl<'n> Wanted<'n> {
             Some(Word::Piece(id)) => Some(id),
             _ => None,
         };
-        said.pasters
-            .extend(pasting.is_direct.then_some(pasting.name));
-        let callees = pasting.passes_on.into_iter();
-        said.passes_on
-            .extend(callees.map(|callee| (pasting.name, callee)));
+        said.pasters.extend(pasting.pasted);
+        said.passes_on.extend(pasting.passes_on);
+        said.stands_for.extend(pasting.stands_for.and_then(id));
         said.beside
             .extend(pasting.beside.into_iter().filter_map(id));
         let handed = pasting.handed.into_iter();
