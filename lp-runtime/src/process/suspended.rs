@@ -1,13 +1,13 @@
 //! Code that a stack returns to which no thread is on: of a coroutine, a fiber, or a thread that runs on another stack for now.
 //!
-//! Nobody keeps a list of such stacks (`swapcontext`, `setjmp`, a library's own instructions), so all memory that the program can write
+//! Nobody keeps a list of such stacks (`swapcontext`, `setjmp`, a library's own instructions), so all memory that is the program's own
 //! is searched for words that lead into the code. It is done while the program runs, after a stop at which no thread was
 //! inside the code and nothing led there any more: who is inside then is suspended, and the word by which it comes back stays where it is
 //! for as long as it is inside, save that it runs on meanwhile and calls something else.
 //!
 //! A word is no proof. What a call has left behind on a thread's own stack is dead, and that is where most of them are: it is told
-//! by the stack pointers of that stop, and where a thread has ended, by what glibc leaves of it. For all others the doubt counts:
-//! the code stays. So does code that a pointer to a function leads to. The tempting wrong way is to look for threads alone, as the kernel
+//! by the stack pointers of that stop (and nothing keeping a place below one), and where a thread has ended, by what glibc leaves of it.
+//! For all others the doubt counts: the code stays. So does code that a pointer to a function leads to. The tempting wrong way is to look for threads alone, as the kernel
 //! does: it has no coroutines.
 
 mod words;
@@ -58,10 +58,12 @@ impl Search<'_> {
     pub(super) fn suspended(&self, most: usize) -> Result<Vec<Suspended>, MapsError> {
         let maps = Maps::read(self.pid)?;
         let Found { words, own } = search(self, &maps, MAX_WORDS);
+        let stacks = self.own_stacks(&maps);
         let mut judge = Judge {
             search: self,
-            stacks: self.own_stacks(&maps),
-            ended: self.ended(&own),
+            left: self.left_in_use(&maps, &stacks, &words),
+            stacks,
+            ended: self.ended(&own, &maps),
             maps: &maps,
             unwinder: Unwinder::new(self.tables),
         };
@@ -72,7 +74,8 @@ impl Search<'_> {
     }
 
     /// The stacks that threads were given: that of the first by its name, the others where what the C library keeps of a
-    /// thread is, above its stack.
+    /// thread is, above its stack. One that begins with the mapping that it is in has a guard below; of others it is not known where
+    /// they begin.
     fn own_stacks<'t>(&'t self, maps: &Maps) -> Vec<OwnStack<'t>> {
         let own = |thread: &'t ThreadStack| {
             let range = if thread.tid == self.pid {
@@ -85,16 +88,53 @@ impl Search<'_> {
             let tops = thread.frames.iter().map(|frame| frame.cfa);
             let known = std::iter::once(thread.sp).chain(tops);
             let low = known.filter(|at| range.contains(at)).min()?;
-            Some(OwnStack { range, low, thread })
+            let begins = thread.tid == self.pid || is_guarded(maps, range.start);
+            let start = if begins { range.start } else { low };
+            Some(OwnStack {
+                range: start..range.end,
+                low,
+                thread,
+            })
         };
         self.threads.iter().filter_map(own).collect()
     }
 
+    /// Where something still leads to below the stack pointer of a thread: a program may keep stacks of its own there. Only asked where
+    /// words are there that lead into the code.
+    fn left_in_use(
+        &self,
+        maps: &Maps,
+        stacks: &[OwnStack<'_>],
+        words: &[Suspended],
+    ) -> Vec<Suspended> {
+        let has_words = |below: &Range<u64>| words.iter().any(|it| below.contains(&it.at));
+        let below = stacks.iter().map(|it| it.range.start..it.low);
+        let below: Vec<Range<u64>> = below.filter(has_words).collect();
+        if below.is_empty() {
+            return Vec::new();
+        }
+        let leads = Search {
+            code: &below,
+            places: None,
+            except: &below,
+            ..*self
+        };
+        search(&leads, maps, MAX_WORDS).words
+    }
+
     /// What glibc keeps of threads that have ended, at the upper end of a stack that waits for the next one. Who began after the
     /// stop was never inside.
-    fn ended(&self, own: &[u64]) -> Vec<u64> {
+    fn ended(&self, own: &[u64], maps: &Maps) -> Vec<u64> {
         let alive = |at: &u64| self.threads.iter().any(|it| it.thread_pointer == *at);
-        let mut ended: Vec<u64> = own.iter().copied().filter(|at| !alive(at)).collect();
+        let is_guarded = |at: &u64| {
+            maps.at(*at)
+                .is_some_and(|it| is_guarded(maps, it.range.start))
+        };
+        let mut ended: Vec<u64> = own
+            .iter()
+            .copied()
+            .filter(|at| !alive(at) && is_guarded(at))
+            .collect();
         ended.sort_unstable();
         ended
     }
@@ -111,6 +151,8 @@ struct OwnStack<'t> {
 struct Judge<'a> {
     search: &'a Search<'a>,
     stacks: Vec<OwnStack<'a>>,
+    /// Words that lead to below a stack pointer.
+    left: Vec<Suspended>,
     ended: Vec<u64>,
     maps: &'a Maps,
     unwinder: Unwinder<'a>,
@@ -119,14 +161,19 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn may_be_live(&mut self, word: &Suspended) -> bool {
         let own = self.stacks.iter().find(|it| it.range.contains(&word.at));
+        if let Some(own) = own.filter(|own| word.at < own.low) {
+            // What a call has left behind, unless somebody has kept a stack pointer from there.
+            let kept = own.range.start..=word.at;
+            let overflow = self.left.len() > MAX_WORDS;
+            return overflow || self.left.iter().any(|it| kept.contains(&it.pc));
+        }
         if let Some(own) = own {
             // The thread's frames are known, and none is in the code. Who is there nevertheless is on a stack that the program
             // has put into one of them, and ends elsewhere.
-            let (low, frames) = (own.low, &own.thread.frames);
-            return word.at >= low
-                && self
-                    .frames_from(word)
-                    .is_some_and(|found| !joins(&found, frames));
+            let frames = &own.thread.frames;
+            return self
+                .frames_from(word)
+                .is_some_and(|found| !joins(&found, frames));
         }
         if self.is_of_ended_thread(word.at) {
             return false;
@@ -134,6 +181,10 @@ impl Judge<'_> {
         let Some(found) = self.frames_from(word) else {
             return true;
         };
+        // A copy of a stack says where the frames of the stack itself were, which are now another's.
+        let mapping = self.maps.at(word.at);
+        let inside = |frame: &&Frame| mapping.is_some_and(|it| it.range.contains(&frame.cfa));
+        let found: Vec<Frame> = found.iter().take_while(inside).copied().collect();
         let threads = &self.search.threads;
         !threads.iter().any(|it| joins(&found, &it.frames))
     }
@@ -174,6 +225,12 @@ pub(super) fn behind_calls(address: u64, code: &[u8]) -> Vec<u64> {
         matches!(control, FlowControl::Call | FlowControl::IndirectCall)
     });
     calls.map(|it| it.next_ip()).collect()
+}
+
+/// Whether nothing may be touched before the start of a mapping: it is the lower end of a stack.
+fn is_guarded(maps: &Maps, start: u64) -> bool {
+    let below = start.checked_sub(1).and_then(|at| maps.at(at));
+    below.is_some_and(|it| !it.perms.read && !it.perms.write && !it.perms.exec)
 }
 
 /// Whether the callers of a frame are those of a thread: then what was called by them has returned.

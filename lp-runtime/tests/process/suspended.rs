@@ -35,8 +35,16 @@ const UCONTEXT: &str = r#"
     }
 "#;
 
-/// As libraries do it that have instructions of their own: registers are pushed, the stack pointer is kept.
+/// As libraries do it that have instructions of their own: registers are pushed, the stack pointer is kept. STACK is where the stack comes
+/// from, BEFORE and AFTER are done when it is switched to and away from.
 const ASSEMBLY: &str = r#"
+    #include <sys/mman.h>
+    static char *stack;
+    #ifndef STACK
+    #define STACK malloc(65536)
+    #define BEFORE
+    #define AFTER
+    #endif
     static void *outer, *inner;
     void switch_to(void **from, void *to);
     asm("switch_to: push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15; mov %rsp, (%rdi); mov %rsi, %rsp;"
@@ -44,10 +52,12 @@ const ASSEMBLY: &str = r#"
     __attribute__((noipa)) void yield_(void) { switch_to(&inner, outer); }
     void resume(void) {
         if (!inner) {
-            void **top = (void **)((char *)malloc(65536) + 65536);
+            void **top = (void **)((stack = STACK) + 65536);
             top -= 2; top[0] = body; top[1] = 0; inner = top - 6;
         }
+        BEFORE
         switch_to(&outer, inner);
+        AFTER
     }
 "#;
 
@@ -173,6 +183,80 @@ fn a_stack_that_was_switched_away_from_by_hand_comes_back() {
 #[test]
 fn a_stack_in_another_ones_frame_comes_back() {
     what_is_suspended_comes_back(IN_A_FRAME);
+}
+
+fn on_a_stack_of(declared: &str, stack: &str, before: &str, after: &str) -> String {
+    let defines = [("STACK", stack), ("BEFORE", before), ("AFTER", after)];
+    let defines: String = defines
+        .iter()
+        .map(|(name, value)| format!("#define {name} {value}\n"))
+        .collect();
+    format!("{declared}\n{defines}{ASSEMBLY}")
+}
+
+#[test]
+fn a_stack_that_is_protected_meanwhile_comes_back() {
+    what_is_suspended_comes_back(&on_a_stack_of(
+        "",
+        "mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)",
+        "mprotect(stack, 65536, PROT_READ | PROT_WRITE);",
+        "mprotect(stack, 65536, PROT_NONE);",
+    ));
+}
+
+#[test]
+fn what_looks_like_a_threads_record_is_none() {
+    let nil = "static char *with_nil(void) { char *stack = malloc(65536); void **nil = malloc(64);\
+               nil[0] = nil[1] = nil[2] = nil; return stack; }";
+    what_is_suspended_comes_back(&on_a_stack_of(nil, "with_nil()", "", ""));
+}
+
+#[test]
+fn below_a_threads_stack_in_the_heap_there_is_anything() {
+    let thread = "static void *waits(void *x) { for (;;) pause(); }\n\
+        #include <unistd.h>\n\
+        static char *with_thread(void) { char *stack = malloc(65536), *other = malloc(65536); pthread_t thread; pthread_attr_t own;\
+        pthread_attr_init(&own); pthread_attr_setstack(&own, other, 65536); pthread_create(&thread, &own, waits, 0); return stack; }";
+    what_is_suspended_comes_back(&on_a_stack_of(thread, "with_thread()", "", ""));
+}
+
+#[test]
+fn a_stack_below_another_ones_stack_pointer_comes_back() {
+    let below = "__attribute__((noipa)) static void *same(void *p) { return p; }\n\
+        __attribute__((noipa)) static char *below(void) { char room[262144]; return same(room); }";
+    what_is_suspended_comes_back(&on_a_stack_of(below, "below()", "", ""));
+}
+
+/// All is done on a stack that `makecontext` has made; the one that the thread was given waits.
+const INSIDE: &str = r#"
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <ucontext.h>
+    __attribute__((noipa)) int helper(int x) { return x; }
+    __attribute__((noipa)) int work(int x) { return helper(x) + 1; }
+    static ucontext_t outer, inner;
+    static void body(void) {
+        static char question[512];
+        do { printf("%d\n", work(0)); fflush(stdout); } while (fgets(question, sizeof question, stdin));
+        exit(0);
+    }
+    void answer(const char *q, char *r) {
+        getcontext(&inner); inner.uc_stack.ss_sp = malloc(65536); inner.uc_stack.ss_size = 65536; inner.uc_link = &outer;
+        makecontext(&inner, body, 0);
+        swapcontext(&outer, &inner);
+    }
+"#;
+
+#[test]
+fn a_thread_may_be_on_a_stack_that_the_program_made() {
+    let source = "int helper(int x); int work(int x) { return helper(x) + 2; }";
+    let mut world = World::start(INSIDE, source);
+    assert_eq!(world.program.ask(""), "1");
+    assert_eq!(world.load().warnings, []);
+    assert_eq!(world.program.ask(""), "2");
+    assert_eq!(world.unload().warnings, []);
+    assert_eq!(world.program.ask(""), "1");
 }
 
 /// What calls leave behind: on the stack of a thread that waits, in a frame of it that has room, on stacks of threads that have

@@ -21,9 +21,10 @@ const BLOCK: usize = 32 * WORD;
 /// Of an entry of pagemap: the page is in memory, or swapped out.
 const PRESENT: u64 = 1 << 63 | 1 << 62;
 
-/// Where glibc keeps what it mangles pointers with, and a second pointer to itself, from the thread pointer (`tcbhead_t`,
-/// `sysdeps/x86_64/nptl/tls.h`).
+/// Where glibc keeps what it mangles pointers with, what guards stacks, and a second pointer to itself, from the thread pointer
+/// (`tcbhead_t`, `sysdeps/x86_64/nptl/tls.h`).
 const POINTER_GUARD: u64 = 0x30;
+const STACK_GUARD: u64 = 0x28;
 const SELF: u64 = 0x10;
 /// How far it turns them to the left afterwards (`PTR_MANGLE`).
 const MANGLED_BY: u32 = 17;
@@ -33,7 +34,7 @@ const MANGLED_BY: u32 = 17;
 pub(super) struct Found {
     /// The words, mangled ones as they were before.
     pub(super) words: Vec<Suspended>,
-    /// Places that hold their own address, as what glibc keeps of a thread does.
+    /// What glibc keeps of threads: it begins with its own address.
     pub(super) own: Vec<u64>,
 }
 
@@ -45,7 +46,7 @@ pub(super) fn search(search: &Search<'_>, maps: &Maps, most: usize) -> Found {
     };
     let pages = File::open(format!("/proc/{}/pagemap", search.pid)).ok();
     let mut buffer = vec![0; CHUNK as usize];
-    for mapping in maps.iter().filter(|it| it.perms.write) {
+    for mapping in maps.iter().filter(|it| may_hold(it)) {
         for range in there(mapping, pages.as_ref()) {
             for start in (range.start..range.end).step_by(CHUNK as usize) {
                 let end = range.end.min(start + CHUNK);
@@ -63,11 +64,37 @@ pub(super) fn search(search: &Search<'_>, maps: &Maps, most: usize) -> Found {
             }
         }
     }
+    let record = |at| Record::read(search, at);
+    let alive = search.threads.iter().map(|it| it.thread_pointer);
+    let alive = alive.filter_map(record).next();
+    // Two random numbers that all threads of a process share: nothing else has them.
     found.own.retain(|at| {
-        let again = at.checked_add(SELF);
-        again.and_then(|it| read_u64(search.memory, it).ok()) == Some(*at)
+        let same = |one: Record| one.own == *at && alive.is_some_and(|it| it.guards == one.guards);
+        record(*at).is_some_and(same)
     });
     found
+}
+
+/// The head of what glibc keeps of a thread.
+#[derive(Clone, Copy)]
+struct Record {
+    own: u64,
+    guards: [u64; 2],
+}
+
+impl Record {
+    fn read(search: &Search<'_>, at: u64) -> Option<Self> {
+        let word = |offset| read_u64(search.memory, at.checked_add(offset)?).ok();
+        let guards = [word(STACK_GUARD)?, word(POINTER_GUARD)?];
+        let own = word(SELF)?;
+        (guards[1] != 0).then_some(Self { own, guards })
+    }
+}
+
+/// What may be a stack, or hold what leads to one. A stack may be protected while nobody is on it.
+fn may_hold(mapping: &Mapping) -> bool {
+    let is_private = mapping.file.is_none() && !mapping.perms.shared;
+    mapping.perms.write || (is_private && !mapping.perms.exec)
 }
 
 /// Some of it cannot be read.

@@ -7,6 +7,7 @@
 //! on it.
 
 mod ahead;
+mod context;
 mod expression;
 mod row;
 mod signal;
@@ -178,6 +179,9 @@ impl<'a> Unwinder<'a> {
             let ahead = || ahead::follow(self.tables, known, pc, stack);
             if let Some(caller) = exact.then(ahead).flatten() {
                 return Ok(Some(caller));
+            }
+            if !exact && context::starts(pc, stack) {
+                return Ok(None);
             }
             // The C libraries that have no unwind information for it return from a signal by these bytes all the same.
             let known = signal::interrupted(known, pc, stack).ok_or(Why::NoInformation)?;
