@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -102,7 +102,18 @@ impl Record {
                 .with_context(|| format!("{} is damaged", path.display()))?;
             record.add(step);
         }
+        record.forget_trials();
         Ok(record)
+    }
+
+    /// What a configure script tries beside the tree and removes (`config.guess`) is a part of nothing.
+    fn forget_trials(&mut self) {
+        let linked = self.linked.values().flat_map(|link| &link.inputs);
+        let linked: HashSet<&String> = linked.collect();
+        self.compiled.retain(|_, one| {
+            let is_outside = one.outside.contains_key(&one.source);
+            !is_outside || linked.contains(&one.object) || one.source.exists()
+        });
     }
 
     fn add(&mut self, step: Step) {

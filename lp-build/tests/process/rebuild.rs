@@ -342,3 +342,22 @@ fn what_is_read_beside_the_tree_may_change_between_two_runs() {
     // With what was there once more, the first build holds.
     assert!(!run("#define SCALE 1000\n", "1 of 2 files compiled").contains(told));
 }
+
+/// `config.guess` compiles a file in a folder with a name of its own each time, and removes it.
+#[test]
+fn what_a_build_tries_beside_the_tree_is_a_part_of_nothing() {
+    let fixed = MAIN.replace("LIMIT;", "LIMIT + 7;");
+    let work = "int work(int x) { return x * 2; }\n";
+    let mut lab = lab("", &[("work.c", work)], &[("main.c", &fixed)]);
+    let made = lab.build.clone();
+    lab.build = format!(
+        "set -e; d=`mktemp -d`; echo 'int x;' > $d/dummy.c; cc -c -o $d/dummy.o $d/dummy.c; rm -r $d; {made}"
+    );
+    for _ in 0..2 {
+        let done = lab.lp_build(&lab.binary("prog"));
+        let said = said(&done);
+        assert_eq!(done.status.code(), Some(0), "{said}");
+        assert!(!said.contains("dummy.c"), "{said}");
+        assert!(!said.contains("from scratch"), "{said}");
+    }
+}

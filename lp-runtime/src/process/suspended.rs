@@ -21,7 +21,7 @@ use super::read::maps::{Maps, MapsError};
 use super::touch::check::ThreadStack;
 use super::touch::unwind::{Frame, Stack, UnwindTables, Unwinder, Why};
 use super::touch::write::WriteMemory;
-use words::{Found, search};
+use words::{Found, search, words_at};
 
 /// More words than this are looked at by nobody: the code stays.
 const MAX_WORDS: usize = 1 << 14;
@@ -119,7 +119,20 @@ impl Search<'_> {
             except: &below,
             ..*self
         };
-        search(&leads, maps, MAX_WORDS).words
+        let mut found = search(&leads, maps, MAX_WORDS).words;
+        // A context may be kept on its own stack, and another one lead there.
+        let mut known: HashSet<u64> = found.iter().map(|it| it.pc).collect();
+        let mut next = 0;
+        while let Some(lead) = found
+            .get(next)
+            .copied()
+            .filter(|_| found.len() <= MAX_WORDS)
+        {
+            let further = words_at(&leads, lead.pc).into_iter();
+            found.extend(further.filter(|it| known.insert(it.pc)));
+            next += 1;
+        }
+        found
     }
 
     /// What glibc keeps of threads that have ended, at the upper end of a stack that waits for the next one. Who began after the

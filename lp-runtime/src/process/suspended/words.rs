@@ -15,6 +15,8 @@ const PAGE: u64 = 4096;
 /// Bytes that are read at once.
 const CHUNK: u64 = 1 << 20;
 const WORD: usize = 8;
+/// Bytes of what a pointer may lead to: `ucontext_t` has 968.
+const KEPT: usize = 1024;
 /// Bytes that are looked at together.
 const BLOCK: usize = 32 * WORD;
 
@@ -73,6 +75,22 @@ pub(super) fn search(search: &Search<'_>, maps: &Maps, most: usize) -> Found {
         record(*at).is_some_and(same)
     });
     found
+}
+
+/// Those in what may be kept at an address: a context with what is before it.
+pub(super) fn words_at(search: &Search<'_>, at: u64) -> Vec<Suspended> {
+    let everywhere = Search {
+        except: &[],
+        ..*search
+    };
+    let mut found = Found::default();
+    let mut bytes = [0; KEPT];
+    let at = at & !(WORD as u64 - 1);
+    let is_read = search.memory.read(at, &mut bytes).is_ok();
+    if let Some(matcher) = Matcher::new(&everywhere).filter(|_| is_read) {
+        matcher.look(at, &bytes, &mut found);
+    }
+    found.words
 }
 
 /// The head of what glibc keeps of a thread.
