@@ -4,8 +4,8 @@
 //! `"failed at %s (%d)"`), so code below an edit differs although nobody changed it. A constant is taken for a line
 //! number only if another argument of that call is the name of a source file or of the function, if the line table
 //! says on both sides that just this call is written there, and if all of them tell one story: in each file, later
-//! lines stay later. Without such a name (`ext4_journal_start()`) it must be the line of the call instruction itself, and
-//! the lines around it must have moved by just as much. What is said of a call's line holds for the call of each inlined
+//! lines stay later. Without such a name (`ext4_journal_start()`) it must be the line of the call instruction itself, or one
+//! on which the call goes on, as far below it as before, and the lines around it must have moved by just as much. What is said of a call's line holds for the call of each inlined
 //! function that it came out of: a macro often hands `__LINE__` to an inline function, which hands it on. Without debug
 //! information only a constant right behind a file's name is believed; behind a function's name comes a timeout as well.
 //! The tempting wrong ways are a list of known callees, which is never complete, and to believe any changed constant,
@@ -19,8 +19,8 @@ use crate::object::SectionId;
 use crate::reference::{Target, View};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most lines that clang's `__LINE__`, which is the last line of a macro's arguments, is below the first.
-const CLANG_SPAN: u64 = 12;
+/// The most lines that a `__LINE__` among a call's arguments is below the line of the call. clang's is the last line of a macro's arguments.
+const SPAN: u64 = 12;
 
 /// A line number in a source file, before and after.
 #[derive(Debug)]
@@ -207,7 +207,9 @@ fn of_itself(old: &CallLines, new: &CallLines, constant: &ChangedConstant) -> Op
     constant.argument?;
     let mut levels = old.call.iter().zip(&new.call).enumerate();
     levels.find_map(|(level, ((file, was), (other, is)))| {
-        let is_line = (*was, *is) == (constant.orig, constant.patched);
+        let below = constant.orig.checked_sub(*was);
+        let is_line =
+            below.is_some_and(|below| below <= SPAN) && constant.patched.checked_sub(*is) == below;
         let moved = is_same_file(file, other) && old.around(level, file) == new.around(level, file);
         (is_line && moved).then(|| file.clone())
     })
@@ -221,7 +223,7 @@ fn at_call(
     constant: &ChangedConstant,
     is_clang: bool,
 ) -> Option<String> {
-    let span = if is_clang { CLANG_SPAN } else { 0 };
+    let span = if is_clang { SPAN } else { 0 };
     let is_at = |lines: &CallLines, file: &str, line: Option<u64>| {
         let mut there = lines.all().filter(|(_, there)| Some(*there) == line);
         there.any(|(there, _)| is_same_file(there, file))
