@@ -450,7 +450,7 @@ impl Selector<'_, '_, '_> {
                 && !self.selection.bundles.contains_key(&id)
                 && !self.leave_alone(section)
             {
-                self.refuse(RefusalCode::ChangedSection, &format!("{} in {section}", view.name(id)), &format!("the running {} has read this list already: nothing can be added to it by a patch. Where an entry is only called otherwise, by its line perhaps, LP_IGNORE_SECTION(\"{section}\") says so", self.comparer.flavour.noun()));
+                self.refuse(RefusalCode::ChangedSection, &format!("{} in {section}", view.name(id)), &format!("the running {} has read this list already: nothing can be added to it by a patch. Where an entry is only called otherwise (by its line: compile with -g, and that is seen), LP_IGNORE_SECTION(\"{section}\") says so", self.comparer.flavour.noun()));
             }
             if !matches!(bundle.kind, Kind::Anonymous | Kind::Fragment)
                 || bundle.len == 0

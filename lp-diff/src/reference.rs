@@ -200,7 +200,7 @@ impl<'d> View<'d> {
             Target::Bundle { id, offset } if self.bundles.get(id).kind == Kind::String => {
                 let text = self.bytes_of(id).get(usize::try_from(offset).ok()?..)?;
                 let shown = String::from_utf8_lossy(text.strip_suffix(b"\0").unwrap_or(text));
-                return Some(format!("{:?}", shown.chars().take(60).collect::<String>()));
+                return Some(format!("\"{}\"", in_c(shown.chars().take(60))));
             }
             Target::Bundle { id, offset } => (self.name(id), offset),
             Target::Section { id, offset } => (self.object.section(id).name(), offset),
@@ -222,6 +222,19 @@ impl<'d> View<'d> {
     pub fn section_name(&self, id: BundleId) -> &'d str {
         self.object.section_name(self.bundles.get(id).section)
     }
+}
+
+/// Characters as a string of C has them.
+fn in_c(text: impl Iterator<Item = char>) -> String {
+    let mut escaped = String::new();
+    for c in text {
+        match u8::try_from(c).ok().filter(u8::is_ascii) {
+            Some(b'\'') => escaped.push(c),
+            Some(byte) => escaped.extend(byte.escape_ascii().map(char::from)),
+            None => escaped.extend(c.escape_debug()),
+        }
+    }
+    escaped
 }
 
 /// For each relocation of a code section: what its field's value counts from.
