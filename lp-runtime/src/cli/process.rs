@@ -11,6 +11,7 @@ use lp_klp::inventory::Inventory;
 use lp_klp::manifest::{Function, Manifest};
 use lp_klp::name::Sympos;
 use lp_klp::signature;
+use lp_runtime::process::kept::control;
 use lp_runtime::process::prepare::patch_file::PatchFile;
 use lp_runtime::process::prepare::trust::TrustedKeys;
 use lp_runtime::process::{Done, Left, Options, Process, ProcessError, Standing, State};
@@ -66,9 +67,19 @@ pub(crate) struct Listed {
     /// The patch that a killed loader left half way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unfinished: Option<String>,
+    /// What patches that are out had to leave in memory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stays: Vec<Stays>,
     /// The transition that is under way; only a status says who holds it up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transition: Option<InTransition>,
+}
+
+/// Memory of a patch that is out: something suspended may come back to its code.
+#[derive(Debug, Serialize)]
+pub(crate) struct Stays {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
 }
 
 /// A transition in a process.
@@ -351,6 +362,13 @@ pub(crate) fn status(only: Option<&str>, place: &Place) -> Result<Outcome> {
     Ok(Outcome::ProcessStatus { processes })
 }
 
+fn stays(of: control::Stays) -> Stays {
+    Stays {
+        bytes: of.areas.iter().map(|area| area.size).sum(),
+        name: of.patch,
+    }
+}
+
 fn listed(pid: i32) -> Result<Listed> {
     let process = Process::attach(pid)?;
     let contents = process.contents()?;
@@ -384,6 +402,7 @@ fn listed(pid: i32) -> Result<Listed> {
             .filter(|it| it.is_live(process.about().identity))
             .map(|it| it.by.pid),
         unfinished: contents.journal.map(|journal| journal.patch),
+        stays: contents.stays.into_iter().map(stays).collect(),
         transition: contents.transition.map(|it| InTransition {
             name: it.patch,
             enabling: it.patched,

@@ -189,6 +189,14 @@ fn installed(out: &mut dyn Write, processes: &[Listed]) -> io::Result<()> {
         if let Some(transition) = &process.transition {
             write!(out, "{}", left(transition))?;
         }
+        for stays in &process.stays {
+            writeln!(
+                out,
+                "  {} is out; {} KiB of it stay in memory until nothing suspended can come back to its code",
+                stays.name,
+                stays.bytes.div_ceil(1024)
+            )?;
+        }
         if let Some(patch) = &process.unfinished {
             writeln!(
                 out,

@@ -6,6 +6,7 @@ use lp_runtime::process::prepare::patch_file::PatchFile;
 use lp_runtime::process::prepare::plan::Warning;
 use lp_runtime::process::read::maps::Maps;
 use lp_runtime::process::{Done, Options, Process};
+use std::process::Command;
 use std::time::Duration;
 
 /// `work` is suspended in its middle and goes on when the next question is asked. SWITCH switches between two stacks.
@@ -122,6 +123,13 @@ impl World {
         self.process.unload("fix", soon()).expect("it goes out")
     }
 
+    fn listed(&self) -> String {
+        let mut list = Command::new(env!("CARGO_BIN_EXE_lp-ctl"));
+        let pid = self.program.pid().to_string();
+        let done = list.args(["list", "--pid", &pid]).output();
+        String::from_utf8(done.expect("lp-ctl").stdout).expect("text")
+    }
+
     fn mappings(&self) -> usize {
         let maps = Maps::read(self.program.pid());
         maps.expect("its maps").iter().count()
@@ -160,6 +168,8 @@ fn what_is_suspended_comes_back(switch: &str) {
             .patches
             .is_empty()
     );
+    let stays = "fix is out; 8 KiB of it stay in memory";
+    assert!(world.listed().contains(stays), "{}", world.listed());
     assert_eq!(world.program.ask(""), "12", "it comes back to the new code");
     world.program.ask("");
     assert_eq!(world.program.ask(""), "21", "and then calls the old one");
