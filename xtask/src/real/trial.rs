@@ -87,10 +87,11 @@ impl Trial<'_> {
         };
         let folder = self.source.folder.join("run");
         let mut server = Server::start(self.program, &built, &binary, &folder)?;
-        let pids = server.pids();
         let asker = Asker::start(self.program.probe);
         server.work(BEFORE)?;
         let answers = asker.end()?;
+        // It answers before it has forked all that work for it.
+        let pids = server.pids();
         // The first patch maps what stays: the control area, and where the next one's parts are found.
         self.cycle(&binary)?.put_in(&patch)?;
         let settled = server.memory();
