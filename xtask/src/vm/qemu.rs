@@ -18,9 +18,9 @@ use super::watch::{self, Sign};
 
 /// After a fatal line the rest of its trace is still wanted.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// A host that is a virtual machine itself may stand still for half a minute, and the guest's clock goes on: that is no stall of the
-/// guest's kernel. What really hangs there, the job's own limit tells.
-const PATIENT: &str = "rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60";
+/// A host that is a virtual machine itself may stand still for minutes, and the guest's clock goes on: that is no stall and no lockup
+/// of the guest's kernel. What really hangs there, the job's own limit tells.
+const PATIENT: &str = "rcupdate.rcu_cpu_stall_timeout=300 nosoftlockup";
 
 /// Since this one a transition changes every `cond_resched()` of the kernel while it runs (`klp_cond_resched_enable()`). An emulator
 /// of several threads before QEMU 8.1 translates code without its page's lock, so that one may go on with the breakpoint that another
