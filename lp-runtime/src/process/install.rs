@@ -3,7 +3,7 @@
 //! Until the switch the process does not run a byte of it but its pre_patch callbacks. Given up on the way, the patch is taken out
 //! by the journal, as if the loader had been killed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use lp_klp::patch::PatchId;
 use lp_klp::rules::Rules;
 
 use super::error::ProcessError;
-use super::live::{Live, Parts};
+use super::live::{Live, Parts, Site};
 use super::session::{View, Work, prepare};
 use super::suspended::{Search, behind_calls};
 use crate::process::kept::control::{Contents, Direction, InstalledPatch};
@@ -23,10 +23,12 @@ use crate::process::kept::mapped::Memory;
 use crate::process::kept::recorded::record;
 use crate::process::prepare::patch_file::PatchFile;
 use crate::process::prepare::plan::{Plan, PlannedArea, PlannedUnwind, Warning};
+use crate::process::read::maps::MapsError;
 use crate::process::read::memory::read_vec;
-use crate::process::touch::check::{Busy, Checker};
+use crate::process::touch::check::{Busy, BusyRange, Checker};
 use crate::process::touch::jump::JUMP_SIZE;
 use crate::process::touch::syscall::Gate;
+use crate::process::touch::write::WriteMemory;
 
 /// The first wait for busy threads; each is twice as long as the one before.
 pub(super) const FIRST_WAIT: Duration = Duration::from_millis(1);
@@ -138,28 +140,34 @@ fn try_install(
         .map(|of| of.id)
         .collect();
     let live = klp.target;
-    let suspended = suspended(&live)?;
+    let left = live.busy(&live.leaving);
     live.at
         .transaction
         .install(work.memory, record, &replaced)?;
+    // It is in, whatever becomes of the search.
+    let suspended = suspended((pid, work.memory), left, &live.sites, &live.at.checker);
     Ok(Installed {
         window: live.window.max(stood),
-        suspended,
+        suspended: suspended.unwrap_or_default(),
     })
 }
 
 /// Who goes on in code that has just been left, as far as it is known: such stacks are no thread's, so nobody waited for them.
-fn suspended(live: &Live<'_, '_>) -> Result<Option<Warning>, ProcessError> {
+fn suspended(
+    (pid, memory): (i32, &WriteMemory),
+    left: Vec<BusyRange>,
+    sites: &BTreeMap<u64, Site>,
+    checker: &Checker<'_>,
+) -> Result<Option<Warning>, MapsError> {
     /// So many are told of.
     const MOST: usize = 16;
-    let left = live.busy(&live.leaving);
     let code: Vec<_> = left.iter().map(|it| it.range.clone()).collect();
     let read = |range: &Range<u64>| {
         let size = range.end.saturating_sub(range.start);
-        let mut bytes = read_vec(live.at.memory, range.start, size, MAX_CODE).ok()?;
+        let mut bytes = read_vec(memory, range.start, size, MAX_CODE).ok()?;
         // The jump is there by now.
         if let (Some(site), Some(entry)) = (
-            live.sites.get(&range.start),
+            sites.get(&range.start),
             bytes.first_chunk_mut::<JUMP_SIZE>(),
         ) {
             *entry = site.original;
@@ -167,10 +175,10 @@ fn suspended(live: &Live<'_, '_>) -> Result<Option<Warning>, ProcessError> {
         Some(behind_calls(range.start, &bytes))
     };
     let search = Search {
-        pid: live.at.threads.pid(),
-        memory: live.at.memory,
-        tables: live.at.checker.tables(),
-        threads: live.at.checker.stacks(),
+        pid,
+        memory,
+        tables: checker.tables(),
+        threads: checker.stacks(),
         code: &code,
         places: Some(&code.iter().filter_map(read).flatten().collect()),
         except: &[],

@@ -209,7 +209,7 @@ impl<'a, 's> Live<'a, 's> {
         let loaded = Loaded {
             name: patch.name.clone(),
             code,
-            text: text.map(|area| range(area.address, area.size)).collect(),
+            text: text.map(|area| area.range()).collect(),
             goes: false,
             callbacks: callbacks.collect(),
             call: patch

@@ -37,7 +37,11 @@ impl Stays {
 
     fn code(&self) -> Vec<Range<u64>> {
         let text = |area: &&AreaRecord| area.protection == Area::Text;
-        self.areas.iter().filter(text).map(range).collect()
+        self.areas
+            .iter()
+            .filter(text)
+            .map(AreaRecord::range)
+            .collect()
     }
 
     /// Who may come back to it, where no thread is inside: those that the checker has just looked at.
@@ -47,7 +51,7 @@ impl Stays {
         at: (i32, &WriteMemory, u64),
     ) -> Result<Option<Suspended>, ProcessError> {
         let (pid, memory, control) = at;
-        let own = self.areas.iter().map(range);
+        let own = self.areas.iter().map(AreaRecord::range);
         let said = control..control.saturating_add(control::SIZE);
         let except: Vec<Range<u64>> = own.chain(std::iter::once(said)).collect();
         let search = Search {
@@ -61,10 +65,6 @@ impl Stays {
         };
         Ok(search.suspended(1)?.pop())
     }
-}
-
-fn range(area: &AreaRecord) -> Range<u64> {
-    area.address..area.address.saturating_add(area.size)
 }
 
 /// Takes away what nobody comes back to any more.

@@ -7,8 +7,8 @@
 //!
 //! A word is no proof. What a call has left behind on a thread's own stack is dead, and that is where most of them are: it is told
 //! by the stack pointers of that stop (and nothing keeping a place below one), and where a thread has ended, by what glibc leaves of it.
-//! For all others the doubt counts: the code stays. So does code that a pointer to a function leads to. The tempting wrong way is to look for threads alone, as the kernel
-//! does: it has no coroutines.
+//! For all others the doubt counts: the code stays. So does code that a pointer to a function leads to. The tempting wrong way is to
+//! look for threads alone, as the kernel does: it has no coroutines.
 
 mod words;
 

@@ -509,7 +509,7 @@ impl Journal {
         let areas = self.areas.iter().chain(&self.mapping).chain(installed);
         let areas = areas.chain(stub);
         Busy::new(areas.filter(text).map(|it| BusyRange {
-            range: it.address..it.address.saturating_add(it.size),
+            range: it.range(),
             function: format!("patch {}", self.patch),
         }))
     }

@@ -1,7 +1,6 @@
 //! The memory of a patch, mapped in the process and filled: its parts, where its callbacks are called from, and its file.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
@@ -65,7 +64,7 @@ impl<'p> Memory<'p> {
     ) -> Result<Self, ProcessError> {
         let mut memory = Self::of_plan(plan);
         let mut maps = Maps::read(pid)?;
-        let areas = memory.wanted.iter().map(|it| range(&it.record));
+        let areas = memory.wanted.iter().map(|it| it.record.range());
         maps.reserve(areas.collect::<Vec<_>>().into_iter());
         memory.add_call(&mut maps, &patch.manifest, images)?;
         memory.add_file(&mut maps, patch, images)?;
@@ -169,10 +168,6 @@ impl<'p> Memory<'p> {
         record.call = self.call.map(|call| (call.stub, call.stack_top));
         record.file = self.file;
     }
-}
-
-fn range(area: &AreaRecord) -> Range<u64> {
-    area.address..area.address.saturating_add(area.size)
 }
 
 /// SHA-256, hexadecimal.

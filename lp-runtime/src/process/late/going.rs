@@ -111,7 +111,7 @@ fn numbers(patch: &InstalledPatch, gone: &[ObjName]) -> Vec<u32> {
 fn free(mut live: Live<'_, '_>, mut patches: Vec<InstalledPatch>) -> Result<(), ProcessError> {
     let text = unused(&patches).filter(|area| area.protection == Area::Text);
     let busy = Busy::new(text.map(|area| BusyRange {
-        range: area.address..area.address.saturating_add(area.size),
+        range: area.range(),
         function: "what has gone".into(),
     }));
     if unused(&patches).next().is_none() || !live.is_free(&busy) {

@@ -249,7 +249,7 @@ impl<'a, 's> PerThread<'a, 's> {
     pub(super) fn trampolines(&self) -> Vec<BusyRange> {
         let areas = self.transition().map(|it| it.areas).unwrap_or_default();
         let range = |area: &AreaRecord| BusyRange {
-            range: area.address..area.address.saturating_add(area.size),
+            range: area.range(),
             function: "the entry of a function that changes".into(),
         };
         areas.iter().map(range).collect()

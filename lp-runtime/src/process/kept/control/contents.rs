@@ -101,6 +101,13 @@ pub struct AreaRecord {
     pub protection: Area,
 }
 
+impl AreaRecord {
+    /// Its addresses.
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.address..self.address.saturating_add(self.size)
+    }
+}
+
 /// A function that a patch redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteRecord {
