@@ -29,6 +29,7 @@ use crate::process::read::identity::{About, Identity};
 use crate::process::read::images::Images;
 use crate::process::read::maps::Maps;
 use crate::process::read::memory::read_vec;
+use crate::process::read::start;
 use crate::process::touch::check::Checker;
 use crate::process::touch::syscall::Gate;
 use crate::process::touch::threads::{StopError, Threads, with_threads};
@@ -198,6 +199,20 @@ impl View {
         })
     }
 
+    /// A plan, and that the process is one that can be patched at all.
+    fn first_plan(
+        &self,
+        pid: i32,
+        patch: &PatchFile,
+        memory: &WriteMemory,
+    ) -> Result<Plan, ProcessError> {
+        let plan = self.plan(patch, memory)?;
+        match start::refusal(&self.images, &self.tables(pid, memory)) {
+            Some(refusal) => Err(ProcessError::Refused(vec![refusal])),
+            None => Ok(plan),
+        }
+    }
+
     pub(super) fn tables(&self, pid: i32, memory: &WriteMemory) -> UnwindTables {
         let mut tables = UnwindTables::read(pid, &self.maps, memory);
         for patch in &self.contents().patches {
@@ -259,7 +274,7 @@ impl Process {
         let memory = WriteMemory::open(self.pid())?;
         let view = View::read(self.pid(), &memory)?;
         check(&view.contents(), &patch.manifest)?;
-        let plan = view.plan(patch, &memory)?;
+        let plan = view.first_plan(self.pid(), patch, &memory)?;
         if consistency == Consistency::PerThread {
             per_thread::rehearse(&view, &memory, patch, &plan)?;
         }
@@ -299,7 +314,7 @@ impl Process {
         // What others left is not what a plan can be made for.
         let happened = self.put_right(&mut view, &memory, &mut steps, timeout)?;
         check(&view.contents(), &patch.manifest)?;
-        let mut plan = view.plan(patch, &memory)?;
+        let mut plan = view.first_plan(pid, patch, &memory)?;
         let done = with_threads(pid, |threads| {
             if prepare(threads, &mut view, &memory, &mut steps)? {
                 check(&view.contents(), &patch.manifest)?;

@@ -5,7 +5,7 @@
 //! | [`threads`], `ptrace` | stops every thread, and lets them go as if nothing had been |
 //! | [`registers`], [`syscall`], [`call`] | has a thread do something for us, with its registers as before |
 //! | [`mod@write`] | writes as the process may, and reads it back |
-//! | [`unwind`], `rest`, [`check`] | what every stack is inside of, or may be, and who is in the way |
+//! | [`unwind`], [`check`] | what every stack is inside of, and who is in the way |
 //! | [`jump`] | the five bytes at an entry |
 
 pub mod call;
@@ -13,7 +13,6 @@ pub mod check;
 pub mod jump;
 pub(in crate::process) mod ptrace;
 pub mod registers;
-pub(in crate::process) mod rest;
 pub mod syscall;
 pub mod threads;
 pub mod unwind;

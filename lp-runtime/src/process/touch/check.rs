@@ -1,7 +1,7 @@
 //! Which of the stopped threads is inside code that is about to change.
 //!
-//! A thread is free when its stack is known to its end and no frame of it is inside a busy range, or where what lies beyond the frames
-//! that are known cannot lead there (`rest`). Any other one whose stack is not known is as good as inside. All stacks are read by one call when the threads have stopped, and what the unwinder learns of one
+//! A thread is free when its stack is known to its end and no frame of it is inside a busy range. One whose stack is not known is as
+//! good as inside. All stacks are read by one call when the threads have stopped, and what the unwinder learns of one
 //! thread's code serves all: threads of a pool wait at the same places.
 
 use std::fmt;
@@ -13,9 +13,8 @@ use thiserror::Error;
 use crate::process::read::maps::Maps;
 use crate::process::read::memory::ReadMemory;
 use crate::process::touch::registers::Registers;
-use crate::process::touch::rest::{self, Owner};
 use crate::process::touch::threads::{Threads, Tid};
-use crate::process::touch::unwind::{Frame, Stack, Unreliable, UnwindTables, Unwinder};
+use crate::process::touch::unwind::{Frame, Stack, Unreliable, UnwindTables, Unwinder, Why};
 use crate::process::touch::write::read_many;
 
 /// Bytes of a stack that are read at once: most waiting threads need no more.
@@ -84,8 +83,6 @@ pub enum InTheWay {
         stack: Unreliable,
         /// The object that the last known frame's code is in, where that is known.
         object: String,
-        /// The function that something beyond may be a return to.
-        may_be_inside: Option<String>,
     },
     /// It was there while another one began, which nobody has looked at yet.
     Began,
@@ -118,19 +115,11 @@ impl fmt::Display for BusyThread {
             InTheWay::Inside {
                 function, frame, ..
             } => write!(f, "thread {tid} will return to {function} (frame {frame})"),
-            InTheWay::Unreliable {
-                stack,
-                object,
-                may_be_inside,
-            } => {
-                write!(f, "thread {tid}: {stack}")?;
-                if !object.is_empty() {
-                    write!(f, ", in {object}")?;
-                }
-                match may_be_inside {
-                    Some(function) => write!(f, "; beyond, it may return to {function}"),
-                    None => Ok(()),
-                }
+            InTheWay::Unreliable { stack, object } if object.is_empty() => {
+                write!(f, "thread {tid}: {stack}")
+            }
+            InTheWay::Unreliable { stack, object } => {
+                write!(f, "thread {tid}: {stack}, in {object}")
             }
         }
     }
@@ -145,7 +134,7 @@ pub struct ThreadStack {
     pub sp: u64,
     /// Its `fs`: where the C library keeps what it knows of the thread.
     pub thread_pointer: u64,
-    /// What is known of its frames: none of them, and nothing beyond, was inside.
+    /// What is known of its frames.
     pub frames: Vec<Frame>,
 }
 
@@ -226,11 +215,7 @@ impl<'a> Checker<'a> {
             let stacks = read_many(self.pid, &windows);
             for (((tid, registers), (start, _)), bytes) in batch.iter().zip(windows).zip(stacks) {
                 let stack = Stack::new(self.memory, start, bytes);
-                let owner = Owner {
-                    is_first: *tid == self.pid,
-                    registers,
-                };
-                match self.look(&owner, stack, &inside) {
+                match self.look(registers, stack, &inside) {
                     Ok(frames) => self.stacks.push(ThreadStack {
                         tid: *tid,
                         sp: registers.sp(),
@@ -263,42 +248,35 @@ impl<'a> Checker<'a> {
 
     fn look<'b>(
         &mut self,
-        owner: &Owner<'_>,
+        registers: &Registers,
         mut stack: Stack<'_>,
         inside: &impl Fn(&Frame) -> Option<&'b str>,
     ) -> Result<Vec<Frame>, InTheWay> {
-        let (frames, unreliable) = match self.unwinder.unwind(owner.registers, &mut stack) {
+        let (frames, unreliable) = match self.unwinder.unwind(registers, &mut stack) {
             Ok(frames) => (frames, None),
-            Err(stack) => (stack.frames.clone(), Some(stack)),
+            Err(stack) => (stack.frames, Some(stack.why)),
         };
-        let is_inside = |(at, frame): (usize, &Frame)| Some((at, inside(frame)?));
-        if let Some((frame, function)) = frames.iter().enumerate().find_map(is_inside) {
+        let inside = |(at, frame): (usize, &Frame)| Some((at, inside(frame)?));
+        if let Some((frame, function)) = frames.iter().enumerate().find_map(inside) {
             return Err(InTheWay::Inside {
                 function: function.to_owned(),
                 frame,
                 frames,
             });
         }
-        let Some(stack) = unreliable else {
-            return Ok(frames);
-        };
-        let beyond = stack.beyond.as_ref();
-        let leads_into =
-            |beyond| rest::leads_into(beyond, owner, self.maps, self.memory, inside).ok();
-        match beyond.and_then(leads_into) {
-            Some(None) => Ok(frames),
-            not_free => Err(self.unreliable(stack, not_free.flatten())),
+        match unreliable {
+            Some(why) => Err(self.unreliable(frames, why)),
+            None => Ok(frames),
         }
     }
 
-    fn unreliable(&self, stack: Unreliable, may_be_inside: Option<&str>) -> InTheWay {
-        let last = stack.frames.last().map_or(0, |it| it.pc);
+    fn unreliable(&self, frames: Vec<Frame>, why: Why) -> InTheWay {
+        let last = frames.last().map_or(0, |it| it.pc);
         let object = self.tables.object_at(last).map(str::to_owned);
         let mapped = || Some(self.maps.at(last)?.path.to_string_lossy().into_owned());
         InTheWay::Unreliable {
             object: object.or_else(mapped).unwrap_or_default(),
-            may_be_inside: may_be_inside.map(str::to_owned),
-            stack,
+            stack: Unreliable { frames, why },
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Each step follows call frame information (`.eh_frame`, System V ABI and DWARF 5, section 6.4), and the stack ends only where that says
 //! so: an undefined return address, as in `_start` and at the start of a thread. Whatever is missing or doubtful makes the stack
-//! unreliable, and its thread busy unless what lies beyond ([`Beyond`]) says more. The tempting wrong way is that of debuggers: to guess
-//! from frame pointers, and to take a step that fails for the end of the stack. A guess is good for a backtrace and no proof that a
-//! function is not on it.
+//! unreliable, and its thread busy. The tempting wrong way is that of debuggers: to guess from frame pointers, and to
+//! take a step that fails for the end of the stack. A guess is good for a backtrace and no proof that a function is not
+//! on it.
 
 mod ahead;
 mod context;
@@ -90,30 +90,6 @@ pub struct Unreliable {
     pub frames: Vec<Frame>,
     /// What is wrong with that one.
     pub why: Why,
-    /// What its callers are in nevertheless; none where the stack itself is in doubt.
-    pub beyond: Option<Beyond>,
-}
-
-/// What lies beyond the last frame that is known: the return address of every caller is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beyond {
-    /// Its stack pointer: they are above.
-    pub sp: u64,
-    /// Its registers, as far as they are known: it may keep one of them there for now.
-    pub registers: Vec<u64>,
-}
-
-impl Beyond {
-    fn of(known: &Known, why: Why) -> Option<Self> {
-        // Nothing is known of the code. In all other cases the stack is not what it should be.
-        let is_code = matches!(
-            why,
-            Why::NoInformation | Why::Invalid | Why::UnknownRegister
-        );
-        let sp = known[RSP].filter(|_| is_code)?;
-        let registers = known.iter().copied().flatten().collect();
-        Some(Self { sp, registers })
-    }
 }
 
 /// Unwinds stacks; what it learns about one thread's code serves the next thread.
@@ -171,14 +147,7 @@ impl<'a> Unwinder<'a> {
         loop {
             let pc = known[RETURN_ADDRESS].unwrap_or_default();
             frames.push(Frame { pc, exact, cfa: 0 });
-            let unreliable = |frames, why| {
-                let beyond = Beyond::of(&known, why);
-                Err(Unreliable {
-                    frames,
-                    why,
-                    beyond,
-                })
-            };
+            let unreliable = |frames, why| Err(Unreliable { frames, why });
             if frames.len() > MAX_FRAMES {
                 return unreliable(frames, Why::TooDeep);
             }

@@ -83,9 +83,19 @@ fn the_neighbour_of_a_small_function_is_not_harmed() {
     assert_eq!(program.ask("2"), "3 4");
 }
 
-/// musl has no unwind information, so what called `main` is not known: it is no function of the patch all the same.
+/// musl has no unwind information, so what called `main` is not known, and with it the whole stack.
 #[test]
-fn programs_of_musl_are_patched() {
-    works("musl-gcc", &["-O2", "-pie"]);
-    works("musl-gcc", &["-O2", "-static"]);
+fn programs_of_musl_are_refused_with_the_reason() {
+    for args in [["-O2", "-pie"], ["-O2", "-static"]] {
+        let folder = Folder::new();
+        let path = server_by("musl-gcc", &folder, NEXT, &args);
+        let mut program = Program::start(&path);
+        let refusal = load(program.pid(), &fix(&folder, &path)).expect_err("it is refused");
+        assert!(refusal.is_refusal(), "{refusal}");
+        assert!(
+            refusal.to_string().contains("unwind information"),
+            "{refusal}"
+        );
+        assert_eq!(program.ask("1"), "2");
+    }
 }

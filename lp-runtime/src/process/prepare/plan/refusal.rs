@@ -81,6 +81,15 @@ pub enum Refusal {
         /// The object.
         object: ObjName,
     },
+    /// The main thread's stack has no end.
+    #[error(
+        "{object}: its code that calls main has no unwind information (musl is built without), so what is on the main thread's \
+         stack can never be known: build the C library with -fasynchronous-unwind-tables, or restart the program"
+    )]
+    NoEnd {
+        /// The object that calls `main`.
+        object: String,
+    },
     /// Objects cannot be told apart.
     #[error(transparent)]
     Images(#[from] ImagesError),
