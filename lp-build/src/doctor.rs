@@ -101,7 +101,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Check>> {
     add(find::CONFIG.what, shown(&config));
     add(find::VMLINUX.what, shown(&vmlinux));
     add(find::SYMVERS.what, shown(&symvers));
-    let modules = root.join("lib/modules").join(&release);
+    let modules = find::modules(root, &release);
     add("modules", folder(&modules, &release));
     let parsed = config
         .as_ref()

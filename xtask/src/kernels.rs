@@ -187,7 +187,7 @@ fn unpack_sysroot(kernel: &Kernel, fetched: &[(&Package, PathBuf)]) -> Result<()
     if place.exists() {
         Ok(())
     } else {
-        unpack::sysroot(&debs, &place)
+        unpack::sysroot(&debs, &kernel.release, &place)
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         command::run(tools::cargo().args(["fmt", "--all", "--check"]))?;
         tidy::run()
     })?;
-    system::ensure_packages()?;
+    system::ensure_packages_of_tests()?;
     thread::scope(|scope| {
         // Fetched and unpacked while the compiler works.
         let kernel = scope.spawn(|| {

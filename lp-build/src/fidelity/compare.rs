@@ -92,8 +92,10 @@ pub(super) fn compare(
         side(&ours, code, function.offset),
         side(&others, &theirs.code, theirs.start.offset),
     );
-    // What the kernel makes of its no-operations is none of the compiler's business.
-    let aligned = padding::align(sides, target.linked().is_some());
+    let section_of = |at: u64| function.offset.saturating_add(at);
+    let aligned = padding::align(sides, |run| {
+        orig.is_listed(function.section, section_of(run.start)..section_of(run.end))
+    });
     let pair = Pair {
         orig,
         function,

@@ -9,6 +9,7 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader as _, Rela as _, SectionHeader as _, SectionTable, Sym as _};
 use object::{LittleEndian, SectionIndex, SymbolIndex};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 const ENDIAN: LittleEndian = LittleEndian;
 
@@ -23,6 +24,8 @@ pub(super) struct Orig<'data> {
     pub(super) becomes_nop: Vec<(usize, u64)>,
     /// Sections and offsets of what code refers to in read-only data.
     labels: BTreeSet<(usize, u64)>,
+    /// Sections and offsets of the code that tables say something about.
+    listed: BTreeSet<(usize, u64)>,
     /// The name of the FILE symbol.
     pub(super) file: Option<&'data [u8]>,
 }
@@ -113,6 +116,7 @@ impl<'data> Orig<'data> {
             sections: Vec::new(),
             becomes_nop: Vec::new(),
             labels: BTreeSet::new(),
+            listed: BTreeSet::new(),
             file: None,
         };
         orig.sections = read_sections(&headers, data).map_err(damaged)?;
@@ -126,12 +130,19 @@ impl<'data> Orig<'data> {
         read_relocations(&headers, &symbols, data, &mut orig.sections).map_err(damaged)?;
         orig.becomes_nop = becomes_nop(&orig.sections);
         orig.labels = labels(&orig.sections);
+        orig.listed = listed(&orig.sections);
         Ok(orig)
     }
 
     /// Whether objtool makes a no-operation of the jump at this place.
     pub(super) fn becomes_nop(&self, section: usize, offset: u64) -> bool {
         self.becomes_nop.binary_search(&(section, offset)).is_ok()
+    }
+
+    /// Whether a table says something about a place in this range: something may be written over it later.
+    pub(super) fn is_listed(&self, section: usize, range: Range<u64>) -> bool {
+        let places = (section, range.start)..(section, range.end);
+        !range.is_empty() && self.listed.range(places).next().is_some()
     }
 
     /// A definition's code.
@@ -363,6 +374,22 @@ fn labels(sections: &[Section<'_>]) -> BTreeSet<(usize, u64)> {
         }
     }
     labels
+}
+
+/// The code that tables refer to: jump labels, alternatives, calls of the tracer, exceptions, and whatever else there is.
+fn listed(sections: &[Section<'_>]) -> BTreeSet<(usize, u64)> {
+    // Code itself, and what is derived from every instruction, or read by nobody.
+    const NO_TABLES: [&[u8]; 3] = [b".text", b".orc_unwind", b".debug"];
+    let is_table = |name: &[u8]| !NO_TABLES.iter().any(|prefix| name.starts_with(prefix));
+    let tables = sections.iter().filter(|section| is_table(section.name));
+    let fields = tables.flat_map(|table| &table.relocations);
+    let places = fields.filter_map(|field| match field.referent {
+        Referent::Local { section, offset } => {
+            Some((section, offset.wrapping_add_signed(field.addend)))
+        }
+        _ => None,
+    });
+    places.collect()
 }
 
 /// The sites of jump labels whose key has bit 1 set (`arch_static_branch`, `asm/jump_label.h`, since Linux 5.14). Where

@@ -233,7 +233,7 @@ fn prepare(
         let of_tree = of_tree.transpose()?;
         let listing = of_tree.as_ref().unwrap_or(&changed.listing);
         let key = key::key(orig, listing, files, compiler, arch)?;
-        prepare::prepare(cache, key, orig, files, compiler, progress)
+        prepare::prepare(cache, key, orig, files, (compiler, arch), progress)
     })
 }
 

@@ -41,7 +41,10 @@ pub fn build(
     );
     write(folder, "Kbuild", kbuild.as_bytes())?;
     for (part, object) in parts.iter().zip(objects) {
+        // Linux before 6.13 makes the object of the shipped file, later ones find it there: their rule for such files has `./`
+        // before the name, and make does not take that for the same.
         write(folder, &format!("{part}.o_shipped"), object)?;
+        write(folder, &format!("{part}.o"), object)?;
         // modpost reads the command of every object; these have none.
         write(folder, &format!(".{part}.o.cmd"), b"")?;
     }

@@ -25,6 +25,7 @@ mod options;
 mod patch;
 mod report;
 mod review;
+mod rust;
 mod scope;
 mod sealed;
 mod states;

@@ -196,7 +196,7 @@ pub enum Class {
 }
 
 /// Sections that are allocated but mean nothing in a patch.
-const IGNORED: [&str; 11] = [
+const IGNORED: [&str; 14] = [
     ".modinfo",
     ".eh_frame",
     ".sframe",
@@ -208,6 +208,10 @@ const IGNORED: [&str; 11] = [
     ".static_call_tramp_key",
     ".gnu.linkonce.this_module",
     ".llvm_addrsig",
+    // Since Linux 6.19 and 7.x: for a check of tracepoints that nobody uses, for klp-build, for what modpost must keep. None is in an image.
+    "__tracepoint_check",
+    ".klp.symid",
+    ".no_trim_symbol",
 ];
 const IGNORED_PREFIXES: [&str; 7] = [
     // What the author says, see `crate::author`.

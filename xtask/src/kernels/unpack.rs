@@ -4,6 +4,7 @@
 //! run was killed. Nothing is run as root and no package script is run: these kernels are not installed.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -12,8 +13,8 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::command;
 
-/// Unpacks binary packages, all at once, into the system root `place`.
-pub(crate) fn sysroot(debs: &[PathBuf], place: &Path) -> Result<()> {
+/// Unpacks a kernel's binary packages, all at once, into the system root `place`.
+pub(crate) fn sysroot(debs: &[PathBuf], release: &str, place: &Path) -> Result<()> {
     let partial = partial(place)?;
     thread::scope(|scope| {
         let extract = |deb: &PathBuf| {
@@ -26,7 +27,24 @@ pub(crate) fn sysroot(debs: &[PathBuf], place: &Path) -> Result<()> {
             .into_iter()
             .try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread panicked"))?)
     })?;
+    lead_to_usr(&partial, release)?;
     finish(&partial, place)
+}
+
+/// The links that an installed system has where newer kernels keep everything in `/usr/lib/modules`.
+fn lead_to_usr(root: &Path, release: &str) -> Result<()> {
+    let boot = |name: &str| {
+        let from = format!("boot/{name}-{release}");
+        (from, format!("../usr/lib/modules/{release}/{name}"))
+    };
+    let modules = ("lib".to_owned(), "usr/lib".to_owned());
+    fs::create_dir_all(root.join("boot")).context("create boot")?;
+    for (from, to) in [modules, boot("vmlinuz"), boot("config")] {
+        if !root.join(&from).exists() {
+            symlink(to, root.join(&from)).with_context(|| format!("link {from}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Unpacks the tree inside a `linux-source-*` package to `place/linux-source-*`.

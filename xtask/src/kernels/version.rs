@@ -70,11 +70,18 @@ fn kernel_of(version: &str, flavour: &str) -> Result<Kernel> {
         if apt::sha256(suite, &format!("linux-image-{release}"), version)?.is_none() {
             continue;
         }
-        let names = package_names(&series, &release);
+        let mut names = package_names(&series, &release).to_vec();
+        let parts = parts_of_image(&release);
+        let is_there =
+            |name: &String| Ok::<_, anyhow::Error>(apt::sha256(suite, name, version)?.is_some());
+        if is_there(&parts[0])? {
+            names.retain(|(role, _)| *role != Role::Image);
+            names.extend(parts.map(|name| (Role::Image, name)));
+        }
         let packages = names
             .iter()
-            .map(|(role, name)| package(*role, name, version))
-            .collect::<Result<_>>()?;
+            .map(|(role, name)| package(*role, name, version));
+        let packages = packages.collect::<Result<_>>()?;
         return Ok(Kernel {
             name: version.to_owned(),
             series,
@@ -88,6 +95,11 @@ fn kernel_of(version: &str, flavour: &str) -> Result<Kernel> {
     bail!(
         "apt serves no {flavour} kernel of version {version}; is a mirror of its suite configured?"
     )
+}
+
+/// What newer kernels have in place of the image's package, which then only asks for these.
+fn parts_of_image(release: &str) -> [String; 3] {
+    ["binary", "modules", "base"].map(|part| format!("linux-{part}-{release}"))
 }
 
 fn package(role: Role, name: &str, version: &str) -> Result<Package> {

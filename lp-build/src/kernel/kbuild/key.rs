@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use std::path::Path;
 
 /// Raised when the way a folder is prepared changes.
-const FORMAT: &str = "livepatch prepared 1";
+const FORMAT: &str = "livepatch prepared 2";
 
 const FOLDERS: [&str; 8] = [
     "include/",

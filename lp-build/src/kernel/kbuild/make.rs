@@ -111,6 +111,8 @@ impl Make<'_> {
             .arg("--silent")
             .arg(assign("KERNELRELEASE=", self.release.as_ref()))
             .arg(assign("CC=", self.compiler.as_ref()))
+            // What is prepared must not depend on whether there is one (`super::rust`).
+            .arg("RUSTC=false")
             .args(args);
         let output = command
             .output()

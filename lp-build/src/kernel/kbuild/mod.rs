@@ -6,3 +6,4 @@ pub mod key;
 pub mod make;
 pub mod makefile;
 pub mod prepare;
+pub mod rust;

@@ -4,8 +4,10 @@
 //! differ. The tempting wrong way is to build in it: then two runs would see each other's objects.
 
 use super::make::{Make, SECTION_FLAGS};
+use super::rust;
 use crate::cache::{Cache, InUse};
 use crate::cli::parse_size;
+use crate::kernel::arch::Arch;
 use crate::kernel::running::checks::Compiler;
 use crate::kernel::running::config::{self, Drift};
 use crate::kernel::running::find::KernelFiles;
@@ -42,10 +44,10 @@ pub fn prepare(
     key: String,
     tree: &Tree,
     files: &KernelFiles,
-    compiler: &Compiler,
+    (compiler, arch): (&Compiler, &Arch),
     progress: &Progress,
 ) -> Result<Prepared> {
-    let make = |folder: &Path| fill(folder, tree, files, compiler, progress);
+    let make = |folder: &Path| fill(folder, tree, files, (compiler, arch), progress);
     let in_use = cache.prepared(&key, make)?;
     let folder = in_use.folder.clone();
     let origin = if in_use.was_there {
@@ -80,7 +82,7 @@ fn fill(
     folder: &Path,
     tree: &Tree,
     files: &KernelFiles,
-    compiler: &Compiler,
+    (compiler, arch): (&Compiler, &Arch),
     progress: &Progress,
 ) -> Result<()> {
     let make = Make {
@@ -94,12 +96,11 @@ fn fill(
     progress.step("  configuring the build folder", || {
         make.run(["olddefconfig"])
     })?;
-    let made = config::read(&folder.join(".config"))?;
-    let drift = config::drift(
-        &config::parse(&given),
-        &config::unset(&given),
-        &config::parse(&made),
-    );
+    let made = config::parse(&config::read(&folder.join(".config"))?);
+    let kernels = config::parse(&given);
+    let of_rust = rust::options(&tree.root, arch.folder, &kernels, &made);
+    let made = rust::with_kernels(&made, &kernels, &of_rust);
+    let drift = config::drift(&kernels, &config::unset(&given), &made);
     check_drift(&drift, files)?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     progress
@@ -107,6 +108,7 @@ fn fill(
             make.run([format!("-j{jobs}"), SECTION_FLAGS.to_owned(), "modules_prepare".to_owned()])
         })
         .context("the build folder could not be prepared (flex, bison, bc, libelf-dev and libssl-dev are needed)")?;
+    rust::take_over(folder, &kernels, &of_rust)?;
     let symvers = fs::read(&files.symvers)
         .with_context(|| format!("cannot read {}", files.symvers.display()))?;
     write(&folder.join("Module.symvers"), &symvers)?;

@@ -1,7 +1,7 @@
 //! Where the running kernel's files are: configuration, vmlinux with symbols, Module.symvers, modules.
 //!
 //! The places are those of Debian's packages, first match wins; `sysroot` is `/` or a folder where the packages were
-//! unpacked. An option always wins over a place. Where there is no vmlinux with symbols, the kernel that boots does
+//! unpacked: there `/lib` need not lead to `/usr/lib`, where those of newer kernels have everything. An option always wins over a place. Where there is no vmlinux with symbols, the kernel that boots does
 //! ([`super::unpacked`]).
 
 use super::unpacked::Unpacked;
@@ -56,6 +56,7 @@ pub const CONFIG: Wanted = Wanted {
     places: &[
         "boot/config-REL",
         "lib/modules/REL/config",
+        "usr/lib/modules/REL/config",
         "lib/modules/REL/build/.config",
     ],
     built: &[".config"],
@@ -73,6 +74,7 @@ pub const VMLINUX: Wanted = Wanted {
         // Without types and source files, so last.
         "boot/vmlinuz-REL",
         "lib/modules/REL/vmlinuz",
+        "usr/lib/modules/REL/vmlinuz",
     ],
     built: &["vmlinux"],
 };
@@ -147,7 +149,11 @@ pub fn packaged_config(options: &Options) -> Option<PathBuf> {
     if options.build_dir.is_some() {
         return None;
     }
-    let places = ["boot/config-REL", "usr/src/linux-headers-REL/.config"];
+    let places = [
+        "boot/config-REL",
+        "usr/lib/modules/REL/config",
+        "usr/src/linux-headers-REL/.config",
+    ];
     let mut places = places
         .iter()
         .map(|place| place.replace("REL", &options.release));
@@ -195,11 +201,19 @@ pub fn find(options: &Options) -> Result<KernelFiles> {
         symvers: find(SYMVERS, &options.symvers)?,
         modules: match &options.build_dir {
             Some(folder) => folder.clone(),
-            None => root.join("lib/modules").join(release),
+            None => modules(root, release),
         },
         given: options.modules.clone(),
         unpacked,
     })
+}
+
+/// The folder of the kernel's modules.
+pub fn modules(root: &Path, release: &str) -> PathBuf {
+    let places = ["lib/modules", "usr/lib/modules"].map(|place| root.join(place).join(release));
+    let [usual, _] = &places;
+    let there = places.iter().find(|place| place.is_dir());
+    there.unwrap_or(usual).clone()
 }
 
 /// The file of a module of this kernel.
