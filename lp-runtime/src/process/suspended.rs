@@ -182,11 +182,11 @@ impl Judge<'_> {
         }
         if let Some(own) = own {
             // The thread's frames are known, and none is in the code. Who is there nevertheless is on a stack that the program
-            // has put into one of them, and ends elsewhere.
+            // has put into one of them, and ends elsewhere, or where nobody can tell.
             let frames = &own.thread.frames;
             return self
                 .frames_from(word)
-                .is_some_and(|found| !joins(&found, frames));
+                .is_none_or(|found| !joins(&found, frames));
         }
         if self.is_of_ended_thread(word.at) {
             return false;

@@ -2,7 +2,9 @@
 //!
 //! A jump and most references of compiled code reach 2 GiB both ways; 1 MiB of it is left alone at each end. The
 //! nearest hole is taken, below the object before above it: what grows (`brk`, the stacks) grows into the holes above and
-//! below, and is left [`GROWTH`]. The same mappings give the same places. Nothing is reserved by choosing: whoever maps must
+//! below, and is left [`GROWTH`]. So is the upper end of a hole: there the kernel puts what the program maps next
+//! (`vm_unmapped_area`, mm/mmap.c, which goes from top to bottom), and one that maps all the time would always be there before us.
+//! The same mappings give the same places. Nothing is reserved by choosing: whoever maps must
 //! ask the kernel not to replace anything (`MAP_FIXED_NOREPLACE`), and choose again where it refuses.
 
 use crate::process::prepare::layout::PAGE;
@@ -114,16 +116,17 @@ fn find(holes: &[Range<u64>], want: &Want) -> Result<u64, NoPlace> {
         if room < want.size {
             continue;
         }
-        // Below the object the highest place is the nearest, above it the lowest.
         let below = hole.start < want.near.start;
-        let at = if below { end - want.size } else { start };
+        let left = GROWTH.min(room - want.size);
+        let at = if below { end - want.size - left } else { start };
         let distance = if below {
             want.near.start.saturating_sub(end)
         } else {
             start.saturating_sub(want.near.end)
         };
-        // What lies above counts as farther: programs grow that way.
-        let cost = distance.saturating_add(if below { 0 } else { GROWTH });
+        // What lies above counts as farther: programs grow that way. So does a small hole, which soon is none.
+        let worse = [!below, room < GROWTH].map(|it| if it { GROWTH } else { 0 });
+        let cost = distance.saturating_add(worse.iter().sum());
         if best.is_none_or(|(least, _)| cost < least) {
             best = Some((cost, at));
         }
@@ -164,14 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_hole_below_is_taken_with_a_page_between() {
+    fn the_nearest_hole_below_is_taken_away_from_where_the_kernel_maps() {
         let maps = maps(&[
             "100000000-100004000 r-xp 0 0:0 1 /x",
             "100010000-100020000 r--p 0 0:0 0",
         ]);
         let two = want(0x1_0000_0000, 0x1_0000_4000, 0x2000);
         let places = place(&maps, &[two.clone(), two]).expect("there is room");
-        assert_eq!(places, [0xffff_d000, 0xffff_a000]);
+        // The second is above the first, with a page between.
+        let first = 0xffff_f000 - GROWTH - 0x2000;
+        assert_eq!(places, [first, first + 0x3000]);
     }
 
     #[test]
@@ -204,7 +209,7 @@ mod tests {
             ..want(0x8000_0000, 0x8000_1000, 0x1000)
         };
         let found = place(&maps(&[]), &[low]).expect("there is room");
-        assert_eq!(found, [(1 << 31) - 0x1000]);
+        assert_eq!(found, [(1 << 31) - GROWTH - 0x1000]);
     }
 
     #[test]
