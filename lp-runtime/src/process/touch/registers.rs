@@ -26,7 +26,7 @@ const FAULTS: [libc::c_int; 6] = [
 const EFLAGS: u64 = 0x202;
 
 /// What the kernel puts into `rax` of a call that it restarts with what is left of it, and from its beginning.
-const ERESTART_RESTARTBLOCK: i64 = -516;
+pub(crate) const ERESTART_RESTARTBLOCK: i64 = -516;
 pub(crate) const ERESTARTNOHAND: i64 = -514;
 
 /// The registers of a thread.

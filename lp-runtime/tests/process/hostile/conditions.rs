@@ -13,16 +13,20 @@ pub(super) const FILTERED: &str = r#"
     #include <stdlib.h>
     #include <string.h>
     #include <stddef.h>
+    #include <poll.h>
+    #include <pthread.h>
+    #include <time.h>
+    #include <unistd.h>
     #include <sys/prctl.h>
     #include <sys/syscall.h>
     #include <linux/filter.h>
     #include <linux/seccomp.h>
     __attribute__((noipa)) int one(int x) { return x + 1; }
-    static void filter(unsigned action)
+    static void filter(unsigned call, unsigned action)
     {
         struct sock_filter code[] = {
             { BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr) },
-            { BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_mmap },
+            { BPF_JMP | BPF_JEQ | BPF_K, 0, 1, call },
             { BPF_RET | BPF_K, 0, 0, action },
             { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW },
         };
@@ -30,10 +34,18 @@ pub(super) const FILTERED: &str = r#"
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) exit(9);
     }
+    static void *sleeps(void *x) { struct timespec hour = { 3600 }; nanosleep(&hour, 0); exit(8); }
+    static void *polls(void *x) { poll(0, 0, 3600000); exit(8); }
     void answer(const char *q, char *r)
     {
-        if (!strcmp(q, "deny")) { filter(SECCOMP_RET_ERRNO | 1); strcpy(r, "denying"); return; }
-        if (!strcmp(q, "kill")) { filter(SECCOMP_RET_KILL_PROCESS); strcpy(r, "killing"); return; }
+        if (!strcmp(q, "deny")) { filter(SYS_mmap, SECCOMP_RET_ERRNO | 1); strcpy(r, "denying"); return; }
+        if (!strcmp(q, "kill")) { filter(SYS_mmap, SECCOMP_RET_KILL_PROCESS); strcpy(r, "killing"); return; }
+        if (!strncmp(q, "sleep", 5)) {
+            pthread_t thread;
+            filter(SYS_restart_syscall, q[5] ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | 1);
+            pthread_create(&thread, 0, sleeps, 0); pthread_create(&thread, 0, polls, 0);
+            usleep(20000); strcpy(r, "sleeping"); return;
+        }
         sprintf(r, "%d", one(atoi(q)));
     }
 "#;
@@ -58,6 +70,24 @@ fn a_filter_is_taken_away_for_a_moment_or_the_process_is_refused() {
         // It is in force as before.
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
         assert!(status.contains("Seccomp:\t2"), "{status}");
+    }
+}
+
+/// A filter need not know the call by which the kernel goes on with what a stop has interrupted.
+#[test]
+fn what_sleeps_under_a_filter_sleeps_on() {
+    let folder = Folder::new();
+    let path = folder.server("prog", FILTERED, &[]);
+    let patch = fix(&folder, &path);
+    for question in ["sleep", "sleep or die"] {
+        let mut program = Program::start(&path);
+        assert_eq!(program.ask(question), "sleeping");
+        for _ in 0..5 {
+            load(program.pid(), &patch).expect("it goes in");
+            assert_eq!(program.ask("2"), "102");
+            super::unload(program.pid()).expect("it goes out");
+            assert_eq!(program.ask("2"), "3");
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! System calls that the kernel does not restart: it ends them with EINTR when a thread is stopped, though no signal came (signal(7), the
 //! list under "stop signals"). Programs know that error from their own signals alone, and some take it for a failure.
 //!
+//! And calls that it restarts by another one, `restart_syscall`, which knows how much of the time is left (`nanosleep`, `poll`): a filter
+//! of system calls (seccomp) need not know that, and kills the program, as OpenSSH 9.2's does.
+//!
 //! Such a call is made one that the kernel restarts. Its time, where it has one, then begins again, too. The tempting wrong way is
 //! to set the thread back to its `syscall` instruction where no signal is pending: one may come before it runs.
 
 use super::Tid;
+use super::task::Status;
 use crate::process::touch::ptrace;
-use crate::process::touch::registers::ERESTARTNOHAND;
+use crate::process::touch::registers::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND};
 
 /// Those that have done nothing yet when they say EINTR. `connect` is not among them: it goes on behind the caller's back.
 const CALLS: [libc::c_long; 22] = [
@@ -37,16 +41,30 @@ const CALLS: [libc::c_long; 22] = [
 /// libc has no name for it.
 const IO_PGETEVENTS: libc::c_long = 333;
 
+/// `SECCOMP_MODE_FILTER` (`linux/seccomp.h`).
+const FILTER: i32 = 2;
+
 /// Begins a stopped thread's call again, where it was ended for nothing but our stop. The kernel does it, and only where no signal
 /// comes first: a handler that runs turns this into EINTR, which the program then waits for.
 pub(super) fn begin_again(tid: Tid) {
     let Ok(mut registers) = ptrace::registers(tid) else {
         return;
     };
-    let interrupted = registers.rax as i64 == -i64::from(libc::EINTR);
-    if interrupted && CALLS.contains(&(registers.orig_rax as libc::c_long)) {
+    let begins_again = match registers.rax as i64 {
+        ERESTART_RESTARTBLOCK => registers.orig_rax as i64 >= 0 && is_filtered(tid),
+        error if error == -i64::from(libc::EINTR) => {
+            CALLS.contains(&(registers.orig_rax as libc::c_long))
+        }
+        _ => false,
+    };
+    if begins_again {
         registers.rax = ERESTARTNOHAND as u64;
         // A thread that is gone needs nothing.
         let _ = ptrace::set_registers(tid, &registers);
     }
+}
+
+fn is_filtered(tid: Tid) -> bool {
+    let status = Status::of_thread(tid, tid);
+    status.and_then(|it| it.number("Seccomp")) == Some(FILTER)
 }
