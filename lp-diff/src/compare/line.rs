@@ -104,7 +104,7 @@ fn shift_on(
     constant: &ChangedConstant,
     way: &Way,
 ) -> Option<Shift> {
-    if !is_call(comparer.patched, id, way) {
+    if !is_call(comparer, id, way) {
         return None;
     }
     let names = names(comparer, id, way);
@@ -269,12 +269,25 @@ fn is_same_file(a: &str, b: &str) -> bool {
 }
 
 /// Whether what takes a constant goes elsewhere: a jump within the function takes no arguments.
-fn is_call(view: &View<'_>, id: BundleId, way: &Way) -> bool {
+fn is_call(comparer: &Comparer<'_, '_>, id: BundleId, way: &Way) -> bool {
+    let view = comparer.patched;
     let bundle = view.bundles.get(id);
     pieces(bundle, way).last().is_some_and(|(from, to)| {
         let last = view.refs_in(bundle.section, from, to).last();
-        last.is_some_and(|last| last.offset + 4 >= to)
+        let is_relocated = last.is_some_and(|last| last.offset + 4 >= to);
+        // Nothing else in the piece goes elsewhere.
+        is_relocated || calls_pointer(comparer, id, way)
     })
+}
+
+/// Whether the call at the end of a way goes through a pointer.
+fn calls_pointer(comparer: &Comparer<'_, '_>, id: BundleId, way: &Way) -> bool {
+    let code = comparer.patched.bytes_of(id);
+    let offset = |at: &u64| usize::try_from(*at).ok();
+    let last = way
+        .last()
+        .and_then(|(from, to)| code.get(offset(from)?..offset(to)?));
+    last.is_some_and(|code| comparer.arch.calls_pointer(code))
 }
 
 /// The pieces of a way, as offsets in the section of the function.
