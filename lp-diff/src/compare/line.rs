@@ -334,9 +334,11 @@ fn source_name(view: &View<'_>, (id, offset): (BundleId, i64), function: &str) -
     }
 }
 
-/// `mm/slub.c`.
+/// `mm/slub.c`, or a whole path: what folders are called somewhere is anybody's choice.
 pub(super) fn is_file_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./+".contains(&byte);
     let is_source = text.ends_with(".c") || text.ends_with(".h");
-    is_source && text.len() > 2 && text.bytes().all(legal)
+    let (folder, name) = text.rsplit_once('/').unwrap_or(("", text));
+    let is_path = text.starts_with('/') && !folder.contains(char::is_control);
+    is_source && name.len() > 2 && name.bytes().all(legal) && (is_path || folder.bytes().all(legal))
 }

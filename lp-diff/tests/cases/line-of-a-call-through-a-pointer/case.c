@@ -16,9 +16,9 @@ int above(int x)
 }
 
 #ifdef PATCHED
-#line 1005 "file.c"
+#line 1005 "/home/somebody/a tree~1/file.c"
 #else
-#line 1000 "file.c"
+#line 1000 "/home/somebody/a tree~1/file.c"
 #endif
 int by_variable(int x)
 {
