@@ -68,7 +68,11 @@ pub fn build(
 fn warnings(said: &str) -> Vec<String> {
     let counts = |line: &&str| {
         let warning = line.contains("WARNING") || line.contains("warning:");
-        warning && !line.ends_with(" undefined!") && !line.contains("unresolved symbol warnings")
+        // modpost asks for a description since Linux 6.11; a patch need not have one.
+        let is_of_patches = line.ends_with(" undefined!")
+            || line.contains("unresolved symbol warnings")
+            || line.contains("missing MODULE_DESCRIPTION()");
+        warning && !is_of_patches
     };
     said.lines()
         .filter(counts)

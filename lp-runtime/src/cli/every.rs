@@ -46,16 +46,15 @@ impl<'a> Every<'a> {
         }
     }
 
-    /// Has each of them take its turn, those that come meanwhile, too; `is_late` for these.
+    /// Has each of them take its turn, those that come meanwhile, too.
     ///
     /// # Errors
     /// Where there is none, and where they come without an end.
-    pub(crate) fn take(mut self, mut turn: impl FnMut(i32, bool) -> Turn) -> Result<()> {
+    pub(crate) fn take(mut self, mut turn: impl FnMut(i32) -> Turn) -> Result<()> {
         let mut quiet = 0;
         loop {
-            let is_late = self.looks > 0;
             let new = self.look()?;
-            let turns: Vec<Turn> = new.into_iter().map(|pid| turn(pid, is_late)).collect();
+            let turns: Vec<Turn> = new.into_iter().map(&mut turn).collect();
             quiet = match turns.contains(&Turn::Taken) {
                 true => 0,
                 false => quiet + 1,

@@ -297,14 +297,16 @@ fn each(
         }
         (one, is_so)
     };
-    let mut processes = Vec::new();
-    Every::of(place).take(|pid, is_late| {
+    let (mut processes, mut as_wanted) = (Vec::new(), Vec::new());
+    Every::of(place).take(|pid| {
         let (one, is_so) = one(pid);
-        // Who was forked by one that had its turn has what was done.
         if one.failure.is_some() && place.has_lost(pid) {
             return Turn::Gone;
         }
-        if is_so && is_late {
+        // Who was forked by one that had its turn has what was done, and who runs the program for another purpose (rsync's clients)
+        // may never have had it. Where that is so of all, it is said of each.
+        if is_so && place.all.is_some() {
+            as_wanted.push(one);
             return Turn::Needless;
         }
         processes.push(one);
@@ -313,6 +315,9 @@ fn each(
             _ => Turn::Taken,
         }
     })?;
+    if processes.is_empty() {
+        processes = as_wanted;
+    }
     ensure!(
         !processes.is_empty(),
         "all processes ended before their turn"
@@ -323,7 +328,7 @@ fn each(
 /// What is asked of each process; those that end meanwhile are left out.
 fn of_each<T>(place: &Place, ask: impl Fn(i32) -> Result<T>) -> Result<Vec<T>> {
     let mut answers = Vec::new();
-    Every::of(place).take(|pid, _| {
+    Every::of(place).take(|pid| {
         let answer = ask(pid);
         // One that ended meanwhile has nothing mapped any more, and so nothing installed: that is no answer.
         if !place.has_lost(pid) {

@@ -304,3 +304,31 @@ fn children_that_come_and_go_meanwhile_are_none_that_were_missed() {
     );
     assert_eq!(world.program.ask(""), "2");
 }
+
+/// Two processes of one program, of which one alone has the patch.
+#[test]
+fn a_process_that_is_as_wanted_is_no_failure_where_all_are_meant() {
+    let mut world = World::start();
+    let path = world.folder.path("prog");
+    let mut other = Program::start(&path);
+    let (path, patch) = (
+        path.display().to_string(),
+        world.patch.display().to_string(),
+    );
+    says(&world.load(&["--allow-unsigned"]), 0, "loaded into process");
+    let load_all = ["load", &patch, "--allow-unsigned", "--all", &path];
+    says(&ctl(&load_all), 0, "loaded into process");
+    assert_eq!(
+        (world.program.ask(""), other.ask("")),
+        ("101".into(), "101".into())
+    );
+    says(&ctl(&load_all), 2, "is in the process already");
+    says(&world.ctl(&["unload", "fix"]), 0, "unloaded");
+    let unload_all = ["unload", "fix", "--all", &path];
+    says(&ctl(&unload_all), 0, "unloaded from process");
+    assert_eq!(
+        (world.program.ask(""), other.ask("")),
+        ("2".into(), "2".into())
+    );
+    says(&ctl(&unload_all), 1, "there is no patch fix");
+}
