@@ -81,7 +81,9 @@ pub(super) fn lend(binary: &Path, built: &Path, folder: &Path) -> Result<PathBuf
         )
     })?;
     if let Some((ours, theirs)) = &moves.other_text {
-        let (ours, theirs) = (shown(ours), shown(theirs));
+        let same = ours.chars().zip(theirs.chars()).take_while(|(a, b)| a == b);
+        let same = same.count();
+        let (ours, theirs) = (shown(ours, same), shown(theirs, same));
         say(format_args!(
             "           it says {theirs:?} where the build says {ours:?}, which moves what is behind it"
         ));
@@ -93,13 +95,20 @@ pub(super) fn lend(binary: &Path, built: &Path, folder: &Path) -> Result<PathBuf
     Ok(path)
 }
 
-/// As much of a text as tells which one it is.
-fn shown(text: &str) -> String {
+/// As much of a text as tells what is different about it: up to `same` characters it is the other one.
+fn shown(text: &str, same: usize) -> String {
     const SHOWN: usize = 50;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}..", &text[..end]),
-        None => text.to_owned(),
-    }
+    /// Of what is the same.
+    const BEFORE: usize = 20;
+    let from = if same < SHOWN { 0 } else { same - BEFORE };
+    let piece: String = text.chars().skip(from).take(SHOWN).collect();
+    let before = if from > 0 { ".." } else { "" };
+    let behind = if text.chars().nth(from + SHOWN).is_some() {
+        ".."
+    } else {
+        ""
+    };
+    format!("{before}{piece}{behind}")
 }
 
 /// Whether code of theirs is another one, or elsewhere.
@@ -127,4 +136,20 @@ fn other_size(theirs: &File<'_>, ours: &File<'_>) -> Result<String> {
         }
     }
     Ok(String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn what_is_shown_of_a_text_has_the_difference_in_it() {
+        assert_eq!(shown("3.0.19 of January", 4), "3.0.19 of January");
+        let long = format!("compiler: {}-m64 {}", "-f ".repeat(30), "-g ".repeat(30));
+        let piece = shown(&long, 100);
+        assert!(piece.starts_with("..") && piece.ends_with(".."), "{piece}");
+        assert_eq!(piece.len(), 54);
+        assert!(piece.contains("-m64"), "{piece}");
+        assert_eq!(shown("\u{e4}".repeat(60).as_str(), 0).chars().count(), 52);
+    }
 }
