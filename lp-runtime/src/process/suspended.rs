@@ -77,18 +77,26 @@ impl Search<'_> {
     /// thread is, above its stack. One that begins with the mapping that it is in has a guard below; of others it is not known where
     /// they begin.
     fn own_stacks<'t>(&'t self, maps: &Maps) -> Vec<OwnStack<'t>> {
+        let named = maps
+            .iter()
+            .find(|it| it.path.as_os_str() == "[stack]")
+            .map(|it| it.range.clone());
         let own = |thread: &'t ThreadStack| {
-            let range = if thread.tid == self.pid {
-                let named = maps.iter().find(|it| it.path.as_os_str() == "[stack]")?;
-                named.range.clone()
-            } else {
-                let mapping = maps.at(thread.thread_pointer)?;
-                mapping.range.start..thread.thread_pointer
-            };
             let tops = thread.frames.iter().map(|frame| frame.cfa);
-            let known = std::iter::once(thread.sp).chain(tops);
-            let low = known.filter(|at| range.contains(at)).min()?;
-            let begins = thread.tid == self.pid || is_guarded(maps, range.start);
+            let known: Vec<u64> = std::iter::once(thread.sp).chain(tops).collect();
+            let is_on = |range: &Range<u64>| known.iter().any(|at| range.contains(at));
+            // The child of a thread's fork is the first of its process, and on that thread's stack.
+            let first = named.clone();
+            let first = first.filter(|it| thread.tid == self.pid && is_on(it));
+            let range = match &first {
+                Some(named) => named.clone(),
+                None => {
+                    let mapping = maps.at(thread.thread_pointer)?;
+                    mapping.range.start..thread.thread_pointer
+                }
+            };
+            let low = *known.iter().filter(|at| range.contains(at)).min()?;
+            let begins = first.is_some() || is_guarded(maps, range.start);
             let start = if begins { range.start } else { low };
             Some(OwnStack {
                 range: start..range.end,
