@@ -25,6 +25,7 @@ use crate::process::prepare::patch_file::PatchFile;
 use crate::process::prepare::plan::{Plan, PlannedArea, PlannedUnwind, Warning};
 use crate::process::read::maps::MapsError;
 use crate::process::read::memory::read_vec;
+use crate::process::touch::call::STACK_SIZE;
 use crate::process::touch::check::{Busy, BusyRange, Checker};
 use crate::process::touch::jump::JUMP_SIZE;
 use crate::process::touch::syscall::Gate;
@@ -141,21 +142,35 @@ fn try_install(
         .collect();
     let live = klp.target;
     let left = live.busy(&live.leaving);
+    let stacks = callbacks_stacks(before.patches.iter().chain([&record]));
     live.at
         .transaction
         .install(work.memory, record, &replaced)?;
     // It is in, whatever becomes of the search.
-    let suspended = suspended((pid, work.memory), left, &live.sites, &live.at.checker);
+    let suspended = suspended(
+        (pid, work.memory),
+        (left, &stacks),
+        &live.sites,
+        &live.at.checker,
+    );
     Ok(Installed {
         window: live.window.max(stood),
         suspended: suspended.unwrap_or_default(),
     })
 }
 
+/// The stacks that we have mapped for callbacks: what those have left behind there nobody comes back to.
+fn callbacks_stacks<'p>(patches: impl Iterator<Item = &'p InstalledPatch>) -> Vec<Range<u64>> {
+    let stacks = patches.filter_map(|patch| patch.call);
+    stacks
+        .map(|(_, top)| top.saturating_sub(STACK_SIZE)..top)
+        .collect()
+}
+
 /// Who goes on in code that has just been left, as far as it is known: such stacks are no thread's, so nobody waited for them.
 fn suspended(
     (pid, memory): (i32, &WriteMemory),
-    left: Vec<BusyRange>,
+    (left, ours): (Vec<BusyRange>, &[Range<u64>]),
     sites: &BTreeMap<u64, Site>,
     checker: &Checker<'_>,
 ) -> Result<Option<Warning>, MapsError> {
@@ -181,7 +196,7 @@ fn suspended(
         threads: checker.stacks(),
         code: &code,
         places: Some(&code.iter().filter_map(read).flatten().collect()),
-        except: &[],
+        except: ours,
     };
     let words = search.suspended(MOST)?;
     let busy = Busy::new(left);

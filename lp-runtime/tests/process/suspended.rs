@@ -334,3 +334,34 @@ fn what_calls_have_left_behind_keeps_nothing() {
     assert_eq!(world.unload().warnings, []);
     assert_eq!(world.program.ask(""), "11");
 }
+
+/// A callback runs on a stack of ours, and has left behind where it would have returned to when its patch is replaced.
+#[test]
+fn what_callbacks_have_left_behind_is_nobodys() {
+    let plain = "int helper(int x) { return x; } int work(int x) { return x; }";
+    let folder = Folder::new();
+    let answer =
+        format!("{plain} void answer(const char *q, char *r) {{ sprintf(r, \"%d\", work(1)); }}");
+    let path = folder.server(
+        "prog",
+        &answer.replace("int work", "__attribute__((noipa)) int work"),
+        &[],
+    );
+    let mut program = Program::start(&path);
+    let process = Process::attach(program.pid()).expect("it is ours");
+    for (name, step) in [("one", 1), ("two", 2)] {
+        let mut manifest = manifest(name);
+        let mut object = object_of(&path, &["work"]);
+        object.callbacks.pre_patch = Some("before".into());
+        manifest.objects.push(object);
+        let source = format!(
+            "static volatile int noted; __attribute__((noipa)) static int note(int x) {{ noted = x; return 0; }}\
+             int before(void) {{ return note(1) + note(2); }} int work(int x) {{ return x + {step}; }}"
+        );
+        let bytes = make(&folder, &source, &[], &manifest);
+        let patch = PatchFile::parse(&bytes).expect("a patch");
+        let done = process.load(&patch, soon()).expect("it goes in");
+        assert_eq!(done.warnings, []);
+        assert_eq!(program.ask(""), (1 + step).to_string());
+    }
+}
