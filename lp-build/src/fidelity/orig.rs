@@ -376,10 +376,18 @@ fn labels(sections: &[Section<'_>]) -> BTreeSet<(usize, u64)> {
     labels
 }
 
-/// The code that tables refer to: jump labels, alternatives, calls of the tracer, exceptions, and whatever else there is.
+/// The code that tables refer to: jump labels, alternatives, calls of the tracer, exceptions, and whatever else there is. Each counts
+/// from its own field, or is an address. That of a `switch` counts from the table's start, and nobody writes over what it leads to.
 fn listed(sections: &[Section<'_>]) -> BTreeSet<(usize, u64)> {
-    // Code itself, and what is derived from every instruction, or read by nobody.
-    const NO_TABLES: [&[u8]; 3] = [b".text", b".orc_unwind", b".debug"];
+    // Code itself, data, and what is derived from every instruction, or read by nobody.
+    const NO_TABLES: [&[u8]; 6] = [
+        b".text",
+        b".rodata",
+        b".data",
+        b".eh_frame",
+        b".orc_unwind",
+        b".debug",
+    ];
     let is_table = |name: &[u8]| !NO_TABLES.iter().any(|prefix| name.starts_with(prefix));
     let tables = sections.iter().filter(|section| is_table(section.name));
     let fields = tables.flat_map(|table| &table.relocations);
